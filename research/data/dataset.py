@@ -1,0 +1,39 @@
+"""What every source of examples becomes: batches as a pure function of the step."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Batch = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+  """Batches as a function of the step: any batch can be asked for directly, so resume is a seek.
+
+  The loop places `resident` on the devices once, asks `feed` for the small per-step part, and calls `assemble` inside
+  the compiled step, on each device's share of the rows.
+
+  Attributes:
+    name: for messages and `run.json`.
+    resident: arrays that every device holds whole (an in-memory data set), or an empty dict (a streamed one).
+    feed: `feed(step)` -> NumPy arrays of `batch_size` rows each: indices into `resident`, or the examples themselves.
+    assemble: `assemble(resident, fed)` -> the batch as families see it: a dict with `mask` (float32, 1 for a real example,
+      0 for padding) and the fields of the family, such as `inputs` and `label`.  Pure; traced inside the step.
+    batch_size: rows of a batch, over all devices.
+    num_examples: examples in one epoch.
+  """
+
+  name: str
+  resident: Mapping[str, np.ndarray]
+  feed: Callable[[int], Mapping[str, np.ndarray]]
+  assemble: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]
+  batch_size: int
+  num_examples: int
+
+  @property
+  def num_batches(self) -> int:
+    """Batches that cover every example once, the last one padded."""
+    return -(-self.num_examples // self.batch_size)
