@@ -1,0 +1,119 @@
+"""The one idea: a family is a Learner, three pure functions in the manner of `optax.GradientTransformation`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key
+
+from research import metrics as metrics_lib
+
+Batch = Mapping[str, Any]
+Metrics = metrics_lib.Metrics
+
+
+@flax.struct.dataclass
+class State:
+  """What every family's state begins with; families add what training changes: parameters, statistics, a replay buffer.
+
+  Attributes:
+    step: updates done so far.
+    key: the base key of the run, never split: see `research.randomness`.
+    skipped: updates that the non-finite guard has discarded.
+  """
+
+  step: Int[Array, ""]
+  key: Key[Array, ""]
+  skipped: Int[Array, ""]
+
+  @classmethod
+  def create(cls, key: Key[Array, ""], **fields):
+    """The state at step 0."""
+    return cls(step=jnp.zeros((), jnp.int32), key=key, skipped=jnp.zeros((), jnp.int32), **fields)
+
+
+class Learner(NamedTuple):
+  """A family as the loop sees it.
+
+  Attributes:
+    init: `init(key, batch) -> state`: everything that training changes is in the state.
+    update: `update(state, batch) -> state, metrics`: one training step on one device's share of the batch; pure.
+    evaluate: `evaluate(state, batch) -> metrics`: exact sums over this device's share, padded examples masked out.
+
+  `update` returns a state whose `step` is one higher.  Metrics are sums over the local share: the loop's `counted` adds
+  them up over the devices.
+  """
+
+  init: Callable[[Key[Array, ""], Batch], State]
+  update: Callable[[State, Batch], tuple[State, Metrics]]
+  evaluate: Callable[[State, Batch], Metrics]
+
+
+def all_finite(tree) -> jax.Array:
+  """Whether every number of a tree is finite."""
+  leaves = [jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]
+  return jnp.stack(leaves).all() if leaves else jnp.asarray(True)
+
+
+def keep_if(condition: jax.Array, new, old):
+  """`new` where the condition holds, else `old`, leaf by leaf."""
+  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
+
+
+@flax.struct.dataclass
+class EnsembleState(State):
+  """`members` is the state of one learner with a leading axis of the ensemble's size."""
+
+  members: State
+
+
+def ensemble(learner: Learner, size: int, view=None, evaluate=None) -> Learner:
+  """`size` independent learners trained together on one device by vmap.
+
+  Args:
+    learner: the learner of one member.
+    size: number of members.
+    view: `view(member, batch, training) -> batch`: what a member sees of the batch, for instance another mask; by default
+      all members see the same.
+    evaluate: `evaluate(members, batch) -> metrics` of the ensemble as a whole; by default the members' metrics are
+      summed, so the result is their mean.
+  """
+  view = view or (lambda member, batch, training: batch)
+  indices = jnp.arange(size)
+
+  def init(key, batch):
+    members = jax.vmap(lambda i: learner.init(jax.random.fold_in(key, i), view(i, batch, True)))(indices)
+    return EnsembleState.create(key, members=members)
+
+  def update(state, batch):
+    one = lambda i, member: learner.update(member, view(i, batch, True))
+    members, metrics = jax.vmap(one)(indices, state.members)
+    skipped = members.skipped.sum()
+    return state.replace(step=state.step + 1, members=members, skipped=skipped), _summed(metrics)
+
+  def evaluate_members(state, batch):
+    one = lambda i, member: learner.evaluate(member, view(i, batch, False))
+    return _summed(jax.vmap(one)(indices, state.members))
+
+  evaluate_all = (lambda state, batch: evaluate(state.members, batch)) if evaluate else evaluate_members
+  return Learner(init, update, evaluate_all)
+
+
+def _summed(metrics):
+  return jax.tree.map(lambda x: x.sum(0), metrics)
+
+
+def cross_validation(learner: Learner, folds: int) -> Learner:
+  """k-fold cross-validation as an ensemble: member i never trains on fold i, and is evaluated on nothing else.
+
+  The batch must hold `fold`, an integer in [0, folds) per example.  Metrics are pooled over the folds.
+  """
+
+  def view(member, batch, training):
+    held_out = batch["fold"] == member
+    wanted = ~held_out if training else held_out
+    return {**batch, "mask": batch["mask"] * wanted}
+
+  return ensemble(learner, folds, view)

@@ -1,0 +1,126 @@
+"""The step that most families share: the gradient of one loss."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+
+from research import axes, randomness
+from research.metrics import Mean
+from research.training import learner as learner_lib
+
+Variables = Mapping[str, Any]
+
+
+@flax.struct.dataclass
+class GradientState(learner_lib.State):
+  """State of a learner by gradient.
+
+  Attributes:
+    params: what the optimizer moves.
+    mutable: Flax's other collections, such as `batch_stats`.
+    opt_state: Optax's.
+    ema: exponential moving average of `params` and `mutable`; None without.
+  """
+
+  params: Any
+  mutable: Any
+  opt_state: Any
+  ema: Any
+
+
+def variables_of(state: GradientState) -> dict[str, Any]:
+  """The Flax variables to evaluate with: the moving average where there is one."""
+  if state.ema is not None:
+    return {"params": state.ema["params"], **state.ema["mutable"]}
+  return {"params": state.params, **state.mutable}
+
+
+def gradient_learner(
+  *,
+  init: Callable[[jax.Array, Any], Variables],
+  loss: Callable[[Variables, Any, jax.Array], tuple[Mean, tuple[Mapping[str, Mean], Mapping[str, Any]]]],
+  evaluate: Callable[[Variables, Any], Mapping[str, Mean]],
+  optimizer: optax.GradientTransformation,
+  schedule: Callable | None = None,
+  ema_decay: float = 0.0,
+  accumulate: int = 1,
+) -> learner_lib.Learner:
+  """A learner that follows the gradient of one loss.
+
+  Args:
+    init: `init(key, batch) -> variables`, Flax's collections.
+    loss: `loss(variables, batch, key) -> (loss, (metrics, mutated))`: the loss as a (sum over examples, count) pair, and the
+      collections that the forward pass changed.
+    evaluate: `evaluate(variables, batch) -> metrics`.
+    optimizer: an Optax transformation; clipping and weight decay belong to it.
+    schedule: learning rate by step, logged only.
+    ema_decay: decay of the moving average that evaluation uses, 0 for none; it warms up as (1 + t) / (10 + t).
+    accumulate: micro-batches per update, whose gradients are summed before the optimizer's step.
+
+  The gradient is that of the *global* mean: sums and counts are psum-ed apart, after `grad`, and divided once.  So masks
+  may differ between devices, and nothing is differentiated through a collective.  An update whose loss or gradient is
+  not finite leaves parameters, optimizer and averages as they were.
+  """
+
+  def init_state(key, batch):
+    variables = dict(init(randomness.stream_key(key, "init"), batch))
+    params = variables.pop("params")
+    ema = {"params": params, "mutable": variables} if ema_decay else None
+    return GradientState.create(key, params=params, mutable=variables, opt_state=optimizer.init(params), ema=ema)
+
+  def update(state, batch):
+    key = randomness.stream_key(state.key, "loss", state.step)
+    total, grads, metrics, mutable = _gradients(loss, state, batch, key, accumulate)
+    total, grads = axes.psum((total, grads))
+    grads = jax.tree.map(lambda g: (g / total.count).astype(g.dtype), grads)
+    grad_norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(total.value()) & jnp.isfinite(grad_norm)
+
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    learned = {"params": params, "mutable": mutable, "opt_state": opt_state}
+    learned = learner_lib.keep_if(finite, learned, {name: getattr(state, name) for name in learned})
+    ema = _average(state.ema, learned, ema_decay, state.step) if ema_decay else None
+    new = state.replace(step=state.step + 1, skipped=state.skipped + ~finite, ema=ema, **learned)
+    logged = {"loss": Mean.constant(total.value()), **metrics, "grad_norm": Mean.constant(grad_norm)}
+    if schedule is not None:
+      logged["learning_rate"] = Mean.constant(schedule(state.step))
+    return new, logged
+
+  def evaluate_state(state, batch):
+    return evaluate(variables_of(state), batch)
+
+  return learner_lib.Learner(init_state, update, evaluate_state)
+
+
+def _gradients(loss, state, batch, key, accumulate):
+  """Sums over the local share: the loss pair, the gradient of its total, the metrics; and the mutated collections."""
+
+  def total_loss(params, mutable, batch, key):
+    mean, (metrics, mutated) = loss({"params": params, **mutable}, batch, key)
+    return mean.total, (mean, metrics, {**mutable, **mutated})
+
+  grad = jax.grad(total_loss, has_aux=True)
+  if accumulate == 1:
+    grads, (mean, metrics, mutable) = grad(state.params, state.mutable, batch, key)
+    return mean, grads, metrics, mutable
+
+  def micro_step(mutable, inputs):
+    i, micro = inputs
+    grads, (mean, metrics, mutable) = grad(state.params, mutable, micro, jax.random.fold_in(key, i))
+    return mutable, (mean, grads, metrics)
+
+  micros = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
+  mutable, sums = jax.lax.scan(micro_step, state.mutable, (jnp.arange(accumulate), micros))
+  mean, grads, metrics = jax.tree.map(lambda x: x.sum(0), sums)
+  return mean, grads, metrics, mutable
+
+
+def _average(ema, learned, decay, step):
+  decay = jnp.minimum(decay, (1 + step) / (10 + step))
+  new = {"params": learned["params"], "mutable": learned["mutable"]}
+  return jax.tree.map(lambda old, x: (decay * old + (1 - decay) * x).astype(old.dtype), ema, new)
