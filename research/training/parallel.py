@@ -11,7 +11,6 @@ A feed, the per-step host arrays of a `Dataset`, enters as [steps, batch, ...]: 
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -71,30 +70,22 @@ class Plan:
   def place_scalar(self, value, dtype=np.int32):
     return jax.device_put(np.asarray(value, dtype), self._sharding())
 
-  def compile(self, function: Callable, *, donate: bool, returns_state: bool) -> Callable:
-    """`function(state, resident, count, feed)` over the devices; the state donated where asked."""
-    donated = (0,) if donate else ()
+  def compile_update(self, function: Callable, state) -> Callable:
+    """`function(state, resident, count, feed) -> state, metrics` over the devices, the state donated."""
     if self.mode == "pmap":
-      out_axes = (None, None) if returns_state else None
-      mapped = jax.pmap(
-        function,
-        axis_name=axes.AXIS,
-        in_axes=(None, None, None, 0),
-        out_axes=out_axes,
-        devices=self.devices,
-        donate_argnums=donated,
-      )
-      return mapped
-    if self.mode == "fsdp" and returns_state:
-      return partial(self._sharded_step, function, {}, donated)
-    return jax.jit(function, donate_argnums=donated)
+      return self._pmap(function, out_axes=(None, None), donate_argnums=(0,))
+    # The state leaves the step laid out as it entered, or the next call would find another layout and compile again.
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
+    return jax.jit(function, donate_argnums=(0,), out_shardings=(shardings, None))
 
-  def _sharded_step(self, function, compiled, donated, state, *args):
-    """FSDP: the state leaves the step as it entered, so the next call finds the layout that was compiled for."""
-    if "step" not in compiled:
-      shardings = self.state_shardings(state)
-      compiled["step"] = jax.jit(function, donate_argnums=donated, out_shardings=(shardings, None))
-    return compiled["step"](state, *args)
+  def compile_evaluate(self, function: Callable) -> Callable:
+    """`function(state, resident, count, feed) -> metrics` over the devices."""
+    if self.mode == "pmap":
+      return self._pmap(function, out_axes=None)
+    return jax.jit(function)
+
+  def _pmap(self, function, **options):
+    return jax.pmap(function, axis_name=axes.AXIS, in_axes=(None, None, None, 0), devices=self.devices, **options)
 
 
 def _shard_axis(shape: tuple[int, ...], count: int) -> tuple[str | None, ...]:

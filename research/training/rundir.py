@@ -1,0 +1,176 @@
+"""The folder that a run leaves behind, from which everything a plot or a table shows can be recomputed.
+
+`config.json` (resolved), `run.json` (versions, commit, devices, seed), `metrics.jsonl`, TensorBoard events,
+`checkpoints/`, `figures/`, `result.json` (final numbers beside the published ones).
+"""
+
+import fcntl
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from research.errors import UserError
+
+
+class RunDirectory:
+  """A workdir, held by this process alone while open."""
+
+  def __init__(self, path: str | os.PathLike):
+    self.path = pathlib.Path(path).absolute()
+    try:
+      self.path.mkdir(parents=True, exist_ok=True)
+      self._lock = open(self.path / "lock", "a+")  # noqa: SIM115  held until the process ends
+    except OSError as error:
+      remedy = f"it cannot be written ({error.strerror}): name a folder that can."
+      raise UserError("--workdir", str(path), remedy) from error
+    try:
+      # The kernel drops the lock with the process, however it dies, so a killed run never blocks its relaunch.
+      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+      self._lock.seek(0)
+      holder = self._lock.read().strip() or "unknown"
+      remedy = f"another live run (process {holder}) writes to it: wait for that, stop it, or use another workdir."
+      raise UserError("--workdir", str(path), remedy) from error
+    self._lock.truncate(0)
+    self._lock.write(str(os.getpid()))
+    self._lock.flush()
+
+  def close(self) -> None:
+    self._lock.close()
+
+  def write_json(self, name: str, content: Mapping[str, Any]) -> pathlib.Path:
+    """Writes whole or not at all."""
+    target = self.path / name
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    partial.replace(target)
+    return target
+
+  def read_json(self, name: str) -> dict[str, Any] | None:
+    target = self.path / name
+    return json.loads(target.read_text()) if target.exists() else None
+
+  def claim(self, config: Mapping[str, Any]) -> None:
+    """Writes `config.json`, or holds the one there against it: a workdir belongs to one config.
+
+    The section `run` (devices, intervals, logging) may change between launches; nothing that changes the numbers may.
+
+    Raises:
+      UserError: the workdir holds a run of another config.
+    """
+    old = self.read_json("config.json")
+    config = json.loads(json.dumps(config, default=str))
+    if old is not None:
+      before, after = _flatten(old), _flatten(config)
+      changed = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k) and not k.startswith("run.")]
+      if changed:
+        differences = "; ".join(f"{k} was {before.get(k)!r}, now {after.get(k)!r}" for k in changed[:5])
+        remedy = f"it holds a run of another config ({differences}): use another workdir, or the config it was begun with."
+        raise UserError("--workdir", str(self.path), remedy)
+    self.write_json("config.json", config)
+
+
+def _flatten(tree, prefix=""):
+  if not isinstance(tree, Mapping):
+    return {prefix[:-1]: tree}
+  return {key: value for name, child in tree.items() for key, value in _flatten(child, f"{prefix}{name}.").items()}
+
+
+class MetricsWriter:
+  """Rows to `metrics.jsonl` and scalars to TensorBoard events, without TensorFlow.
+
+  A relaunched run first drops the rows that describe steps after the checkpoint it resumes from, so each step stands
+  there once, whatever happened between.
+  """
+
+  def __init__(self, run: RunDirectory, resume_step: int):
+    self._path = run.path / "metrics.jsonl"
+    kept = [row for row in read_rows(self._path) if row["step"] < resume_step]
+    partial = self._path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    partial.replace(self._path)
+    self._file = open(self._path, "a")  # noqa: SIM115  closed by `close`
+    self._events_folder, self._purge = run.path / "events", resume_step
+    self._events = None
+
+  def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+    """One row: `{"step": ..., "kind": "train", "loss": ...}`.  Values that are not scalars are left out."""
+    values = {name: value for name, value in values.items() if isinstance(value, float | int)}
+    self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
+    self._file.flush()
+    if self._events is None:
+      from tensorboardX import SummaryWriter  # here: half a second that nothing before the first row needs
+
+      self._events = SummaryWriter(str(self._events_folder), purge_step=self._purge or None)
+    for name, value in values.items():
+      self._events.add_scalar(f"{kind}/{name}", value, step)
+
+  def close(self) -> None:
+    self._file.close()
+    if self._events is not None:
+      self._events.close()
+
+
+def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
+  """The rows of a `metrics.jsonl`; a last line cut short by a crash is left out."""
+  if not path.exists():
+    return []
+  rows = []
+  for line in path.read_text().splitlines():
+    try:
+      rows.append(json.loads(line))
+    except json.JSONDecodeError:
+      continue
+  return rows
+
+
+def environment() -> dict[str, Any]:
+  """What `run.json` says of where a run ran."""
+  import jax
+
+  packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+  return {
+    "command": sys.orig_argv,
+    "commit": commit(),
+    "versions": {"python": platform.python_version(), **{p: importlib.metadata.version(p) for p in packages}},
+    "device": device_name(),
+    "num_devices": jax.device_count(),
+    "num_processes": jax.process_count(),
+    "host": {"cores": os.cpu_count(), "platform": platform.platform()},
+  }
+
+
+def device_name() -> str:
+  """For instance `2-core CPU` or `NVIDIA H100 80GB HBM3 x 8`."""
+  import jax
+
+  devices = jax.devices()
+  if devices[0].platform == "cpu":
+    return f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}-core CPU"
+  return devices[0].device_kind + (f" x {len(devices)}" if len(devices) > 1 else "")
+
+
+def commit() -> str:
+  """The commit of the code, `-dirty` where the tree has changes; empty outside a git checkout."""
+  here = pathlib.Path(__file__).parent
+  git = lambda *args: subprocess.run(["git", "-C", here, *args], capture_output=True, text=True, check=False).stdout.strip()
+  try:
+    dirty = git("status", "--porcelain", "--untracked-files=no")
+    return git("rev-parse", "--short=10", "HEAD") + ("-dirty" if dirty else "")
+  except OSError:
+    return ""
+
+
+def to_python(value):
+  """A metric for JSON: a float, or nested lists; not-a-number becomes None."""
+  if getattr(value, "ndim", 0):
+    return value.tolist()
+  value = float(value)
+  return value if math.isfinite(value) else None
