@@ -171,7 +171,11 @@ class _disk_errors:
 
   def __exit__(self, kind, error, trace):
     text = f"{error} {getattr(error, '__cause__', '')}".lower()
-    if kind is not None and any(s in text for s in ("no space left", "resource_exhausted", "disk quota", "file too large")):
-      remedy = "the disk is full: free space and relaunch. Checkpoints saved before are intact; the run resumes from them."
+    if kind is not None and any(
+      s in text for s in ("no space left", "resource_exhausted", "disk quota", "file too large")
+    ):
+      remedy = (
+        "the disk is full: free space and relaunch. Checkpoints saved before are intact; the run resumes from them."
+      )
       raise UserError("workdir", str(self._directory.parent), remedy) from error
     return False

@@ -72,7 +72,9 @@ class RunDirectory:
       changed = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k) and not k.startswith("run.")]
       if changed:
         differences = "; ".join(f"{k} was {before.get(k)!r}, now {after.get(k)!r}" for k in changed[:5])
-        remedy = f"it holds a run of another config ({differences}): use another workdir, or the config it was begun with."
+        remedy = (
+          f"it holds a run of another config ({differences}): use another workdir, or the config it was begun with."
+        )
         raise UserError("--workdir", str(self.path), remedy)
     self.write_json("config.json", config)
 
@@ -160,7 +162,9 @@ def device_name() -> str:
 def commit() -> str:
   """The commit of the code, `-dirty` where the tree has changes; empty outside a git checkout."""
   here = pathlib.Path(__file__).parent
-  git = lambda *args: subprocess.run(["git", "-C", here, *args], capture_output=True, text=True, check=False).stdout.strip()
+  git = lambda *args: subprocess.run(
+    ["git", "-C", here, *args], capture_output=True, text=True, check=False
+  ).stdout.strip()
   try:
     dirty = git("status", "--porcelain", "--untracked-files=no")
     return git("rev-parse", "--short=10", "HEAD") + ("-dirty" if dirty else "")

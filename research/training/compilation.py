@@ -1,0 +1,33 @@
+"""How long compilation took and how often it happened, and where its results are kept."""
+
+import os
+import pathlib
+
+import jax
+
+_COMPILE_EVENTS = (
+  "/jax/core/compile/jaxpr_trace_duration",
+  "/jax/core/compile/jaxpr_to_mlir_module_duration",
+  "/jax/core/compile/backend_compile_duration",
+)
+
+
+class CompileClock:
+  """Seconds spent in tracing, lowering and compiling since it was made, and the number of programs compiled."""
+
+  def __init__(self):
+    self.seconds, self.programs = 0.0, 0
+    jax.monitoring.register_event_duration_secs_listener(self._listen)
+
+  def _listen(self, event: str, seconds: float, **_):
+    if event in _COMPILE_EVENTS:
+      self.seconds += seconds
+      self.programs += event == _COMPILE_EVENTS[-1]
+
+
+def use_persistent_cache(folder: str) -> None:
+  """Compiled programs are kept in `folder` (by default under the user's cache) and found there by the next launch."""
+  base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+  folder = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(pathlib.Path(base) / "genera" / "xla")
+  jax.config.update("jax_compilation_cache_dir", folder)
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,111 @@
+"""An experiment laid over devices: its init, update and evaluate, compiled, fed and fetched."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import numpy as np
+
+from research.data.dataset import Dataset
+from research.metrics import Mean
+from research.training import parallel
+from research.training.experiment import Experiment
+
+PREFETCH = 2  # dispatches that a streamed data set is read ahead
+
+
+class Executor:
+  """Owns the compiled functions of a run; holds no state of training."""
+
+  def __init__(self, experiment: Experiment, plan: parallel.Plan, seed: int, steps_per_dispatch: int = 1):
+    self.experiment, self.plan, self.steps_per_dispatch = experiment, plan, steps_per_dispatch
+    self._key = jax.random.key(seed)
+    self._resident: dict[int, Any] = {}
+    self._update = None
+    self._evaluate: dict[int, Callable] = {}
+    data, learner = experiment.train_data, experiment.learner
+    self._example = lambda: jax.tree.map(lambda x: jax.device_put(x), data.feed(0))
+    self._init = lambda key, resident, fed: learner.init(key, data.assemble(resident, fed))
+
+  def abstract_state(self):
+    """Shapes, dtypes and shardings of the state, without computing it: what a checkpoint is restored into."""
+    shapes = jax.eval_shape(self._init, self._key, self.experiment.train_data.resident, self._example())
+    place = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+    return jax.tree.map(place, shapes, self.plan.state_shardings(shapes))
+
+  def init_state(self):
+    """The state at step 0, from the seed and the first batch."""
+    whole = self.plan.place_resident(self.experiment.train_data.feed(0))
+    key = jax.random.wrap_key_data(self.plan.place_resident(jax.random.key_data(self._key)))
+    return self.plan.init(self._init, key, self.resident(self.experiment.train_data), whole)
+
+  def resident(self, dataset: Dataset):
+    """The data set's arrays on the devices, placed at first use."""
+    if id(dataset) not in self._resident:
+      self._resident[id(dataset)] = self.plan.place_resident(dict(dataset.resident))
+    return self._resident[id(dataset)]
+
+  def update(self, state, feed, count):
+    """Up to `steps_per_dispatch` updates: the new state, and the last update's metrics, still on the device."""
+    data = self.experiment.train_data
+    if self._update is None:
+      function = parallel.training_dispatch(self.experiment.learner, data.assemble, self.steps_per_dispatch)
+      self._update = self.plan.compile_update(function, state)
+    with jax.transfer_guard_host_to_device("disallow"):
+      return self._update(state, self.resident(data), count, feed)
+
+  def feeds(self, dataset: Dataset, spans: Iterable[tuple[int, int]], width: int) -> Iterator[tuple[int, int, Any, Any]]:
+    """For spans (step, count): `(step, count, feed on the devices, count on the device)`, streamed sets read ahead."""
+
+    def place(span):
+      step, count = span
+      return step, count, self.plan.place_feed(_stack(dataset, step, count, width)), self.plan.place_scalar(count)
+
+    if dataset.resident:  # a feed is a few indices: a thread would cost more than it hides
+      yield from map(place, spans)
+      return
+    with ThreadPoolExecutor(1) as pool:
+      pending = []
+      for span in spans:
+        pending.append(pool.submit(place, span))
+        if len(pending) > PREFETCH:
+          yield pending.pop(0).result()
+      for future in pending:
+        yield future.result()
+
+  def evaluate(self, state, dataset: Dataset, poll: Callable[[], None] = lambda: None) -> dict[str, np.ndarray]:
+    """Metrics over the whole of a data set, the ragged last batch included; `poll` is called between batches."""
+    if id(dataset) not in self._evaluate:
+      function = parallel.evaluation_dispatch(self.experiment.learner, dataset.assemble)
+      self._evaluate[id(dataset)] = self.plan.compile_evaluate(function)
+    total, previous = None, None
+    for _, _, feed, count in self.feeds(dataset, ((i, 1) for i in range(dataset.num_batches)), 1):
+      with jax.transfer_guard_host_to_device("disallow"):
+        metrics = self._evaluate[id(dataset)](state, self.resident(dataset), count, feed)
+      total, previous = _accumulate(total, previous), metrics
+      poll()
+    return means(_accumulate(total, previous))
+
+
+def _stack(dataset: Dataset, step: int, count: int, width: int):
+  """Feeds of `count` steps stacked along a new leading axis, padded to `width` so that one program fits all."""
+  feeds = [dataset.feed(step + i) for i in range(count)]
+  if width == 1:
+    return jax.tree.map(lambda x: x[None], feeds[0])
+  feeds += [feeds[-1]] * (width - count)
+  return jax.tree.map(lambda *xs: np.stack(xs), *feeds)
+
+
+def _accumulate(total, metrics):
+  """Adds a batch's metrics on the host, in float64."""
+  if metrics is None:
+    return total
+  metrics = jax.tree.map(lambda x: np.asarray(x, np.float64), jax.device_get(metrics))
+  return metrics if total is None else jax.tree.map(np.add, total, metrics)
+
+
+def means(metrics) -> dict[str, np.ndarray]:
+  """`{name: total / count}` of fetched metrics; NaN where nothing was counted."""
+  with np.errstate(invalid="ignore", divide="ignore"):
+    return {name: np.divide(m.total, m.count) for name, m in metrics.items() if isinstance(m, Mean)}

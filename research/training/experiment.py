@@ -1,0 +1,47 @@
+"""What an experiment file builds and the loop runs."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from research.data.dataset import Dataset
+from research.training.learner import Learner
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What is no mean over a batch, and what a person would rather look at than read.
+
+  Attributes:
+    metrics: final numbers by name; they join the test metrics in `result.json`.
+    figures: matplotlib figures by name, saved as `figures/<name>.png`.
+    definitions: what each metric of `metrics` is, a sentence.
+  """
+
+  metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A family, its network, its optimizer and its data, put together.
+
+  Attributes:
+    learner: init, update, evaluate.
+    train_data: what `update` sees.
+    eval_data: what is measured during training (validation; never the test set); None measures nothing.
+    test_data: what is measured once, when training has ended, and by `--mode=evaluate`.
+    report: `report(state) -> Report`, run with the test set's evaluation, from the state alone.
+    predict: `predict(state, path) -> {name: array}` for `--mode=predict`: predictions for the examples at `path`, or
+      samples where the family generates.
+    definitions: what each metric of `learner.evaluate` is, a sentence.
+  """
+
+  learner: Learner
+  train_data: Dataset
+  test_data: Dataset
+  eval_data: Dataset | None = None
+  report: Callable[[Any], Report] = lambda state: Report()
+  predict: Callable[[Any, str], Mapping[str, Any]] | None = None
+  definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)

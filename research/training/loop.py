@@ -1,0 +1,250 @@
+"""The loop, the only one: every family trains, resumes, is measured and is stopped here."""
+
+import dataclasses
+import logging
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from research.training import compilation, rundir
+from research.training.checkpoint import Checkpoints
+from research.training.executor import Executor, means
+from research.training.experiment import Experiment
+from research.training.parallel import Plan
+from research.training.preemption import Preempted, Preemption
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How a run is run; every duration in steps, 0 for never.
+
+  Attributes:
+    total_steps: updates to do.
+    seed: of initialisation and every key stream (the data's order has the same seed, through its `Dataset`).
+    eval_every, save_every, log_every: intervals.
+    steps_per_dispatch: updates per call of the compiled step.
+    keep, keep_every: checkpoints kept: the newest ones, and those at multiples of a step.
+    best_metric, best_mode: evaluation metric whose best checkpoint is kept, and whether `max` or `min` is best.
+    report_best: whether the final report is of the best checkpoint rather than the last.
+    max_skips: updates with a non-finite loss or gradient that are skipped before the run stops.
+    profile: steps [start, stop) whose trace is written to `profile/`.
+    stop_at: stop, saved, as if preempted, when this step is reached: what tests and time-sliced queues use.
+  """
+
+  total_steps: int
+  seed: int = 0
+  eval_every: int = 0
+  save_every: int = 0
+  log_every: int = 100
+  steps_per_dispatch: int = 1
+  keep: int = 2
+  keep_every: int = 0
+  best_metric: str = ""
+  best_mode: str = "max"
+  report_best: bool = False
+  max_skips: int = 0
+  profile: tuple[int, int] | None = None
+  stop_at: int = 0
+
+
+class NonFiniteError(FloatingPointError):
+  """Training has met more non-finite updates than it may skip.  The checkpoints saved before are good."""
+
+
+@dataclasses.dataclass
+class Outcome:
+  """What `train` returns."""
+
+  state: Any
+  step: int
+  wall_seconds: float
+  compile_seconds: float
+
+
+def train(experiment: Experiment, settings: Settings, plan: Plan, run: rundir.RunDirectory) -> Outcome:
+  """Trains, from the newest checkpoint of the run directory if there is one, to `settings.total_steps`.
+
+  Order: evaluate and save *before* the update, so that what is labelled step s describes state s.  The labels of
+  training metrics likewise: the loss at step s is that of state s, on batch s, alone; so a resumed run's rows equal an
+  undisturbed one's, however its dispatches were grouped.
+
+  Raises:
+    Preempted: SIGTERM or SIGINT came; the state is saved.
+    NonFiniteError: see there.
+    UserError: the checkpoint is of another architecture, or the disk is full.
+  """
+  start, clock = time.perf_counter(), compilation.CompileClock()
+  executor = Executor(experiment, plan, settings.seed, settings.steps_per_dispatch)
+  checkpoints = open_checkpoints(run, settings)
+  with Preemption() as preemption:
+    state = checkpoints.restore(executor.abstract_state())
+    if state is None:
+      state = executor.init_state()
+    step = int(state.step)
+    writer = rundir.MetricsWriter(run, resume_step=step)
+    progress = _Progress(settings, writer, step)
+    try:
+      state = _steps(executor, settings, run, checkpoints, preemption, progress, writer, state)
+    finally:
+      writer.close()
+      checkpoints.close()
+  return Outcome(state, settings.total_steps, time.perf_counter() - start, clock.seconds)
+
+
+def open_checkpoints(run: rundir.RunDirectory, settings: Settings) -> Checkpoints:
+  """The checkpoints of a run directory, kept by the settings' policy."""
+  return Checkpoints(
+    run.path / "checkpoints",
+    keep=settings.keep,
+    keep_every=settings.keep_every,
+    best_metric=settings.best_metric,
+    best_mode=settings.best_mode,
+  )
+
+
+def _steps(executor, settings, run, checkpoints, preemption, progress, writer, state):
+  """From the state's step to the last, with all that is due on the way; the final state, saved."""
+  step, data = int(state.step), executor.experiment.train_data
+  profiler = _Profiler(settings.profile, run)
+  feeds = executor.feeds(data, _spans(step, settings), settings.steps_per_dispatch)
+  while True:
+    due = lambda every: every and step % every == 0 and step > 0
+    try:
+      scores = None
+      if executor.experiment.eval_data and (due(settings.eval_every) or step == settings.total_steps):
+        values = executor.evaluate(state, executor.experiment.eval_data, lambda: preemption.poll(step))
+        scores = {name: rundir.to_python(value) for name, value in values.items()}
+        writer.write(step, "eval", scores)
+        progress.say(step, "eval", scores)
+      if due(settings.save_every) or step == settings.total_steps:
+        progress.settle()  # a state that is saved is a state whose update was finite
+        checkpoints.save(step, state, scores)
+      if step == settings.total_steps:
+        break
+      preemption.poll(step)
+      if settings.stop_at == step > 0:
+        raise Preempted(step)
+    except Preempted:
+      progress.settle()
+      checkpoints.save(step, state)
+      checkpoints.wait()
+      raise
+    profiler.at(step)
+    step, count, feed, device_count = next(feeds)
+    state, metrics = executor.update(state, feed, device_count)
+    progress.push(step, count, metrics)
+    step += count
+  profiler.close()
+  checkpoints.wait()
+  return state
+
+
+def _spans(step: int, settings: Settings) -> Iterator[tuple[int, int]]:
+  """(first step, number of steps) of each dispatch: none crosses a step at which something is due."""
+  intervals = [e for e in (settings.eval_every, settings.save_every, settings.log_every) if e]
+  stops = [s for s in (settings.total_steps, settings.stop_at, *(settings.profile or ())) if s]
+  while step < settings.total_steps:
+    bound = min([s for s in stops if s > step] + [(step // e + 1) * e for e in intervals])
+    count = min(settings.steps_per_dispatch, bound - step)
+    yield step, count
+    step += count
+
+
+class _Progress:
+  """Training metrics, fetched one dispatch late so that the device never waits; the guard; the console."""
+
+  def __init__(self, settings: Settings, writer: rundir.MetricsWriter, step: int):
+    self._settings, self._writer, self._pending = settings, writer, None
+    self._skipped: float | None = None
+    self._started = self._said = time.perf_counter()
+    self._mark = (step, self._started)
+
+  def push(self, step: int, count: int, metrics) -> None:
+    """Notes the metrics of the dispatch just begun, and settles the one before."""
+    before, self._pending = self._pending, (step + count - 1, metrics)
+    self._settle(before)
+
+  def settle(self) -> None:
+    """Fetches what is pending: waits for the device."""
+    before, self._pending = self._pending, None
+    self._settle(before)
+
+  def _settle(self, pending) -> None:
+    if pending is None:
+      return
+    step, metrics = pending[0], jax.device_get(pending[1])
+    self._guard(step, metrics)
+    every = self._settings.log_every
+    # The dispatch that ends where a row is due ends with the update of the step before it.
+    if every and ((step + 1) % every == 0 or step + 1 == self._settings.total_steps or step == 0):
+      values = {name: rundir.to_python(value) for name, value in means(metrics).items()}
+      self._writer.write(step, "train", values)
+      rate = self._rate(step)
+      self._writer.write(step, "timing", {"steps_per_second": rate, "memory_gib": memory_gib()})
+      self.say(step, "train", values, rate)
+
+  def _guard(self, step, metrics):
+    skipped = float(metrics["skipped"].value())
+    new, self._skipped = skipped - (self._skipped or 0.0), skipped
+    finite = all(np.isfinite(m.total).all() for m in metrics.values())
+    if finite and new == 0:
+      return
+    values = {name: rundir.to_python(value) for name, value in means(metrics).items()}
+    what = f"step {step}: non-finite loss or gradient ({int(skipped)} skipped so far); metrics {values}"
+    # A learner that does not skip by itself is in a state of no use: stop whatever the allowance.
+    if skipped > self._settings.max_skips or not new:
+      raise NonFiniteError(
+        f"{what}. Stopped; the checkpoints saved before are good. Lower the learning rate, clip gradients "
+        f"(config.optimizer.clip_norm), or allow skips (config.run.max_skips = {self._settings.max_skips})."
+      )
+    logging.warning("%s", what)
+
+  def _rate(self, step):
+    now = time.perf_counter()
+    before, then = self._mark
+    self._mark = (step, now)
+    return (step - before) / max(now - then, 1e-9)
+
+  def say(self, step: int, kind: str, values: Mapping[str, Any], rate: float | None = None) -> None:
+    """A line for the person watching: at most one a second of training, every evaluation."""
+    now = time.perf_counter()
+    if kind == "train" and now - self._said < 1 and step:
+      return
+    self._said = now
+    numbers = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if isinstance(value, float))
+    tail = ""
+    if rate:
+      left = (self._settings.total_steps - step) / rate
+      tail = f"  | {rate:.4g} steps/s  ETA {int(left // 60)}:{int(left % 60):02d}  {memory_gib():.1f} GiB"
+    print(f"{kind:5} {step:>7}/{self._settings.total_steps}  {numbers}{tail}", file=sys.stderr, flush=True)
+
+
+def memory_gib() -> float:
+  """Peak device memory in GiB; where the device does not tell (CPU), the process's peak resident set."""
+  stats = jax.local_devices()[0].memory_stats() or {}
+  used = stats.get("peak_bytes_in_use")
+  return (used if used else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) / 2**30
+
+
+class _Profiler:
+  """A trace of the steps asked for."""
+
+  def __init__(self, span, run):
+    self._span, self._folder, self._on = span, run.path / "profile", False
+
+  def at(self, step):
+    if self._span and not self._on and self._span[0] <= step < self._span[1]:
+      jax.profiler.start_trace(str(self._folder))
+      self._on = True
+    elif self._on and step >= self._span[1]:
+      self.close()
+
+  def close(self):
+    if self._on:
+      jax.profiler.stop_trace()
+      self._span, self._on = None, False
