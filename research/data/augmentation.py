@@ -1,0 +1,188 @@
+"""Augmentation in JAX, inside the step.
+
+An augmentation is a pure function `(keys, batch) -> batch` with one key for each example.  With keys from
+`research.randomness.example_keys` the result is the same however the batch is divided over devices.  Images are
+`inputs`, float32 [batch, height, width, channel]; forms are chosen for speed on CPU (times: two cores, in
+`tests/data/test_augmentation.py`'s head).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from research.data.dataset import Batch
+from research.errors import UserError
+
+Augmentation = Callable[[Key[Array, " batch"], Batch], Batch]
+Images = Float[Array, "batch height width channel"]
+
+
+def compose(*augmentations: Augmentation) -> Augmentation:
+  """The augmentations one after the other, each with keys of its own."""
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    for position, augmentation in enumerate(augmentations):
+      batch = augmentation(_fold(keys, position), batch)
+    return batch
+
+  return augment
+
+
+def random_crop(padding: int, fill: float | tuple | None = 0.0) -> Augmentation:
+  """A window of the image's own size, anywhere in the image padded by `padding` pixels on every side (He et al. 2015).
+
+  Args:
+    padding: pixels; shifts are uniform over the integers from -padding to padding, on each axis.
+    fill: value of the padding, a number or one a channel, in the units of `inputs`; None reflects the image.
+  """
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    offsets = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, 2 * padding + 1))(keys)
+    return {**batch, "inputs": crop(batch["inputs"], offsets, padding, fill)}
+
+  return augment
+
+
+def random_flip() -> Augmentation:
+  """Left and right exchanged with probability 1/2."""
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    flips = jax.vmap(jax.random.bernoulli)(keys)
+    return {**batch, "inputs": flip(batch["inputs"], flips)}
+
+  return augment
+
+
+def random_affine(
+  rotation: float = 0.0,
+  translation: float = 0.0,
+  scale: tuple[float, float] = (1.0, 1.0),
+  fill: float | tuple = 0.0,
+) -> Augmentation:
+  """Rotation, scaling about the centre of the image, then translation, each uniform in its range; bilinear.
+
+  Args:
+    rotation: the largest angle, in degrees, either way.
+    translation: the largest shift along each axis, in pixels (fractions too), either way.
+    scale: the least and the largest magnification.
+    fill: value outside the image, a number or one a channel, in the units of `inputs`.
+  """
+  low = np.array([-np.deg2rad(rotation), -translation, -translation, scale[0]], np.float32)
+  high = np.array([np.deg2rad(rotation), translation, translation, scale[1]], np.float32)
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    draws = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(keys) * (high - low) + low
+    return {**batch, "inputs": affine(batch["inputs"], draws[:, 0], draws[:, 1:3], draws[:, 3], fill)}
+
+  return augment
+
+
+def cutout(size: int, fill: float | tuple = 0.0) -> Augmentation:
+  """A square of `size` pixels overwritten with `fill`, centred on any pixel, so partly outside at times (DeVries 2017)."""
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    height, width = batch["inputs"].shape[1:3]
+    centres = jax.vmap(lambda key: jax.random.randint(key, (2,), 0, np.array([height, width])))(keys)
+    return {**batch, "inputs": erase(batch["inputs"], centres, size, fill)}
+
+  return augment
+
+
+def mixup(alpha: float, num_classes: int) -> Augmentation:
+  """Convex combinations of two examples and of their labels, with weight ~ Beta(alpha, alpha) (Zhang et al. 2018).
+
+  Partners are neighbours in the batch, examples 2i and 2i + 1, which a shuffled batch pairs at random: no example is
+  moved between devices.  `label`, int [batch] or probabilities [batch, class], becomes probabilities [batch, class].
+
+  Raises:
+    UserError: an odd number of rows (on each device).
+  """
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    count = len(batch["inputs"])
+    if count % 2:
+      raise UserError("rows of a batch on each device", count, "mixup pairs neighbours: give an even number.")
+    weights = jax.vmap(lambda key: jax.random.beta(key, alpha, alpha))(keys[::2])
+    label = batch["label"]
+    label = jax.nn.one_hot(label, num_classes) if label.ndim == 1 else label
+    return {**batch, "inputs": mix(batch["inputs"], weights), "label": mix(label, weights)}
+
+  return augment
+
+
+def crop(images: Images, offsets: Int[Array, "batch 2"], padding: int, fill: float | tuple | None = 0.0) -> Images:
+  """The windows at `offsets` (0 to 2 * padding; `padding` is the image itself) of the padded images."""
+  padded = _pad(images, (padding, padding), fill)
+  size = images.shape[1:]
+  return jax.vmap(lambda image, at: jax.lax.dynamic_slice(image, (at[0], at[1], 0), size))(padded, offsets)
+
+
+def flip(images: Images, flips: Array) -> Images:
+  """Left and right exchanged where `flips` [batch] is true."""
+  return jnp.where(flips[:, None, None, None], images[:, :, ::-1], images)
+
+
+def affine(
+  images: Images,
+  angle: Float[Array, " batch"],
+  shift: Float[Array, "batch 2"],
+  scale: Float[Array, " batch"],
+  fill: float | tuple = 0.0,
+) -> Images:
+  """Rotated by `angle` (radians, from the row axis to the column axis), magnified, shifted by (rows, columns); bilinear.
+
+  Beyond its edge the image is `fill`, and pixels on the edge blend into it (SciPy's mode 'grid-constant', order 1).
+  """
+  height, width = images.shape[1:3]
+  rows, columns = (jnp.arange(n, dtype=jnp.float32) - (n - 1) / 2 for n in (height, width))
+  rows = rows[:, None] - shift[:, 0, None, None]
+  columns = columns[None, :] - shift[:, 1, None, None]
+  cos, sin = (f(angle)[:, None, None] / scale[:, None, None] for f in (jnp.cos, jnp.sin))
+  # Where the value of every pixel comes from: the inverse map, in pixels of the image padded by 1 before and 2 after.
+  y = jnp.clip(cos * rows + sin * columns + (height + 1) / 2, 0, height + 1)
+  x = jnp.clip(cos * columns - sin * rows + (width + 1) / 2, 0, width + 1)
+  top, left = y.astype(jnp.int32), x.astype(jnp.int32)
+  y, x = (y - top)[..., None], (x - left)[..., None]
+  padded, example = _pad(images, (1, 2), fill), jnp.arange(len(images))[:, None, None]
+
+  def at(down: int, right: int) -> Images:
+    return padded.at[example, top + down, left + right].get(mode="promise_in_bounds")
+
+  return (1 - y) * ((1 - x) * at(0, 0) + x * at(0, 1)) + y * ((1 - x) * at(1, 0) + x * at(1, 1))
+
+
+def erase(images: Images, centres: Int[Array, "batch 2"], size: int, fill: float | tuple = 0.0) -> Images:
+  """Squares of `size` pixels about `centres` overwritten; an even square reaches one pixel further up and left."""
+  first = centres - size // 2
+
+  def within(axis: int) -> Array:
+    distance = jnp.arange(images.shape[axis + 1]) - first[:, axis, None]
+    return (distance >= 0) & (distance < size)
+
+  inside = within(0)[:, :, None, None] & within(1)[:, None, :, None]
+  return jnp.where(inside, jnp.asarray(fill, images.dtype), images)
+
+
+def mix(values: Float[Array, "batch ..."], weights: Float[Array, " pair"]) -> Float[Array, "batch ..."]:
+  """`w a + (1 - w) b` and `w b + (1 - w) a` for each pair of neighbours (a, b)."""
+  pairs = values.reshape(-1, 2, *values.shape[1:])
+  weights = weights.reshape(-1, *[1] * values.ndim)
+  return (weights * pairs + (1 - weights) * pairs[:, ::-1]).reshape(values.shape)
+
+
+def _fold(keys: Key[Array, " batch"], data: int) -> Key[Array, " batch"]:
+  return jax.vmap(lambda key: jax.random.fold_in(key, data))(keys)
+
+
+def _pad(images: Images, amounts: tuple[int, int], fill: float | tuple | None) -> Images:
+  """Both spatial axes padded by `amounts` (before, after) with `fill`, or reflected where it is None."""
+  widths = ((0, 0), amounts, amounts, (0, 0))
+  if fill is None:
+    return jnp.pad(images, widths, mode="reflect")
+  if np.ndim(fill) == 0:
+    return jnp.pad(images, widths, constant_values=fill)
+  fill = jnp.asarray(fill, images.dtype)  # one a channel: the image minus its background has a background of zero
+  return jnp.pad(images - fill, widths) + fill
