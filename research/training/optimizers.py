@@ -80,13 +80,15 @@ def schedule(
 def _piecewise(peak: float, boundaries, factors, warmup_steps: int) -> optax.Schedule:
   """Drops at absolute steps, expressed as Optax wants them: relative to the end of the warm-up."""
   factors = tuple(factors) if isinstance(factors, tuple | list) else (factors,) * len(boundaries)
-  if not boundaries or list(boundaries) != sorted(set(boundaries)) or boundaries[0] < warmup_steps:
+  if not boundaries or list(boundaries) != sorted(boundaries) or boundaries[0] < warmup_steps:
     raise UserError(
       "boundaries", tuple(boundaries), f"give increasing steps, none before the warm-up's end {warmup_steps}"
     )
   if len(factors) != len(boundaries):
     raise UserError("factors", factors, f"give one factor, or one for each of the {len(boundaries)} boundaries")
-  drops = {int(b) - warmup_steps: f for b, f in zip(boundaries, factors)}
+  drops: dict[int, float] = {}
+  for boundary, factor in zip(boundaries, factors):  # in a very short run two boundaries may fall on one step
+    drops[boundary - warmup_steps] = factor * drops.get(boundary - warmup_steps, 1.0)
   return optax.piecewise_constant_schedule(peak, drops)
 
 
@@ -112,7 +114,7 @@ def optimizer(
 
   Args:
     name: `sgd`, `momentum` (heavy ball; its `nesterov`), `adam`, `adamw`, `lion`, `lamb`, or `muon` (orthogonalised
-      momentum for kernels, Nesterov Adam for the rest; a convolution kernel is taken as the matrix [height width in, out]).
+      momentum for kernels, Nesterov Adam for the rest; a convolution's is taken as the matrix [height width in, out]).
     learning_rate: a number or a schedule.
     momentum: of `momentum` (0.9) and `muon` (0.95).
     nesterov: Nesterov's form, in `momentum`, `adam` and `adamw`; `muon` always has it.

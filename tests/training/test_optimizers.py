@@ -176,6 +176,7 @@ def test_schedules():
 
 
 def test_piecewise_drops_from_its_boundaries_on():
+  np.testing.assert_allclose(values("piecewise", [0, 1], boundaries=(1, 1)), [2, 0.02], rtol=1e-5)
   steps = [0, 49, 50, 74, 75, 100]
   np.testing.assert_allclose(values("piecewise", steps, boundaries=(50, 75)), [2, 2, 0.2, 0.2, 0.02, 0.02], rtol=1e-5)
   warm = values("piecewise", [5, *steps[1:]], boundaries=(50, 75), factors=(0.5, 0.1), warmup_steps=10)

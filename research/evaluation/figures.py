@@ -1,0 +1,233 @@
+"""Figures that a person would rather look at than read: `matplotlib.figure.Figure`s, to be written with `save`.
+
+Matplotlib is imported when a figure is drawn, and never its pyplot: no global state, and nothing added to the time to
+the first step.  Images are [height, width, channel] with 1 or 3 channels (or [height, width]), in [0, 1] or uint8.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from research.evaluation.classification import Reliability
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
+
+_INK, _MUTED, _BLUE, _RED = "#222222", "#8a8f98", "#2f6db5", "#d1495b"
+
+
+def save(figure: "Figure", path: pathlib.Path | str) -> pathlib.Path:
+  """Writes a PNG (or what the suffix says); makes its folder."""
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  # No date or version inside: the same run gives the same file.
+  metadata = {"Software": None} if path.suffix == ".png" else None
+  figure.savefig(path, dpi=150, facecolor="white", metadata=metadata)
+  return path
+
+
+def confusion_matrix(
+  confusion: Int[np.ndarray, "true predicted"], class_names: Sequence[str] | None = None, title: str = ""
+) -> "Figure":
+  """Counts in every cell, coloured by the fraction of the true class, so that rare classes are seen as well."""
+  from matplotlib.figure import Figure
+
+  classes = len(confusion)
+  names = [str(name) for name in class_names] if class_names is not None else [str(i) for i in range(classes)]
+  side = max(3.6, 0.5 * classes + 1.6)
+  figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+  axes = figure.add_subplot()
+  fraction = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)
+  image = axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1)
+  if classes <= 30:
+    for (row, column), count in np.ndenumerate(confusion):
+      if count:
+        ink = "white" if fraction[row, column] > 0.5 else (_INK if row == column else _RED)
+        axes.text(column, row, f"{count}", ha="center", va="center", color=ink, fontsize=8)
+    turn = 45 if max(map(len, names)) > 3 else 0
+    axes.set_xticks(range(classes), names, rotation=turn, ha="right" if turn else "center", fontsize=8)
+    axes.set_yticks(range(classes), names, fontsize=8)
+  accuracy = confusion.trace() / max(confusion.sum(), 1)
+  axes.set(xlabel="predicted", ylabel="true", title=title or f"{confusion.sum():,} examples, {accuracy:.2%} correct")
+  axes.tick_params(length=0)
+  axes.spines[:].set_visible(False)
+  figure.colorbar(image, ax=axes, shrink=0.8, label="fraction of the true class").outline.set_visible(False)
+  return figure
+
+
+def reliability_diagram(reliability: Reliability, title: str = "") -> "Figure":
+  """Accuracy against confidence above, how often each confidence occurs below (Guo et al. 2017, figure 1)."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(4.6, 5.4), layout="constrained")
+  above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+  left, width = reliability.edges[:-1], np.diff(reliability.edges)
+  accuracy, confidence = np.nan_to_num(reliability.accuracy), np.nan_to_num(reliability.confidence)
+  style = {"align": "edge", "edgecolor": "white", "linewidth": 0.8}
+  above.bar(left, accuracy, width, color=_BLUE, label="accuracy", **style)
+  gap = confidence - accuracy
+  above.bar(left, gap, width, accuracy, color=_RED, alpha=0.35, label="gap to confidence", **style)
+  above.plot([0, 1], [0, 1], "--", color=_MUTED, linewidth=1, label="perfectly calibrated")
+  error = f"expected calibration error {reliability.error:.2%}"
+  above.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1), title=title or error)
+  above.legend(frameon=False, fontsize=8, loc="upper left")
+  below.bar(left, reliability.count, width, color=_MUTED, **style)
+  # Logarithmic: most examples of a good classifier lie in the last bin.
+  below.set(xlabel="confidence", ylabel="examples", yscale="symlog", ylim=(0, None))
+  _plain(above, below)
+  return figure
+
+
+def misclassified(
+  images: np.ndarray,
+  log_probs: Float[np.ndarray, "example class"],
+  labels: Int[np.ndarray, " example"],
+  class_names: Sequence[str] | None = None,
+  limit: int = 24,
+) -> "Figure":
+  """The errors made with most confidence: true class, and the predicted one with its probability."""
+  predicted, confidence = log_probs.argmax(-1), np.exp(log_probs.max(-1))
+  wrong = np.flatnonzero(predicted != labels)
+  worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
+
+  def name(index) -> str:
+    return str(class_names[index]) if class_names is not None else str(index)
+
+  captions = [f"true {name(labels[i])}\n{name(predicted[i])} {confidence[i]:.0%}" for i in worst]
+  title = f"{len(wrong):,} of {len(labels):,} misclassified"
+  return image_grid(images[worst], captions, title=title + (", most confident first" if len(wrong) else ""))
+
+
+def image_grid(
+  images: np.ndarray, captions: Sequence[str] | None = None, columns: int | None = None, title: str = ""
+) -> "Figure":
+  """Images in rows, each with its caption.
+
+  Args:
+    images: [count, height, width] or [count, height, width, channel].
+    captions: one for each image.
+    columns: as square as can be by default.
+    title: of the whole.
+  """
+  from matplotlib.figure import Figure
+  from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+  count = len(images)
+  columns = columns or max(1, min(8, int(np.ceil(np.sqrt(count)))))
+  rows = max(1, -(-count // columns))
+  lines = max((caption.count("\n") + 1 for caption in captions), default=0) if captions is not None else 0
+  cell, text = 0.95, 0.16 * lines
+  size = (max(columns * cell, 3.2), rows * (cell + text) + (0.4 if title else 0))
+  # Pads are small, because the grid itself is the picture.
+  figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02))
+  for index, axes in enumerate(np.ravel(figure.subplots(rows, columns))):
+    axes.set_axis_off()
+    if index < count:
+      _image(axes, images[index])
+      if captions is not None:
+        axes.set_title(captions[index], fontsize=7, pad=2, color=_INK)
+  if title:
+    figure.suptitle(title, fontsize=10)
+  return figure
+
+
+def filters(
+  kernel: np.ndarray, image_shape: tuple[int, ...] | None = None, limit: int = 64, title: str = "first-layer filters"
+) -> "Figure":
+  """First-layer weights as images, each scaled on its own: grey, or red-white-blue around zero, or in colour.
+
+  Args:
+    kernel: of a convolution [height, width, in, out], or of a Dense layer [inputs, out] where `image_shape` is given.
+    image_shape: [height, width] or [height, width, channel] of the inputs of a Dense layer.
+    limit: at most so many filters, those of largest norm.
+    title: of the figure.
+
+  Raises:
+    ValueError: a kernel that is no image.
+  """
+  if kernel.ndim == 2 and image_shape is not None and np.prod(image_shape) == kernel.shape[0]:
+    kernel = kernel.reshape(*image_shape, kernel.shape[1])
+    kernel = kernel[:, :, None] if kernel.ndim == 3 else kernel
+  if kernel.ndim != 4:
+    raise ValueError(f"a kernel of shape {kernel.shape} is no image of shape {image_shape}")
+  bank = np.moveaxis(kernel, -1, 0)
+  strongest = np.argsort(-np.square(bank).sum((1, 2, 3)), kind="stable")[:limit]
+  bank = bank[np.sort(strongest)]
+  if bank.shape[-1] not in (1, 3):
+    bank = bank.mean(-1, keepdims=True)
+  peak = np.abs(bank).max((1, 2, 3), keepdims=True)
+  scaled = 0.5 + 0.5 * bank / np.where(peak > 0, peak, 1)
+  if scaled.shape[-1] == 1:
+    scaled = _diverging(scaled[..., 0])
+  return image_grid(scaled, title=title)
+
+
+def learning_curves(rows: Sequence[Mapping[str, float]], metrics: Sequence[str] | None = None) -> "Figure":
+  """One panel for each quantity over the steps, training and evaluation together.
+
+  Args:
+    rows: of `metrics.jsonl`: `step` and quantities named `split/name` (`train/loss`, `eval/loss`); a row need not have
+      all.
+    metrics: names without the split; by default all that are in the rows.
+  """
+  from matplotlib.figure import Figure
+
+  found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+  for row in rows:
+    for key, value in row.items():
+      split, _, name = key.rpartition("/")
+      if key != "step" and isinstance(value, int | float) and (metrics is None or name in metrics):
+        found.setdefault(name, {}).setdefault(split, []).append((row["step"], value))
+  # A curve needs two points; a single one would be an empty panel.
+  panels = {name: splits for name, splits in found.items() if any(len(points) > 1 for points in splits.values())}
+  columns = min(3, max(len(panels), 1))
+  grid = (max(1, -(-len(panels) // columns)), columns)
+  figure = Figure(figsize=(3.6 * columns, 2.7 * grid[0]), layout="constrained")
+  for axes, (name, splits) in zip(np.ravel(figure.subplots(*grid)), panels.items()):
+    for split, points in sorted(splits.items()):
+      _curve(axes, split, np.array(sorted(points)))
+    axes.set_title(name.replace("_", " "), fontsize=10)
+    axes.set_xlabel("step", fontsize=8)
+    if len(splits) > 1:
+      axes.legend(frameon=False, fontsize=8)
+    _plain(axes)
+  for axes in figure.axes[len(panels) :]:
+    axes.set_axis_off()
+  return figure
+
+
+def _curve(axes: "Axes", split: str, points: Float[np.ndarray, "point 2"]) -> None:
+  steps, values = points.T
+  train = split.startswith("train")
+  color = _MUTED if train else {"eval": _BLUE, "test": _BLUE, "": _BLUE}.get(split, _RED)
+  style = "-" if train or len(steps) > 20 else "o-"
+  axes.plot(steps, values, style, color=color, markersize=3, linewidth=1.3, label=split)
+  positive = values[np.isfinite(values) & (values > 0)]
+  if len(positive) == len(values) and positive.max() > 50 * positive.min():
+    axes.set_yscale("log")
+
+
+def _image(axes: "Axes", image: np.ndarray) -> None:
+  image = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+  if image.dtype != np.uint8:
+    image = np.clip(image, 0, 1)
+  axes.imshow(image, cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1, interpolation="nearest")
+
+
+def _diverging(values: np.ndarray) -> np.ndarray:
+  """[0, 1] around 0.5 -> blue, white, red in RGB: the sign of a weight is seen."""
+  from matplotlib import colormaps
+
+  return colormaps["RdBu_r"](values)[..., :3]
+
+
+def _plain(*many: "Axes") -> None:
+  for axes in many:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#e6e8eb", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8)

@@ -1,0 +1,70 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import log_softmax
+from sklearn import datasets
+
+from research.evaluation import classification, figures
+
+RNG = np.random.default_rng(0)
+DIGITS = datasets.load_digits()
+IMAGES, LABELS = (DIGITS.images / 16).astype(np.float32)[..., None], DIGITS.target
+LOG_PROBS = log_softmax(2 * RNG.normal(size=(len(LABELS), 10)) + 6 * np.eye(10)[LABELS], -1)
+ROWS = [{"step": s, "train/loss": 2 * np.exp(-s / 30) + 0.02, "train/rate": 0.1} for s in range(0, 100, 5)] + [
+  {"step": s, "eval/loss": 2 * np.exp(-s / 40) + 0.05, "eval/accuracy": 1 - np.exp(-s / 20)} for s in range(0, 100, 20)
+]
+
+FIGURES = {
+  "confusion": lambda: figures.confusion_matrix(classification.confusion_matrix(LOG_PROBS, LABELS)),
+  "confusion_named": lambda: figures.confusion_matrix(
+    np.eye(3, dtype=int) * 9 + 1, ["setosa", "versicolor", "virginica"]
+  ),
+  "reliability": lambda: figures.reliability_diagram(classification.reliability(LOG_PROBS, LABELS)),
+  "misclassified": lambda: figures.misclassified(IMAGES, LOG_PROBS, LABELS),
+  "none_misclassified": lambda: figures.misclassified(IMAGES[:5], np.log(0.1 + np.eye(10)[LABELS[:5]]), LABELS[:5]),
+  "filters_grey": lambda: figures.filters(RNG.normal(size=(3, 3, 1, 32))),
+  "filters_colour": lambda: figures.filters(RNG.normal(size=(5, 5, 3, 16))),
+  "filters_dense": lambda: figures.filters(RNG.normal(size=(64, 100)), image_shape=(8, 8)),
+  "curves": lambda: figures.learning_curves(ROWS),
+  "curves_empty": lambda: figures.learning_curves([]),
+  "grid_uint8": lambda: figures.image_grid(
+    RNG.integers(0, 255, (7, 8, 8, 3), dtype=np.uint8), list("abcdefg"), title="x"
+  ),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_draws_and_repeats_to_the_byte(name, tmp_path):
+  first = figures.save(FIGURES[name](), tmp_path / "figures" / f"{name}.png")
+  second = figures.save(FIGURES[name](), tmp_path / "again.png")
+  assert first.read_bytes() == second.read_bytes()
+  with Image.open(first) as image:
+    assert min(image.size) > 100
+
+
+def test_misclassified_shows_the_most_confident_errors_first():
+  figure = figures.misclassified(IMAGES, LOG_PROBS, LABELS, limit=6)
+  captions = [axes.get_title() for axes in figure.axes if axes.get_title()]
+  wrong = np.flatnonzero(LOG_PROBS.argmax(1) != LABELS)
+  worst = wrong[np.argmax(LOG_PROBS.max(1)[wrong])]
+  assert len(captions) == 6
+  assert captions[0].startswith(f"true {LABELS[worst]}\n{LOG_PROBS[worst].argmax()} ")
+
+
+def test_curves_have_a_panel_for_each_quantity():
+  figure = figures.learning_curves(ROWS, metrics=["loss", "accuracy"])
+  assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]
+  assert [line.get_label() for line in figure.axes[0].lines] == ["eval", "train"]
+
+
+def test_filters_refuse_what_is_no_image():
+  with pytest.raises(ValueError, match="no image"):
+    figures.filters(np.zeros((4, 64)), image_shape=(8, 8))
+
+
+def test_importing_figures_does_not_import_matplotlib():
+  code = "import sys; from research.evaluation import figures; assert 'matplotlib' not in sys.modules"
+  subprocess.run([sys.executable, "-c", code], check=True)
