@@ -6,7 +6,7 @@ the first step.  Images are [height, width, channel] with 1 or 3 channels (or [h
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -166,33 +166,31 @@ def filters(
   return image_grid(scaled, title=title)
 
 
-def learning_curves(rows: Sequence[Mapping[str, float]], metrics: Sequence[str] | None = None) -> "Figure":
+def learning_curves(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None) -> "Figure":
   """One panel for each quantity over the steps, training and evaluation together.
 
   Args:
-    rows: of `metrics.jsonl`: `step` and quantities named `split/name` (`train/loss`, `eval/loss`); a row need not have
-      all.
-    metrics: names without the split; by default all that are in the rows.
+    rows: of `metrics.jsonl`: `step`, `kind` (`train`, `eval`, ...) and some quantities; rows need not have the same.
+    metrics: which quantities; by default all that are in the rows.
   """
   from matplotlib.figure import Figure
 
   found: dict[str, dict[str, list[tuple[float, float]]]] = {}
   for row in rows:
-    for key, value in row.items():
-      split, _, name = key.rpartition("/")
-      if key != "step" and isinstance(value, int | float) and (metrics is None or name in metrics):
-        found.setdefault(name, {}).setdefault(split, []).append((row["step"], value))
+    for name, value in row.items():
+      if name != "step" and isinstance(value, int | float) and (metrics is None or name in metrics):
+        found.setdefault(name, {}).setdefault(row.get("kind", ""), []).append((row["step"], value))
   # A curve needs two points; a single one would be an empty panel.
-  panels = {name: splits for name, splits in found.items() if any(len(points) > 1 for points in splits.values())}
+  panels = {name: kinds for name, kinds in found.items() if any(len(points) > 1 for points in kinds.values())}
   columns = min(3, max(len(panels), 1))
   grid = (max(1, -(-len(panels) // columns)), columns)
   figure = Figure(figsize=(3.6 * columns, 2.7 * grid[0]), layout="constrained")
-  for axes, (name, splits) in zip(np.ravel(figure.subplots(*grid)), panels.items()):
-    for split, points in sorted(splits.items()):
-      _curve(axes, split, np.array(sorted(points)))
+  for axes, (name, kinds) in zip(np.ravel(figure.subplots(*grid)), panels.items()):
+    for kind, points in sorted(kinds.items()):
+      _curve(axes, kind, np.array(sorted(points)))
     axes.set_title(name.replace("_", " "), fontsize=10)
     axes.set_xlabel("step", fontsize=8)
-    if len(splits) > 1:
+    if len(kinds) > 1:
       axes.legend(frameon=False, fontsize=8)
     _plain(axes)
   for axes in figure.axes[len(panels) :]:
@@ -200,12 +198,12 @@ def learning_curves(rows: Sequence[Mapping[str, float]], metrics: Sequence[str] 
   return figure
 
 
-def _curve(axes: "Axes", split: str, points: Float[np.ndarray, "point 2"]) -> None:
+def _curve(axes: "Axes", kind: str, points: Float[np.ndarray, "point 2"]) -> None:
   steps, values = points.T
-  train = split.startswith("train")
-  color = _MUTED if train else {"eval": _BLUE, "test": _BLUE, "": _BLUE}.get(split, _RED)
+  train = kind.startswith("train")
+  color = _MUTED if train else {"eval": _BLUE, "test": _BLUE, "": _BLUE}.get(kind, _RED)
   style = "-" if train or len(steps) > 20 else "o-"
-  axes.plot(steps, values, style, color=color, markersize=3, linewidth=1.3, label=split)
+  axes.plot(steps, values, style, color=color, markersize=3, linewidth=1.3, label=kind)
   positive = values[np.isfinite(values) & (values > 0)]
   if len(positive) == len(values) and positive.max() > 50 * positive.min():
     axes.set_yscale("log")

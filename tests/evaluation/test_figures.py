@@ -13,8 +13,13 @@ RNG = np.random.default_rng(0)
 DIGITS = datasets.load_digits()
 IMAGES, LABELS = (DIGITS.images / 16).astype(np.float32)[..., None], DIGITS.target
 LOG_PROBS = log_softmax(2 * RNG.normal(size=(len(LABELS), 10)) + 6 * np.eye(10)[LABELS], -1)
-ROWS = [{"step": s, "train/loss": 2 * np.exp(-s / 30) + 0.02, "train/rate": 0.1} for s in range(0, 100, 5)] + [
-  {"step": s, "eval/loss": 2 * np.exp(-s / 40) + 0.05, "eval/accuracy": 1 - np.exp(-s / 20)} for s in range(0, 100, 20)
+WEIGHTS = RNG.normal(size=6400)
+COLOURS = RNG.integers(0, 255, (7, 8, 8, 3), dtype=np.uint8)
+ROWS = [
+  {"step": s, "kind": "train", "loss": 2 * np.exp(-s / 30) + 0.02, "learning_rate": 0.1} for s in range(0, 100, 5)
+] + [
+  {"step": s, "kind": "eval", "loss": 2 * np.exp(-s / 40) + 0.05, "accuracy": 1 - np.exp(-s / 20)}
+  for s in range(0, 100, 20)
 ]
 
 FIGURES = {
@@ -25,14 +30,12 @@ FIGURES = {
   "reliability": lambda: figures.reliability_diagram(classification.reliability(LOG_PROBS, LABELS)),
   "misclassified": lambda: figures.misclassified(IMAGES, LOG_PROBS, LABELS),
   "none_misclassified": lambda: figures.misclassified(IMAGES[:5], np.log(0.1 + np.eye(10)[LABELS[:5]]), LABELS[:5]),
-  "filters_grey": lambda: figures.filters(RNG.normal(size=(3, 3, 1, 32))),
-  "filters_colour": lambda: figures.filters(RNG.normal(size=(5, 5, 3, 16))),
-  "filters_dense": lambda: figures.filters(RNG.normal(size=(64, 100)), image_shape=(8, 8)),
+  "filters_grey": lambda: figures.filters(WEIGHTS[: 9 * 32].reshape(3, 3, 1, 32)),
+  "filters_colour": lambda: figures.filters(WEIGHTS[: 75 * 16].reshape(5, 5, 3, 16)),
+  "filters_dense": lambda: figures.filters(WEIGHTS.reshape(64, 100), image_shape=(8, 8)),
   "curves": lambda: figures.learning_curves(ROWS),
   "curves_empty": lambda: figures.learning_curves([]),
-  "grid_uint8": lambda: figures.image_grid(
-    RNG.integers(0, 255, (7, 8, 8, 3), dtype=np.uint8), list("abcdefg"), title="x"
-  ),
+  "grid_uint8": lambda: figures.image_grid(COLOURS, list("abcdefg"), title="x"),
 }
 
 
