@@ -1,0 +1,260 @@
+"""RESULTS.md, written from what runs left behind: measured beside published, bars met or missed.
+
+  python -m experiments.results                       write RESULTS.md from results/
+  python -m experiments.results --collect RUNDIR...   first copy the finished runs found under RUNDIR into results/
+  python -m experiments.results RUNDIR... [--output=FILE]   a table of these runs alone, to FILE or the screen
+
+`results/` holds one `result.json` for each config, seed and kind of device, `benchmarks.jsonl` (rows of `python -m
+experiments.benchmark` and of the peers; of several for one workload the last counts) and `preface.md`, written by hand.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import statistics
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from research.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+Result = Mapping[str, Any]
+_REQUIRED = ("experiment", "config", "seed", "step", "metrics", "wall_seconds", "device", "finished")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """The command line; returns the exit code, 2 for bad input."""
+  parser = argparse.ArgumentParser(prog="python -m experiments.results", description=__doc__.split("\n")[0])
+  parser.add_argument("rundirs", nargs="*", type=pathlib.Path, help="run folders, or folders of run folders")
+  parser.add_argument("--collect", action="store_true", help="copy finished runs into --results, then write from there")
+  parser.add_argument("--results", type=pathlib.Path, default=ROOT / "results", help="the collection (results/)")
+  parser.add_argument("--output", type=pathlib.Path, help="file to write (RESULTS.md)")
+  flags = parser.parse_args(argv)
+  try:
+    if flags.rundirs and not flags.collect:
+      text = render(read(find(flags.rundirs)))
+      if flags.output is None:
+        print(text, end="")
+        return 0
+    else:
+      if flags.collect:
+        collect(flags.rundirs, flags.results)
+      text = render_collection(flags.results)
+    output = flags.output or ROOT / "RESULTS.md"
+    output.write_text(text)
+    print(f"wrote {output}")
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+  return 0
+
+
+def find(rundirs: Iterable[pathlib.Path]) -> list[pathlib.Path]:
+  """Every `result.json` in or under the folders.
+
+  Raises:
+    UserError: a folder with none.
+  """
+  paths = []
+  for rundir in rundirs:
+    found = sorted(rundir.rglob("result.json"))
+    if not found:
+      raise UserError(
+        "RUNDIR", str(rundir), "there is no result.json in or under it: name the workdir of a finished run"
+      )
+    paths += found
+  return paths
+
+
+def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
+  """The results in files.
+
+  Raises:
+    UserError: a file that is no result.
+  """
+  results = []
+  for path in paths:
+    try:
+      result = json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+      raise UserError("result", str(path), f"is no JSON ({error}); delete it, or run its experiment again") from error
+    missing = [field for field in _REQUIRED if field not in result]
+    if missing:
+      raise UserError("result", str(path), f"lacks {', '.join(missing)}: it was not written by an experiment here")
+    results.append(result)
+  return results
+
+
+def collect(rundirs: Iterable[pathlib.Path], folder: pathlib.Path) -> list[pathlib.Path]:
+  """Copies finished runs into the collection, under names that say what they are; newer ones replace older ones."""
+  folder.mkdir(parents=True, exist_ok=True)
+  written = []
+  for path, result in ((path, read([path])[0]) for path in find(rundirs)):
+    if not result["finished"]:
+      print(f"left out {path}: not finished")
+      continue
+    written.append(folder / file_name(result))
+    written[-1].write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    print(f"{path} -> {written[-1]}")
+  return written
+
+
+def file_name(result: Result) -> str:
+  """`cnn-mnist-seed0-cpu.json`: the same for the same experiment, config, overrides, seed and kind of device."""
+  parts = [short_config(result), *(f"{k}={v}" for k, v in sorted(result.get("overrides", {}).items()))]
+  if not parts[0].startswith(result["experiment"]):
+    parts.insert(0, result["experiment"])
+  return (
+    re.sub(r"[^\w=.]+", "-", "-".join([*parts, f"seed{result['seed']}", result["device"]])).strip("-").lower() + ".json"
+  )
+
+
+def short_config(result: Result) -> str:
+  """`cnn/mnist`, or `cnn/mnist:smoke`."""
+  path, colon, variant = result["config"].partition(":")
+  return path.removeprefix("configs/").removesuffix(".py") + colon + variant
+
+
+def render_collection(folder: pathlib.Path) -> str:
+  """RESULTS.md: the preface, runs, benchmarks."""
+  preface, benchmarks = folder / "preface.md", folder / "benchmarks.jsonl"
+  lines = benchmarks.read_text().splitlines() if benchmarks.exists() else []
+  return render(
+    read(sorted(folder.glob("*.json"))),
+    [json.loads(line) for line in lines if line.strip()],
+    preface.read_text() if preface.exists() else "# Results\n",
+  )
+
+
+def render(
+  results: Sequence[Result], benchmarks: Sequence[Mapping[str, Any]] = (), preface: str = "# Results\n"
+) -> str:
+  """Markdown; a function of its arguments alone, whatever order the results come in."""
+  groups: dict[tuple, list[Result]] = {}
+  for result in sorted(results, key=file_name):
+    key = (
+      result["experiment"],
+      short_config(result),
+      str(sorted(result.get("overrides", {}).items())),
+      result["device"],
+    )
+    groups.setdefault(key, []).append(result)
+  blocks = [preface.rstrip()]
+  for experiment in sorted({key[0] for key in groups}):
+    blocks.append(_section(experiment, [runs for key, runs in sorted(groups.items()) if key[0] == experiment]))
+  if benchmarks:
+    blocks.append(_benchmark_section(benchmarks))
+  return "\n\n".join(blocks) + "\n"
+
+
+def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
+  """A table of what has a published value or a bar, then everything else that was measured, then definitions."""
+  header = ("config", "metric", "measured (n)", "published", "bar", "steps", "wall time", "hardware", "commit")
+  rows, others, notes = [], [], {}
+  for runs in groups:
+    rest = []
+    for name in runs[0]["metrics"]:
+      metric, values = runs[0]["metrics"][name], _values(runs, name)
+      if not values:
+        continue
+      headline = "published" in metric or "bar" in metric
+      if headline:
+        rows.append([_label(runs[0]), f"`{name}`", _mean(values), *_compared(metric, values), *_circumstances(runs)])
+      else:
+        rest.append(f"`{name}` {_mean(values)}")
+      source = f"  Published: {metric['source']}." if metric.get("source") else ""
+      notes.setdefault(f"- `{name}`: {(metric.get('definition') or 'not defined').rstrip('.')}.{source}", None)
+    if not any(row[0] == _label(runs[0]) and row[-2] == runs[0]["device"] for row in rows):
+      rows.append([_label(runs[0]), "-", "-", "-", "-", *_circumstances(runs)])
+    if rest:
+      others.append(f"- {_label(runs[0])}, {runs[0]['device']}: {'; '.join(rest)}")
+  parts = [f"## {experiment}", _table(header, rows)]
+  if others:
+    parts.append("Also measured:\n\n" + "\n".join(others))
+  return "\n\n".join([*parts, "Definitions:\n\n" + "\n".join(notes)] if notes else parts)
+
+
+def _label(result: Result) -> str:
+  overrides = " ".join(f"{k}={v}" for k, v in sorted(result.get("overrides", {}).items()))
+  return f"{short_config(result)} {overrides}".strip() + ("" if result["finished"] else " (unfinished)")
+
+
+def _values(runs: Sequence[Result], name: str) -> list[float]:
+  values = [run["metrics"].get(name, {}).get("value") for run in runs]
+  return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+
+
+def _compared(metric: Mapping[str, Any], values: Sequence[float]) -> tuple[str, str]:
+  """Published value; bar, and whether the mean over the seeds meets it."""
+  published = _number(metric["published"]) if "published" in metric else "-"
+  bar = metric.get("bar") or {}
+  if not bar:
+    return published, "-"
+  mean = statistics.fmean(values)
+  met = mean >= bar.get("min", -float("inf")) and mean <= bar.get("max", float("inf"))  # a NaN meets nothing
+  wanted = ", ".join(f"{sign} {_number(bar[side])}" for side, sign in (("min", "≥"), ("max", "≤")) if side in bar)
+  return published, f"{wanted} met" if met else f"{wanted} **MISSED**"
+
+
+def _circumstances(runs: Sequence[Result]) -> tuple[str, ...]:
+  """Steps, wall time, hardware, commit."""
+
+  def several(values) -> str:
+    return ", ".join(dict.fromkeys(str(v) for v in values))
+
+  wall = _seconds(statistics.fmean(run["wall_seconds"] for run in runs))
+  compiled = [run["compile_seconds"] for run in runs if run.get("compile_seconds") is not None]
+  compiling = f" (compiling {_seconds(statistics.fmean(compiled))})" if compiled else ""
+  commits = several((run.get("commit") or "unknown")[:9] for run in runs)
+  return several(run["step"] for run in runs), wall + compiling, runs[0]["device"], commits
+
+
+def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
+  """Ours beside the peer's, of each workload; the ratio is the peer's value over ours: above 1 is faster than the peer."""
+  ours, peers = {}, {}
+  for row in rows:
+    if "error" in row:
+      continue
+    mine = str(row.get("peer", "genera")).startswith("genera")
+    (ours if mine else peers)[row["workload"]] = row
+  table = []
+  for workload in sorted({*ours, *peers}):
+    our, peer = ours.get(workload), peers.get(workload)
+    row = our or peer or {}
+    if our and peer and (our.get("metric"), our.get("unit")) != (peer.get("metric"), peer.get("unit")):
+      raise UserError("benchmarks", workload, "our row and the peer's differ in metric or unit: measure the same thing")
+    ratio = f"{peer['value'] / our['value']:.2f}" if our and peer and our["value"] else "-"
+    quantity = f"{row.get('metric', 'value')}, {row.get('unit', '')}".replace("_", " ")
+    shown = [_number(side["value"]) if side else "-" for side in (our, peer)]
+    detail = our.get("device") or our.get("detail", {}).get("device") if our else None
+    table.append([f"`{workload}`", quantity, *shown, ratio, peer["peer"] if peer else "-", detail or "-"])
+  header = ("workload", "quantity", "genera", "peer", "peer / genera", "the peer", "hardware")
+  return "## Speed\n\nAbove 1 in the fifth column: faster than the peer.\n\n" + _table(header, table)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  lines = [header, ["---"] * len(header), *rows]
+  return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+  """`0.9953 ± 0.0004 (3)`: mean, sample standard deviation, number of seeds."""
+  spread = f" ± {_number(statistics.stdev(values))}" if len(values) > 1 else ""
+  return f"{_number(statistics.fmean(values))}{spread} ({len(values)})"
+
+
+def _number(value: float | str) -> str:
+  """Four decimals for what is of the order of a fraction, four digits otherwise."""
+  if isinstance(value, str):
+    return value
+  return f"{value:.4f}" if 1e-3 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
+
+
+def _seconds(seconds: float) -> str:
+  return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+if __name__ == "__main__":
+  sys.exit(main())

@@ -1,0 +1,140 @@
+import json
+import pathlib
+
+import pytest
+
+from experiments import results
+from research.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def result(seed=0, accuracy=0.995, config="configs/cnn/mnist.py", **changes):
+  bar = {
+    "definition": "correct / all | test set",
+    "published": 0.9917,
+    "source": "Flax example",
+    "bar": {"min": 0.9955},
+  }
+  metrics = {
+    "test_accuracy": {"value": accuracy} | bar,
+    "test_loss": {"value": 0.02, "definition": "cross-entropy, nats"},
+  }
+  return {
+    "experiment": "cnn",
+    "config": config,
+    "seed": seed,
+    "step": 1000,
+    "metrics": metrics,
+    "wall_seconds": 300.0 + 60 * seed,
+    "compile_seconds": 12.0,
+    "device": "2 cpu",
+    "commit": "0123456789abcdef",
+    "finished": True,
+  } | changes
+
+
+def lines_with(text, *words):
+  return [line for line in text.splitlines() if all(word in line for word in words)]
+
+
+def test_seeds_are_averaged_and_compared():
+  text = results.render([result(0, 0.9950), result(1, 0.9956), result(2, 0.9962)])
+  (row,) = lines_with(text, "`test_accuracy`", "|", "cnn/mnist")
+  cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+  assert cells == [
+    "cnn/mnist",
+    "`test_accuracy`",
+    "0.9956 ± 6e-04 (3)" if "6e-04" in row else "0.9956 ± 0.0006 (3)",
+    "0.9917",
+    "≥ 0.9955 met",
+    "1000",
+    "6.0 min (compiling 12 s)",
+    "2 cpu",
+    "012345678",
+  ]
+  assert lines_with(text, "Also measured") or "`test_loss` 0.0200 ± 0.0000 (3)" in text
+  assert "- `test_accuracy`: correct / all | test set.  Published: Flax example." in text
+
+
+def test_misses_are_plain():
+  assert lines_with(results.render([result(0, 0.9950)]), "≥ 0.9955 **MISSED**", "0.9950 (1)")
+  assert "**MISSED**" in results.render([result(0, float("nan"))])
+  metric = {"value": 0.012, "definition": "error", "bar": {"max": 0.011}}
+  assert "≤ 0.0110 **MISSED**" in results.render([result(metrics={"test_error": metric})])
+
+
+def test_order_of_input_does_not_matter_and_kinds_stay_apart():
+  runs = [
+    result(1),
+    result(0),
+    result(0, device="NVIDIA H100"),
+    result(0, overrides={"train.batch_size": 64}),
+    result(0, config="configs/cnn/digits.py:fast"),
+  ]
+  text = results.render(runs)
+  assert text == results.render(runs[::-1])
+  assert len(lines_with(text, "`test_accuracy` |")) == 4
+  assert lines_with(text, "cnn/mnist train.batch_size=64")
+  assert len({results.file_name(run) for run in runs}) == 5
+  assert results.file_name(runs[4]) == "cnn-digits-fast-seed0-2-cpu.json"
+
+
+def test_a_run_without_published_values_is_shown():
+  text = results.render([result(metrics={"test_loss": {"value": 123.456}})])
+  assert "`test_loss` 123.5 (1)" in text
+  assert lines_with(text, "| cnn/mnist | - |")
+
+
+def test_benchmarks_show_ours_the_peer_and_the_ratio():
+  rows = [
+    {"workload": "vision/mlp_step", "peer": "torch 2.13", "metric": "step_time", "value": 9.0, "unit": "ms"},
+    {"workload": "vision/mlp_step", "peer": "torch 2.13", "metric": "step_time", "value": 6.0, "unit": "ms"},
+    {
+      "workload": "vision/mlp_step",
+      "peer": "genera 0.1",
+      "metric": "step_time",
+      "value": 2.0,
+      "unit": "ms",
+      "device": "2 cpu",
+    },
+    {"workload": "vision/gone", "peer": "torch 2.13", "error": "no memory"},
+    {"workload": "rl/dqn", "peer": "sb3", "metric": "step_time", "value": 1.0, "unit": "ms"},
+  ]
+  text = results.render([], rows)
+  assert "| `vision/mlp_step` | step time, ms | 2.0000 | 6.0000 | 3.00 | torch 2.13 | 2 cpu |" in text
+  assert "| `rl/dqn` | step time, ms | - | 1.0000 | - | sb3 | - |" in text
+  assert "gone" not in text
+  with pytest.raises(UserError, match="same thing"):
+    results.render([], [rows[0], rows[2] | {"unit": "s"}])
+
+
+def test_collect_then_render(tmp_path, capsys):
+  for seed, finished in ((0, True), (1, True), (2, False)):
+    folder = tmp_path / "runs" / f"seed{seed}"
+    folder.mkdir(parents=True)
+    (folder / "result.json").write_text(json.dumps(result(seed, finished=finished)))
+  collection, output = tmp_path / "results", tmp_path / "RESULTS.md"
+  flags = [f"--results={collection}", f"--output={output}"]
+  assert results.main(["--collect", str(tmp_path / "runs"), *flags]) == 0
+  assert sorted(p.name for p in collection.iterdir()) == ["cnn-mnist-seed0-2-cpu.json", "cnn-mnist-seed1-2-cpu.json"]
+  first = output.read_text()
+  assert "(2)" in first
+  assert results.main(flags) == 0
+  assert output.read_text() == first
+  assert "not finished" in capsys.readouterr().out
+  # Run folders alone go to the screen; what is unfinished is called so.
+  assert results.main([str(tmp_path / "runs")]) == 0
+  assert "cnn/mnist (unfinished)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}"])
+def test_bad_input_is_a_user_error(content, tmp_path, capsys):
+  if content is not None:
+    (tmp_path / "result.json").write_text(content)
+  assert results.main([str(tmp_path)]) == 2
+  assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_results_md_is_what_the_command_writes():
+  assert (ROOT / "RESULTS.md").read_text() == results.render_collection(ROOT / "results"), "run `make results`"
