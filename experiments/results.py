@@ -134,12 +134,8 @@ def render(
   """Markdown; a function of its arguments alone, whatever order the results come in."""
   groups: dict[tuple, list[Result]] = {}
   for result in sorted(results, key=file_name):
-    key = (
-      result["experiment"],
-      short_config(result),
-      str(sorted(result.get("overrides", {}).items())),
-      result["device"],
-    )
+    overrides = str(sorted(result.get("overrides", {}).items()))
+    key = (result["experiment"], short_config(result), overrides, result["device"], not result["finished"])
     groups.setdefault(key, []).append(result)
   blocks = [preface.rstrip()]
   for experiment in sorted({key[0] for key in groups}):
@@ -164,8 +160,7 @@ def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
         rows.append([_label(runs[0]), f"`{name}`", _mean(values), *_compared(metric, values), *_circumstances(runs)])
       else:
         rest.append(f"`{name}` {_mean(values)}")
-      source = f"  Published: {metric['source']}." if metric.get("source") else ""
-      notes.setdefault(f"- `{name}`: {(metric.get('definition') or 'not defined').rstrip('.')}.{source}", None)
+      notes.setdefault(f"- `{name}`: {(metric.get('definition') or 'not defined').rstrip('.')}.", None)
     if not any(row[0] == _label(runs[0]) and row[-2] == runs[0]["device"] for row in rows):
       rows.append([_label(runs[0]), "-", "-", "-", "-", *_circumstances(runs)])
     if rest:
@@ -182,13 +177,16 @@ def _label(result: Result) -> str:
 
 
 def _values(runs: Sequence[Result], name: str) -> list[float]:
-  values = [run["metrics"].get(name, {}).get("value") for run in runs]
+  # A value that is not a number is written as None; it must not vanish from a mean.
+  values = [run["metrics"][name]["value"] for run in runs if name in run["metrics"]]
+  values = [float("nan") if v is None else v for v in values]
   return [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
 
 
 def _compared(metric: Mapping[str, Any], values: Sequence[float]) -> tuple[str, str]:
-  """Published value; bar, and whether the mean over the seeds meets it."""
-  published = _number(metric["published"]) if "published" in metric else "-"
+  """Published value and its source; bar, and whether the mean over the seeds meets it."""
+  source = f" ({metric['source']})" if metric.get("source") else ""
+  published = _number(metric["published"]) + source if "published" in metric else "-"
   bar = metric.get("bar") or {}
   if not bar:
     return published, "-"
@@ -207,12 +205,13 @@ def _circumstances(runs: Sequence[Result]) -> tuple[str, ...]:
   wall = _seconds(statistics.fmean(run["wall_seconds"] for run in runs))
   compiled = [run["compile_seconds"] for run in runs if run.get("compile_seconds") is not None]
   compiling = f" (compiling {_seconds(statistics.fmean(compiled))})" if compiled else ""
-  commits = several((run.get("commit") or "unknown")[:9] for run in runs)
+  # Forty digits are cut to ten; `-dirty` after fewer is kept, it must be seen.
+  commits = several(re.sub(r"\b([0-9a-f]{10})[0-9a-f]{30}", r"\1", run.get("commit") or "unknown") for run in runs)
   return several(run["step"] for run in runs), wall + compiling, runs[0]["device"], commits
 
 
 def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
-  """Ours beside the peer's, of each workload; the ratio is the peer's value over ours: above 1 is faster than the peer."""
+  """Ours beside the peer's, of each workload; the ratio is the peer's value over ours."""
   ours, peers = {}, {}
   for row in rows:
     if "error" in row:
@@ -227,7 +226,7 @@ def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
       raise UserError("benchmarks", workload, "our row and the peer's differ in metric or unit: measure the same thing")
     ratio = f"{peer['value'] / our['value']:.2f}" if our and peer and our["value"] else "-"
     quantity = f"{row.get('metric', 'value')}, {row.get('unit', '')}".replace("_", " ")
-    shown = [_number(side["value"]) if side else "-" for side in (our, peer)]
+    shown = [f"{side['value']:.4g}" if side else "-" for side in (our, peer)]
     detail = our.get("device") or our.get("detail", {}).get("device") if our else None
     table.append([f"`{workload}`", quantity, *shown, ratio, peer["peer"] if peer else "-", detail or "-"])
   header = ("workload", "quantity", "genera", "peer", "peer / genera", "the peer", "hardware")
