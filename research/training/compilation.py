@@ -12,17 +12,34 @@ _COMPILE_EVENTS = (
 )
 
 
+class _Totals:
+  """Of this process; jax calls `listen` for every event."""
+
+  seconds, programs = 0.0, 0
+
+  def listen(self, event: str, seconds: float, **_):
+    if event in _COMPILE_EVENTS:
+      self.seconds += seconds
+      self.programs += event == _COMPILE_EVENTS[-1]
+
+
+_TOTALS = _Totals()
+jax.monitoring.register_event_duration_secs_listener(_TOTALS.listen)
+
+
 class CompileClock:
   """Seconds spent in tracing, lowering and compiling since it was made, and the number of programs compiled."""
 
   def __init__(self):
-    self.seconds, self.programs = 0.0, 0
-    jax.monitoring.register_event_duration_secs_listener(self._listen)
+    self._seconds, self._programs = _TOTALS.seconds, _TOTALS.programs
 
-  def _listen(self, event: str, seconds: float, **_):
-    if event in _COMPILE_EVENTS:
-      self.seconds += seconds
-      self.programs += event == _COMPILE_EVENTS[-1]
+  @property
+  def seconds(self) -> float:
+    return _TOTALS.seconds - self._seconds
+
+  @property
+  def programs(self) -> int:
+    return _TOTALS.programs - self._programs
 
 
 def use_persistent_cache(folder: str) -> None:

@@ -117,6 +117,7 @@ def _steps(executor, settings, run, checkpoints, preemption, progress, writer, s
     try:
       scores = None
       if executor.experiment.eval_data and (due(settings.eval_every) or step == settings.total_steps):
+        progress.settle()
         values = executor.evaluate(state, executor.experiment.eval_data, lambda: preemption.poll(step))
         scores = {name: rundir.to_python(value) for name, value in values.items()}
         writer.write(step, "eval", scores)

@@ -1,0 +1,142 @@
+"""The command line that every experiment shares.
+
+  python -m experiments.cnn [--config=configs/cnn/mnist.py[:smoke]] [--workdir=...] [--config.x=y]
+                            [--mode=train|evaluate|predict] [--input=PATH]
+"""
+
+import ast
+import difflib
+import importlib.util
+import logging
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+import ml_collections
+
+from research.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODES = ("train", "evaluate", "predict")
+EXIT_USER_ERROR = 2
+
+
+def main(experiment: Callable, default_config: str, argv: Sequence[str] | None = None) -> None:
+  """Runs an experiment from the command line; exits with the documented code.
+
+  Exit codes: 0 finished; 2 bad input; 3 training stopped by non-finite numbers; 75 preempted, saved: run it again.
+  """
+  logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+  name = pathlib.Path(sys.modules[experiment.__module__].__file__).stem
+  try:
+    flags, overrides = parse(sys.argv[1:] if argv is None else argv, default_config)
+    config = load_config(flags["config"], overrides)
+    workdir = flags["workdir"] or default_workdir(name, flags["config"], overrides, config.seed)
+    code = run(experiment, name, flags["config"], config, workdir, flags["mode"], flags["input"])
+  except UserError as error:
+    print(f"error: {error}", file=sys.stderr)
+    code = EXIT_USER_ERROR
+  sys.exit(code)
+
+
+def run(experiment, name, config_name, config, workdir, mode="train", source="") -> int:
+  """One run in this process; the exit code."""
+  from experiments import session  # after the flags are known to be good: this imports jax
+
+  return session.run(experiment, name, config_name, config, workdir, mode, source)
+
+
+def parse(argv: Sequence[str], default_config: str) -> tuple[dict[str, str], dict[str, str]]:
+  """`({config, workdir, mode, input}, {'train.batch_size': '64'})`.
+
+  Raises:
+    UserError: an unknown flag, with the nearest known, or one without a value.
+  """
+  flags = {"config": default_config, "workdir": "", "mode": "train", "input": ""}
+  overrides = {}
+  words = list(argv)
+  while words:
+    word = words.pop(0)
+    if word in ("-h", "--help"):
+      print(__doc__.strip())
+      sys.exit(0)
+    name, equals, value = word.removeprefix("--").partition("=")
+    known = name in flags or name.startswith("config.")
+    if not word.startswith("--") or not known:
+      near = difflib.get_close_matches(name, flags, 1)
+      hint = f"the nearest is --{near[0]}=..." if near else f"there are {', '.join(f'--{f}' for f in flags)}, --config.x"
+      raise UserError("flag", word, f"no such flag: {hint}.")
+    if not equals:
+      if not words:
+        raise UserError("flag", word, f"it needs a value: {word}=...")
+      value = words.pop(0)
+    if name in flags:
+      flags[name] = value
+    else:
+      overrides[name.removeprefix("config.")] = value
+  if flags["mode"] not in MODES:
+    raise UserError("--mode", flags["mode"], f"choose one of {', '.join(MODES)}.")
+  return flags, overrides
+
+
+def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_collections.ConfigDict:
+  """The config of `path.py[:variant]`, with overrides, locked.
+
+  Raises:
+    UserError: no such file, no such field (with the nearest), or a value of another type.
+  """
+  path, _, variant = spec.partition(":")
+  file = next((p for p in (pathlib.Path(path), ROOT / path) if p.is_file()), None)
+  if file is None:
+    known = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "configs").glob("*/*.py")) if p.stem != "__init__"]
+    near = difflib.get_close_matches(path, known, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError("--config", spec, f"there is no such file: {hint}`python -m experiments` lists them.")
+  module_spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
+  module = importlib.util.module_from_spec(module_spec)
+  module_spec.loader.exec_module(module)
+  config = module.get_config(variant)
+  config.lock()
+  for field, text in (overrides or {}).items():
+    override(config, field, text)
+  return config
+
+
+def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
+  """Sets a dotted field from text, with the type that it has."""
+  flat = _flatten(config)
+  if field not in flat:
+    near = difflib.get_close_matches(field, flat, 1, cutoff=0.5)
+    here = [name for name in flat if name.rpartition(".")[0] == field.rpartition(".")[0]]
+    hint = f"the nearest is config.{near[0]}" if near else f"there are {', '.join(f'config.{n}' for n in here or flat)}"
+    raise UserError(f"config.{field}", text, f"no such field: {hint}.")
+  old = flat[field]
+  try:
+    value = text if isinstance(old, str) else ast.literal_eval(text)
+    if isinstance(old, bool) != isinstance(value, bool):
+      raise TypeError
+    config.update_from_flattened_dict({field: value})
+  except (TypeError, ValueError, SyntaxError) as error:
+    kind = type(old).__name__
+    raise UserError(f"config.{field}", text, f"it must be of type {kind}, as the default {old!r} is.") from error
+
+
+def _flatten(tree, prefix=""):
+  flat = {}
+  for name, value in tree.items():
+    if isinstance(value, Mapping | ml_collections.ConfigDict):
+      flat |= _flatten(value, f"{prefix}{name}.")
+    else:
+      flat[f"{prefix}{name}"] = value
+  return flat
+
+
+def default_workdir(experiment: str, spec: str, overrides: Mapping[str, str], seed: int) -> str:
+  """A folder derived from the config, never from the clock, so that a relaunched job finds itself."""
+  path, _, variant = spec.partition(":")
+  parts = [pathlib.Path(path).stem, *([variant] if variant else [])]
+  changed = {k: v for k, v in overrides.items() if k != "seed" and not k.startswith("run.")}
+  parts += [f"{k.rpartition('.')[2]}={str(v).replace('/', '_').replace(' ', '')}" for k, v in sorted(changed.items())]
+  return str(pathlib.Path("runs") / experiment / ",".join(parts) / f"seed{seed}")
+
+

@@ -1,0 +1,171 @@
+"""One run, from a config to what it leaves behind."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from research.data.dataset import Dataset
+from research.errors import UserError
+from research.training import compilation, durations, loop, parallel, rundir
+from research.training.executor import Executor
+from research.training.experiment import Experiment, Report
+from research.training.preemption import EXIT_PREEMPTED, Preempted, Preemption
+
+EXIT_NON_FINITE = 3
+
+
+def run(build: Callable, name: str, config_name: str, config, workdir: str, mode: str, source: str) -> int:
+  """Trains and reports, or evaluates or predicts from the checkpoint; the exit code."""
+  compilation.use_persistent_cache(config.run.compilation_cache)
+  start = time.perf_counter()
+  experiment: Experiment = build(config)
+  settings = settings_of(config, experiment.train_data)
+  plan = plan_of(config, experiment)
+  directory = rundir.RunDirectory(workdir)
+  try:
+    directory.claim(config.to_dict())
+    if mode == "predict":
+      return _predict(experiment, settings, plan, directory, source)
+    header = {"experiment": name, "config": config_name, "seed": config.seed}
+    return _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start)
+  except Preempted as stop:
+    print(f"preempted at step {stop.step}, saved in {workdir}: run the same command to go on", file=sys.stderr)
+    return EXIT_PREEMPTED
+  except loop.NonFiniteError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return EXIT_NON_FINITE
+  finally:
+    directory.close()
+
+
+def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settings:
+  """The loop's settings, every duration in steps."""
+  size = {"batch_size": data.batch_size, "num_examples": data.num_examples}
+  total = durations.steps(config.train.duration, **size, field="config.train.duration")
+  if total < 1:
+    raise UserError("config.train.duration", config.train.duration, "train for at least one step.")
+
+  def steps(field: str) -> int:
+    value = durations.steps(config.run[field], **size, total_steps=total, field=f"config.run.{field}")
+    # A share of a short run may round to nothing, which would mean `never`.
+    return max(value, 1) if "%" in str(config.run[field]) else value
+
+  profile = None
+  if config.run.profile:
+    first, colon, last = config.run.profile.partition(":")
+    if not colon or not (first + last).isdigit():
+      raise UserError("config.run.profile", config.run.profile, 'give first and last step, as in "10:20".')
+    profile = (int(first), int(last))
+  run = config.run
+  return loop.Settings(
+    total_steps=total,
+    seed=config.seed,
+    eval_every=steps("eval_every"),
+    save_every=steps("save_every"),
+    log_every=steps("log_every"),
+    keep_every=steps("keep_every"),
+    profile=profile,
+    **{f: run[f] for f in ("steps_per_dispatch", "keep", "best_metric", "best_mode", "report_best", "max_skips", "stop_at")},
+  )
+
+
+def plan_of(config: ml_collections.ConfigDict, experiment: Experiment) -> parallel.Plan:
+  """Which devices, how; batch sizes are checked here, before anything is compiled."""
+  sets = (experiment.train_data, experiment.eval_data, experiment.test_data)
+  sizes = tuple({data.batch_size for data in sets if data is not None})
+  return parallel.plan(config.run.parallelism, config.run.num_devices, batch_sizes=sizes)
+
+
+def _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start) -> int:
+  history = directory.read_json("run.json") or {"launches": []}
+  launch = {**rundir.environment(), "parallelism": plan.mode, "mode": mode, "seed": config.seed}
+  directory.write_json("run.json", {"launches": [*history["launches"], launch]})
+  clock = compilation.CompileClock()
+  before = sum(entry.get("wall_seconds", 0) for entry in history["launches"])
+  try:
+    if mode == "train":
+      state = loop.train(experiment, settings, plan, directory).state
+      if settings.report_best:
+        state = restore(experiment, settings, plan, directory)
+    else:
+      state = restore(experiment, settings, plan, directory)
+    step = int(state.step)
+    with Preemption() as preemption:
+      preemption.nothing_to_save(step)
+      metrics, figures = _final(experiment, config, settings, plan, directory, state)
+  finally:
+    launch |= {"wall_seconds": time.perf_counter() - start, "compile_seconds": clock.seconds}
+    directory.write_json("run.json", {"launches": [*history["launches"], launch]})
+  wall = before + launch["wall_seconds"] if mode == "train" else launch["wall_seconds"]
+  result = {
+    **header,
+    "step": step,
+    "metrics": metrics,
+    "wall_seconds": round(wall, 2),
+    "compile_seconds": round(clock.seconds, 2),
+    "device": launch["device"],
+    "commit": launch["commit"],
+    "finished": True,
+  }
+  path = directory.write_json("result.json", result)
+  for figure in figures:
+    print(f"figure {figure}")
+  shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in metrics.items() if isinstance(m["value"], float))
+  print(f"result {path}  step {step}  {shown}  ({wall:.0f} s)")
+  return 0
+
+
+def restore(experiment: Experiment, settings: loop.Settings, plan: parallel.Plan, directory: rundir.RunDirectory) -> Any:
+  """The state to report: the newest, or the best where `report_best` asks for it.
+
+  Raises:
+    UserError: nothing is saved there.
+  """
+  checkpoints = loop.open_checkpoints(directory, settings)
+  best = checkpoints.best_step() if settings.report_best else None
+  state = checkpoints.restore(Executor(experiment, plan, settings.seed).abstract_state(), best)
+  checkpoints.close()
+  if state is None:
+    raise UserError("--workdir", str(directory.path), "it holds no checkpoint: train there first (--mode=train).")
+  return state
+
+
+def _final(experiment, config, settings, plan, directory, state):
+  """Metrics of the test set and of the report, each with its definition and the published value; the figures' paths."""
+  executor = Executor(experiment, plan, settings.seed)
+  values = {f"test_{name}": value for name, value in executor.evaluate(state, experiment.test_data).items()}
+  definitions = {f"test_{name}": f"{text}; test set" for name, text in experiment.definitions.items()}
+  # Reports run on one device: they are measured in examples, not in steps.
+  report: Report = experiment.report(jax.device_put(jax.device_get(state), jax.local_devices()[0]))
+  metrics = {}
+  for name, value in {**values, **report.metrics}.items():
+    definition = {**definitions, **report.definitions}.get(name, "")
+    extra = {key: dict(table[name]) for key, table in (("bar", config.bars),) if name in table}
+    published = dict(config.published[name]) if name in config.published else {}
+    shown = {"published": published["value"], "source": published["source"]} if published else {}
+    metrics[name] = {"value": rundir.to_python(np.asarray(value)), "definition": definition, **shown, **extra}
+  folder = directory.path / "figures"
+  folder.mkdir(exist_ok=True)
+  paths = []
+  for name, figure in report.figures.items():
+    paths.append(folder / f"{name}.png")
+    figure.savefig(paths[-1], dpi=120)
+  return metrics, paths
+
+
+def _predict(experiment, settings, plan, directory, source) -> int:
+  if experiment.predict is None:
+    raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
+  state = restore(experiment, settings, plan, directory)
+  arrays = experiment.predict(jax.device_put(jax.device_get(state), jax.local_devices()[0]), source)
+  path = directory.path / "predictions.npz"
+  np.savez(path, **arrays)
+  for name, value in arrays.items():
+    print(f"{name} {np.asarray(value).shape}: {np.array2string(np.asarray(value).ravel()[:8], precision=3)} ...")
+  print(f"predictions {path}")
+  return 0

@@ -1,0 +1,144 @@
+"""The loop's promises, on four kinds of learner: what holds here holds for every family of the same kind."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+from tests.training import sketches
+
+from research.training import loop, parallel, rundir
+from research.training.compilation import CompileClock
+from research.training.preemption import Preempted
+
+SETTINGS = loop.Settings(total_steps=24, eval_every=8, save_every=5, log_every=4)
+
+
+def train(experiment, folder, mode="jit", settings=SETTINGS, devices=4):
+  run = rundir.RunDirectory(folder)
+  try:
+    return loop.train(experiment, settings, parallel.plan(mode, devices), run)
+  finally:
+    run.close()
+
+
+def numbers(state):
+  """Every leaf as NumPy, keys as their data."""
+  plain = lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+  return [np.asarray(plain(leaf)) for leaf in jax.tree.leaves(state)]
+
+
+def rows(folder):
+  """Rows of metrics.jsonl by (step, kind), without the timing."""
+  found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+  return sorted((r["step"], r["kind"], json.dumps(r, sort_keys=True)) for r in found if r["kind"] != "timing")
+
+
+def assert_same(one, other):
+  for a, b in zip(numbers(one), numbers(other), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", sketches.ALL)
+@pytest.mark.parametrize("mode", ["pmap", "fsdp"])
+def test_devices_agree(kind, mode, tmp_path):
+  make = sketches.ALL[kind]
+  one = train(make(), tmp_path / "one")
+  four = train(make(), tmp_path / "four", mode)
+  for a, b in zip(numbers(one.state), numbers(four.state), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", sketches.ALL)
+@pytest.mark.parametrize("per_dispatch", [1, 7])
+def test_stopped_and_resumed_is_never_stopped(kind, per_dispatch, tmp_path):
+  make = sketches.ALL[kind]
+  settings = loop.Settings(**{**SETTINGS.__dict__, "steps_per_dispatch": per_dispatch})
+  whole = train(make(), tmp_path / "whole", settings=settings)
+  for stop in (3, 13):
+    with pytest.raises(Preempted):
+      train(make(), tmp_path / "parts", settings=loop.Settings(**{**settings.__dict__, "stop_at": stop}))
+  parts = train(make(), tmp_path / "parts", settings=settings)
+  assert_same(whole.state, parts.state)
+  assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("kind", sketches.ALL)
+def test_learns(kind, tmp_path):
+  settings = loop.Settings(total_steps=120, eval_every=1, log_every=1)
+  experiment = sketches.ALL[kind]()
+  state = train(experiment, tmp_path, settings=settings).state
+  assert all(np.isfinite(x).all() for x in numbers(state) if x.dtype.kind == "f")
+  rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+  evals = [row for row in rows if row["kind"] == "eval"]
+  if kind == "classifier":
+    assert evals[-1]["accuracy"] > 0.9 > evals[0]["accuracy"]
+  if kind == "mixture":
+    likelihoods = [row["log_likelihood"] for row in evals]
+    assert np.all(np.diff(likelihoods) > -1e-4), "EM never lowers the likelihood of the full batch"
+    centres = sorted(np.asarray(state.means)[:, 0])
+    np.testing.assert_allclose(centres, [0, 4, 8], atol=0.6)
+  if kind == "game":
+    rng = np.random.default_rng(1)
+    made = sketches.Net(2).apply(state.generator, rng.normal(size=(256, 2)))
+    assert np.linalg.norm(np.mean(made, 0) - 2) < 1.0, "the generator has moved to the data"
+
+
+def test_signal_saves_and_stops_at_once(tmp_path):
+  experiment = sketches.classifier()
+  steps = []
+  feed = experiment.train_data.feed
+
+  def interrupting(step):
+    steps.append(step)
+    if step == 11:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return feed(step)
+
+  data = experiment.train_data.__class__(**{**experiment.train_data.__dict__, "feed": interrupting})
+  interrupted = experiment.__class__(**{**experiment.__dict__, "train_data": data})
+  with pytest.raises(Preempted) as stopped:
+    train(interrupted, tmp_path)
+  assert stopped.value.step <= 13
+  assert (tmp_path / "checkpoints" / str(stopped.value.step)).exists()
+  resumed = train(sketches.classifier(), tmp_path)
+  assert_same(resumed.state, train(sketches.classifier(), tmp_path / "whole").state)
+
+
+def test_no_recompilation_after_the_first_evaluation(tmp_path):
+  programs, clock = [], CompileClock()
+  experiment = sketches.classifier()
+  feed = experiment.train_data.feed
+
+  def noting(step):
+    programs.append(clock.programs)
+    return feed(step)
+
+  data = experiment.train_data.__class__(**{**experiment.train_data.__dict__, "feed": noting})
+  train(experiment.__class__(**{**experiment.__dict__, "train_data": data}), tmp_path)
+  assert programs[10] > programs[0], "the clock counts"
+  assert programs[-1] == programs[10]
+
+
+def test_non_finite_stops_with_the_last_good_checkpoint(tmp_path):
+  experiment = sketches.classifier()
+  bad = sketches.classifier()
+  bad.train_data.resident["inputs"][:] = np.nan
+  stop = loop.Settings(**{**SETTINGS.__dict__, "stop_at": 9})
+  with pytest.raises(Preempted):
+    train(experiment, tmp_path, settings=stop)
+  with pytest.raises(loop.NonFiniteError, match=r"step 9.*grad_norm.*max_skips"):
+    train(bad, tmp_path)
+  resumed = train(experiment, tmp_path)
+  assert_same(resumed.state, train(sketches.classifier(), tmp_path / "whole").state)
+
+
+def test_non_finite_updates_are_skipped_up_to_the_allowance(tmp_path):
+  experiment = sketches.classifier()
+  experiment.train_data.resident["inputs"][:3] = np.nan
+  lenient = loop.Settings(total_steps=12, max_skips=100)
+  state = train(experiment, tmp_path, settings=lenient).state
+  assert 0 < int(state.skipped) < 100
+  assert all(np.isfinite(x).all() for x in numbers(state) if x.dtype.kind == "f")
