@@ -12,10 +12,11 @@ import argparse
 import json
 import pathlib
 import re
-import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from research.errors import UserError
 
@@ -190,7 +191,7 @@ def _compared(metric: Mapping[str, Any], values: Sequence[float]) -> tuple[str, 
   bar = metric.get("bar") or {}
   if not bar:
     return published, "-"
-  mean = statistics.fmean(values)
+  mean = np.mean(values)
   met = mean >= bar.get("min", -float("inf")) and mean <= bar.get("max", float("inf"))  # a NaN meets nothing
   wanted = ", ".join(f"{sign} {_number(bar[side])}" for side, sign in (("min", "≥"), ("max", "≤")) if side in bar)
   return published, f"{wanted} met" if met else f"{wanted} **MISSED**"
@@ -202,9 +203,9 @@ def _circumstances(runs: Sequence[Result]) -> tuple[str, ...]:
   def several(values) -> str:
     return ", ".join(dict.fromkeys(str(v) for v in values))
 
-  wall = _seconds(statistics.fmean(run["wall_seconds"] for run in runs))
+  wall = _seconds(np.mean([run["wall_seconds"] for run in runs]))
   compiled = [run["compile_seconds"] for run in runs if run.get("compile_seconds") is not None]
-  compiling = f" (compiling {_seconds(statistics.fmean(compiled))})" if compiled else ""
+  compiling = f" (compiling {_seconds(np.mean(compiled))})" if compiled else ""
   # Forty digits are cut to ten; `-dirty` after fewer is kept, it must be seen.
   commits = several(re.sub(r"\b([0-9a-f]{10})[0-9a-f]{30}", r"\1", run.get("commit") or "unknown") for run in runs)
   return several(run["step"] for run in runs), wall + compiling, runs[0]["device"], commits
@@ -240,18 +241,18 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _mean(values: Sequence[float]) -> str:
   """`0.9953 ± 0.0004 (3)`: mean, sample standard deviation, number of seeds."""
-  spread = f" ± {_number(statistics.stdev(values))}" if len(values) > 1 else ""
-  return f"{_number(statistics.fmean(values))}{spread} ({len(values)})"
+  spread = f" ± {_number(np.std(values, ddof=1))}" if len(values) > 1 else ""
+  return f"{_number(np.mean(values))}{spread} ({len(values)})"
 
 
-def _number(value: float | str) -> str:
+def _number(value: float | np.floating | str) -> str:
   """Four decimals for what is of the order of a fraction, four digits otherwise."""
   if isinstance(value, str):
     return value
   return f"{value:.4f}" if 1e-3 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
 
 
-def _seconds(seconds: float) -> str:
+def _seconds(seconds: float | np.floating) -> str:
   return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
