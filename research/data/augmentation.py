@@ -81,7 +81,7 @@ def random_affine(
 
 
 def cutout(size: int, fill: float | tuple = 0.0) -> Augmentation:
-  """A square of `size` pixels overwritten with `fill`, centred on any pixel, so partly outside at times (DeVries 2017)."""
+  """A square of `size` pixels overwritten with `fill`, about any pixel, so partly outside at times (DeVries 2017)."""
 
   def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
     height, width = batch["inputs"].shape[1:3]
@@ -132,7 +132,7 @@ def affine(
   scale: Float[Array, " batch"],
   fill: float | tuple = 0.0,
 ) -> Images:
-  """Rotated by `angle` (radians, from the row axis to the column axis), magnified, shifted by (rows, columns); bilinear.
+  """Rotated by `angle` (radians, from the row to the column axis), magnified, shifted by (rows, columns); bilinear.
 
   Beyond its edge the image is `fill`, and pixels on the edge blend into it (SciPy's mode 'grid-constant', order 1).
   """

@@ -20,8 +20,8 @@ class Dataset:
     name: for messages and `run.json`.
     resident: arrays that every device holds whole (an in-memory data set), or an empty dict (a streamed one).
     feed: `feed(step)` -> NumPy arrays of `batch_size` rows each: indices into `resident`, or the examples themselves.
-    assemble: `assemble(resident, fed)` -> the batch as families see it: a dict with `mask` (float32, 1 for a real example,
-      0 for padding) and the fields of the family, such as `inputs` and `label`.  Pure; traced inside the step.
+    assemble: `assemble(resident, fed)` -> the batch as families see it: a dict with `mask` (float32, 1 for a real
+      example, 0 for padding) and the fields of the family, such as `inputs` and `label`.  Pure; traced inside the step.
     batch_size: rows of a batch, over all devices.
     num_examples: examples in one epoch.
   """

@@ -69,7 +69,7 @@ def in_order(num_examples: int, start: int, count: int) -> dict[str, np.ndarray]
 
 
 def rows(resident: Mapping[str, Array], fed: Mapping[str, Array]) -> dict[str, Array]:
-  """The default `assemble`: the resident rows at `fed['index']` beside the fed ones; `mask` is ones where none is fed."""
+  """The default `assemble`: resident rows at `fed['index']` beside the fed ones; `mask` is ones where none is fed."""
   fed = dict(fed)
   index = fed.pop("index", None)
   batch = (

@@ -1,0 +1,192 @@
+"""Labelled examples, in memory or streamed: what the sources return and what they check."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from research.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+  """A labelled set in memory.
+
+  Attributes:
+    name: for messages, such as 'mnist train'.
+    inputs: [example, ...], uint8 (pixels 0 to 255) or float32.
+    label: int32 [example], 0 to num_classes - 1.
+    class_names: one a class.
+  """
+
+  name: str
+  inputs: np.ndarray
+  label: Int[np.ndarray, " example"]
+  class_names: tuple[str, ...]
+
+  def __len__(self) -> int:
+    return len(self.label)
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
+
+  @property
+  def arrays(self) -> dict[str, np.ndarray]:
+    """The fields as `pipeline.shuffled` and `pipeline.sequential` take them."""
+    return {"inputs": self.inputs, "label": self.label}
+
+  def select(self, index: Int[np.ndarray, " some"] | slice) -> "Examples":
+    """The examples at `index`."""
+    return dataclasses.replace(self, inputs=self.inputs[index], label=self.label[index])
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+  """A labelled set of images too large for memory.
+
+  Attributes:
+    name: for messages.
+    source: random access to records {'image': encoded bytes, 'label': int, 'where': str}, safe to read from threads.
+    image_size: height and width that images are brought to.
+    channels: 1 or 3.
+    class_names: one a class.
+  """
+
+  name: str
+  source: Sequence[dict[str, Any]]
+  image_size: int
+  channels: int
+  class_names: tuple[str, ...]
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
+
+
+def checked(name: str, inputs: Any, label: Any, class_names: Sequence[str] | None = None) -> Examples:
+  """`Examples`, once their types, lengths and ranges are right.
+
+  Args:
+    name: for messages.
+    inputs: uint8 or floating, [example, ...]; images without a channel axis ([example, height, width]) get one.
+    label: integers, [example] or [example, 1].
+    class_names: by default the numbers 0 to max(label).
+
+  Raises:
+    UserError: another type, unequal lengths, no examples, NaN or infinite inputs, labels out of range.
+  """
+  inputs, label = np.asarray(inputs), np.asarray(label)
+  if inputs.dtype != np.uint8 and inputs.dtype.kind != "f":
+    raise UserError(f"{name}: type of the inputs", str(inputs.dtype), "give uint8 (pixels 0 to 255) or floats.")
+  if label.dtype.kind not in "iu":
+    raise UserError(f"{name}: type of the labels", str(label.dtype), "give integers, 0 for the first class.")
+  if label.ndim == 2 and label.shape[1] == 1:
+    label = label[:, 0]
+  if label.ndim != 1 or inputs.ndim < 2 or len(inputs) != len(label):
+    shapes = (inputs.shape, label.shape)
+    raise UserError(f"{name}: shapes of inputs and labels", shapes, "give [N, ...] inputs and [N] labels.")
+  if not len(label):
+    raise UserError(f"{name}: number of examples", 0, "give at least one example.")
+  if inputs.dtype.kind == "f":
+    bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(1)
+    if bad.any():
+      remedy = f"remove or repair {bad.sum()} examples with NaN or infinite values; the first is this."
+      raise UserError(f"{name}: example", int(bad.argmax()), remedy)
+    inputs = inputs.astype(np.float32, copy=False)
+  return Examples(name, inputs[..., None] if inputs.ndim == 3 else inputs, *_labels(name, label, class_names))
+
+
+def _labels(name: str, label: np.ndarray, class_names: Sequence[str] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+  low, high = int(label.min()), int(label.max())
+  if low < 0:
+    raise UserError(f"{name}: smallest label", low, "number the classes from 0.")
+  if class_names is None:
+    if high >= 1_000_000:
+      raise UserError(f"{name}: largest label", high, "number the classes from 0 without gaps.")
+    class_names = [str(number) for number in range(high + 1)]
+  if high >= len(class_names):
+    raise UserError(
+      f"{name}: largest label", high, f"{len(class_names)} classes have labels 0 to {len(class_names) - 1}."
+    )
+  return label.astype(np.int32), tuple(map(str, class_names))
+
+
+def ranks(label: Int[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
+  """The place of every example among those of its class, at random: 0 to (size of the class) - 1."""
+  shuffled = np.random.Generator(np.random.Philox(key=seed)).permutation(len(label))
+  by_class = shuffled[np.argsort(label[shuffled], kind="stable")]
+  _, first, sizes = np.unique(label[by_class], return_index=True, return_counts=True)
+  result = np.empty(len(label), np.int64)
+  result[by_class] = np.arange(len(label)) - np.repeat(first, sizes)
+  return result
+
+
+def stratified_order(label: Int[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
+  """A seeded shuffle in which any stretch has the classes in their proportions, as nearly as can be."""
+  sizes = np.bincount(label)[label]
+  # Spread each class evenly over [0, 1); equal places keep the order of classes.
+  return np.lexsort((label, (ranks(label, seed) + 0.5) / sizes))
+
+
+def folds(label: Int[np.ndarray, " example"], count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+  """Stratified cross-validation: (training indices, test indices) of `count` folds; class sizes differ by at most 1."""
+  fold = ranks(label, seed) % count
+  return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
+
+
+def held_out(label: Int[np.ndarray, " example"], seed: int = 0, fraction: float = 0.2) -> dict[str, np.ndarray]:
+  """Indices of 'train', 'test' and 'all' of a set that has no test set: a stratified `fraction` is held out."""
+  order = stratified_order(label, seed)
+  size = max(1, round(fraction * len(label)))
+  return {"train": order[size:], "test": order[:size], "all": np.arange(len(label))}
+
+
+def parse_split(split: str) -> tuple[str, str, str]:
+  """('train', '', '90%') of 'train[:90%]': name, start and stop as written.
+
+  Raises:
+    UserError: not of that form.
+  """
+  match = re.fullmatch(r"(\w+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
+  if not match:
+    raise UserError("split", split, "write a split as 'train', 'train[:90%]' or 'train[1000:2000]'.")
+  return match[1], match[2] or "", match[3] or ""
+
+
+def part(split: str, length: int) -> slice:
+  """The stretch of a split of `length` examples that `split`, such as 'train[90%:]', names; TFDS's rule.
+
+  Raises:
+    UserError: nothing is left.
+  """
+  _, start, stop = parse_split(split)
+
+  def place(text: str, default: int) -> int:
+    if not text:
+      return default
+    number = round(int(text[:-1]) * length / 100) if text.endswith("%") else int(text)
+    return min(max(number + length if number < 0 else number, 0), length)
+
+  result = slice(place(start, 0), place(stop, length))
+  if result.start >= result.stop:
+    raise UserError("split", split, f"name a part that has examples: the whole has {length}.")
+  return result
+
+
+def choose(splits: Any, split: str) -> Any:
+  """`splits[name]` for the name in `split`.
+
+  Raises:
+    UserError: there is none; names those that there are.
+  """
+  name = parse_split(split)[0]
+  if name not in splits:
+    raise UserError("split", split, f"choose one of {', '.join(sorted(splits))}.")
+  return splits[name]

@@ -1,0 +1,198 @@
+"""A user's own data: an `.npz` archive, or a folder of images by class."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from research.data import cache, images
+from research.data.examples import Examples, Stream, checked, choose, held_out, part
+from research.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+_INPUTS, _LABELS = ("inputs", "image", "images", "x"), ("label", "labels", "y")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+
+
+def npz(path: str | Path, split: str = "train") -> Examples:
+  """A split of an `.npz` archive, written by `np.savez(path, inputs=..., label=...)`.
+
+  Arrays are `inputs` (or `image`, `x`), uint8 or floats [N, ...], and `label` (or `y`), integers [N] from 0.  For sets
+  that come divided the names carry the split, `train_inputs`, `test_label`, or as Keras has it `x_train`, `y_test`.
+  Without such names a stratified fifth, drawn with seed 0, is the test split.  `class_names` is optional.
+
+  Raises:
+    UserError: no such file, not an archive, arrays missing, of wrong type or length, or out of range; no such split.
+  """
+  path = Path(path).expanduser()
+  try:
+    with np.load(path, allow_pickle=False) as archive:
+      arrays = {key: archive[key] for key in archive.files}
+  except FileNotFoundError:
+    raise UserError("path", str(path), "there is no such file: give that of an .npz archive.") from None
+  except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged archives
+    remedy = f"it cannot be read ({error}): write it with np.savez, without arrays of objects."
+    raise UserError("path", str(path), remedy) from error
+  splits = _divided(arrays)
+  if not splits:
+    keys = f"it has {sorted(arrays)}: give `inputs` and `label`, or `train_inputs`, `train_label`, `test_inputs`, ..."
+    raise UserError("path", str(path), keys)
+  names = arrays.get("class_names")
+  whole = {key: checked(f"{path} {key}", *pair, class_names=names) for key, pair in splits.items()}
+  if names is None:  # a class may be absent from one split
+    names = max((examples.class_names for examples in whole.values()), key=len)
+    whole = {key: checked(f"{path} {key}", *pair, class_names=names) for key, pair in splits.items()}
+  if set(whole) == {""}:
+    whole = {key: whole[""].select(index) for key, index in held_out(whole[""].label).items()}
+  chosen = choose(whole, split)
+  return chosen.select(part(split, len(chosen)))
+
+
+def _divided(arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """(inputs, label) by split; the split '' where names carry none."""
+  found: dict[str, dict[str, np.ndarray]] = {}
+  for key, value in arrays.items():
+    for kind, names in (("inputs", _INPUTS), ("label", _LABELS)):
+      for name in names:
+        if key == name:
+          found.setdefault("", {})[kind] = value
+        elif key.endswith(f"_{name}"):
+          found.setdefault(key.removesuffix(f"_{name}"), {})[kind] = value
+        elif key.startswith(f"{name}_"):
+          found.setdefault(key.removeprefix(f"{name}_"), {})[kind] = value
+  complete = {split: (pair["inputs"], pair["label"]) for split, pair in found.items() if len(pair) == 2}
+  return {"": complete[""]} if "" in complete else complete
+
+
+def folder(
+  path: str | Path,
+  split: str = "train",
+  *,
+  image_size: int | None = None,
+  channels: int | None = None,
+  streamed: bool | None = None,
+  memory: int = 2**30,
+) -> Examples | Stream:
+  """A split of a folder of images: `path/train/<class>/*.png`, `path/test/<class>/*.jpg`, or `path/<class>/*`.
+
+  Classes are numbered in the order of their names.  Where there is no test folder, a stratified fifth of the training
+  images, drawn with seed 0, is the test split.
+
+  Args:
+    path: the folder.
+    split: 'train', 'test', or the name of another folder beside them; or part of one.
+    image_size: height and width to bring the largest centred square of every image to; None if all have one size.
+    channels: 1 (grey) or 3 (colour); by default those of the first image.
+    streamed: read the images when needed, instead of all at once; by default where they would exceed `memory` bytes.
+    memory: see above.
+
+  Raises:
+    UserError: no such folder or split, no images in it, sizes that vary without `image_size`, a file that cannot be
+      decoded (by its name; when it is read, for streamed ones).
+  """
+  root = Path(path).expanduser()
+  if not root.is_dir():
+    raise UserError("path", str(root), "there is no such folder: give one of images by class.")
+  files, label, names = _listed(root, split)
+  width, height, deep = _look(files[0])
+  channels = channels or deep
+  size = len(files) * channels * (image_size**2 if image_size else width * height)
+  name = f"{root} {split}"
+  if streamed or (streamed is None and size > memory):
+    if image_size is None and width != height:
+      raise UserError("image_size", None, "give one: streamed images are brought to one square size.")
+    return Stream(name, _Files(files, label), image_size or height, channels, names)
+  key = {"folder": [str(root.resolve()), split, image_size, channels], "files": cache.fingerprint(files)}
+
+  def build() -> dict[str, np.ndarray]:
+    return {"inputs": _decoded(files, image_size, channels)}
+
+  return checked(name, cache.cached(root.name or "images", key, build)["inputs"], label, names)
+
+
+def _listed(root: Path, split: str) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
+  """Files, labels and class names of a split."""
+  others = _subfolders(root)
+  training = others.pop("train", None)
+  by_class = _by_class(training or root)
+  if not by_class:
+    remedy = f"it has no images: put them into one folder a class, {training or root}/<class>/*.png or *.jpg."
+    raise UserError("path", str(root), remedy)
+  names = tuple(by_class)
+  files, label = _flat(by_class, names)
+  if training is not None and "test" in others:
+    whole = {"train": (files, label)}
+  else:
+    whole = {key: ([files[i] for i in index], label[index]) for key, index in held_out(label).items()}
+  if training is not None:
+    found = {key: _by_class(folder) for key, folder in others.items()}
+    whole |= {key: _flat(classes, names) for key, classes in found.items() if classes}
+  files, label = choose(whole, split)
+  stretch = part(split, len(files))
+  return files[stretch], label[stretch], names
+
+
+def _subfolders(root: Path) -> dict[str, Path]:
+  return {entry.name: entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(".")}
+
+
+def _by_class(root: Path) -> dict[str, list[Path]]:
+  """Class -> its image files, both in the order of their names; classes without images are none."""
+  found = {
+    name: sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+    for name, folder in _subfolders(root).items()
+  }
+  return {name: files for name, files in found.items() if files}
+
+
+def _flat(by_class: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
+  unknown = sorted(set(by_class) - set(names))
+  if unknown:
+    remedy = f"training has the classes {', '.join(names)} alone: remove this folder, or add training images of it."
+    raise UserError("class", unknown[0], remedy)
+  files = [file for name in names for file in by_class.get(name, [])]
+  label = np.array([number for number, name in enumerate(names) for _ in by_class.get(name, [])], np.int32)
+  return files, label
+
+
+def _look(file: Path) -> tuple[int, int, int]:
+  """Width, height and channels of an image."""
+  try:
+    with Image.open(file) as image:
+      return *image.size, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3
+  except OSError as error:
+    raise UserError("image", str(file), f"replace or remove this file, which cannot be decoded ({error}).") from error
+
+
+def _decoded(files: Sequence[Path], image_size: int | None, channels: int) -> np.ndarray:
+  _log.info("Decoding %d images, once.", len(files))
+  first = images.decode(files[0], channels, image_size, str(files[0]))
+  inputs = np.empty((len(files), *first.shape), np.uint8)
+  for i, file in enumerate(files):
+    pixels = images.decode(file, channels, image_size, str(file))
+    if pixels.shape != first.shape:
+      remedy = f"{file} has another size than {files[0]}: give image_size, and every image is brought to it."
+      raise UserError("image_size", image_size, remedy)
+    inputs[i] = pixels
+  return inputs
+
+
+class _Files(Sequence[dict[str, Any]]):
+  """Random access to encoded image files."""
+
+  def __init__(self, files: Sequence[Path], label: np.ndarray):
+    self._files, self._label = files, label
+
+  def __len__(self) -> int:
+    return len(self._files)
+
+  def __repr__(self) -> str:
+    return f"_Files({len(self)} files, the first {self._files[0]})"
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    file = self._files[index]
+    return {"image": file.read_bytes(), "label": self._label[index], "where": str(file)}
