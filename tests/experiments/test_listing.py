@@ -83,7 +83,11 @@ def test_every_config_of_the_repository_says_what_it_reproduces_and_costs():
 
 def test_the_command_is_quick_and_names_what_is_unknown():
   run = subprocess.run(
-    [sys.executable, "-X", "importtime", "-m", "experiments"], capture_output=True, text=True, check=True
+    [sys.executable, "-X", "importtime", "-m", "experiments"],
+    capture_output=True,
+    text=True,
+    check=True,
+    cwd=listing.ROOT,
   )
   assert "Run one:" in run.stdout
   assert " jax" not in run.stderr
