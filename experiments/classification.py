@@ -1,0 +1,219 @@
+"""What the classification experiments share: a network and a config become an Experiment."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from research.data import examples, sources
+from research.data import pipeline
+from research.errors import UserError
+from research.evaluation import classification as measures
+from research.evaluation import figures
+from research.families import classifier as family_lib
+from research.training import durations, optimizers, steps
+from research.training.experiment import Experiment, Report
+from research.training.learner import cross_validation, ensemble
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of its training pixels
+COMPUTE = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class Splits(NamedTuple):
+  """Labelled sets, and the constants that normalise their inputs."""
+
+  train: examples.Examples | examples.Stream
+  validation: examples.Examples | examples.Stream | None
+  test: examples.Examples | examples.Stream
+  mean: np.ndarray | None
+  std: np.ndarray | None
+
+
+def load(data: ml_collections.ConfigDict) -> Splits:
+  """The splits that a config's `data` names; nothing of the test set reaches the normalisation."""
+  read = functools.partial(
+    sources.image_classification,
+    data.name,
+    data_dir=data.data_dir or None,
+    path=data.path or None,
+    image_size=data.image_size or None,
+    channels=data.channels or None,
+  )
+  if not 0 <= data.validation < 1:
+    raise UserError("config.data.validation", data.validation, "give the share held out of the training set, 0 to 0.99.")
+  kept = round(100 * (1 - data.validation))
+  train = read(split=f"train[:{kept}%]" if kept < 100 else "train")
+  validation = read(split=f"train[{kept}%:]") if kept < 100 else None
+  test = read(split=data.test_split)
+  return Splits(train, validation, test, *_constants(data.normalise, train))
+
+
+def _constants(normalise: str, train):
+  match normalise:
+    case "none":
+      return None, None
+    case "imagenet":
+      return IMAGENET
+    case "train" if isinstance(train, examples.Examples):
+      return pipeline.statistics(train.inputs)
+  remedy = "choose none (pixels 0 to 1), train (the training set's statistics; sets in memory only) or imagenet."
+  raise UserError("config.data.normalise", normalise, remedy)
+
+
+def experiment(
+  config: ml_collections.ConfigDict,
+  network: Callable[..., nn.Module],
+  *,
+  augment: Callable | None = None,
+  views: Callable | None = None,
+  prepare: Callable | None = None,
+  first_layer: Callable | None = None,
+) -> Experiment:
+  """A classifier, its optimizer and its data.
+
+  Args:
+    config: `configs.common.base` and the classifier's fields (`configs.common.classification`).
+    network: `network(num_classes=..., dtype=...) -> nn.Module`.
+    augment: of the training batches, `augment(keys, batch) -> batch`.
+    views: of the test inputs, `views(inputs) -> [inputs, ...]`.
+    prepare: `prepare(variables, batch) -> variables`: an initialisation that looks at data.
+    first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
+  """
+  data, train = load(config.data), config.train
+  compute = COMPUTE.get(train.precision)
+  if compute is None:
+    raise UserError("config.train.precision", train.precision, f"choose one of {', '.join(COMPUTE)}.")
+  family = family_lib.classifier(
+    network(num_classes=data.train.num_classes, dtype=compute),
+    label_smoothing=train.label_smoothing,
+    augment=augment,
+    views=views,
+  )
+  normal = {"mean": data.mean, "std": data.std}
+  folds = config.data.folds
+  whole = _with_folds(config, data) if folds else None
+  train_data = whole or sources.training(data.train, train.batch_size, seed=config.seed, **normal, scale=_area(config))
+  size = {"batch_size": train.batch_size, "num_examples": train_data.num_examples}
+  total = durations.steps(train.duration, **size, field="config.train.duration")
+  optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), total_steps=total, **size)
+  init = family.init if prepare is None else lambda key, batch: prepare(family.init(key, batch), batch)
+  member = steps.gradient_learner(
+    init=init,
+    loss=family.loss,
+    evaluate=family.evaluate,
+    optimizer=optimizer,
+    schedule=schedule,
+    ema_decay=train.ema_decay,
+    accumulate=train.accumulate,
+  )
+  predict = predictive(family, train.members, folds)
+  evaluate = lambda state, batch: family_lib.score(predict(state, batch), batch)
+  learner = member._replace(evaluate=evaluate)
+  if folds:
+    learner = cross_validation(member, folds)._replace(evaluate=evaluate)
+  elif train.members > 1:
+    learner = ensemble(member, train.members)._replace(evaluate=evaluate)
+
+  measure = functools.partial(sources.evaluation, batch_size=config.data.eval_batch_size, **normal, centre=_centre(config))
+  test_data = _with_folds(config, data, training=False) if folds else measure(data.test)
+  return Experiment(
+    learner=learner,
+    train_data=train_data,
+    eval_data=measure(data.validation) if data.validation else None,
+    test_data=test_data,
+    report=lambda state: report(state, predict, test_data, data.test, first_layer),
+    predict=lambda state, path: predictions(state, predict, path, config, data),
+    definitions=family_lib.DEFINITIONS,
+  )
+
+
+def _with_folds(config, data: Splits, training: bool = True):
+  """The whole labelled set, each example with the fold that holds it out."""
+  arrays = {**data.test.arrays, "fold": (examples.ranks(data.test.label, config.seed) % config.data.folds).astype(np.int32)}
+  assemble = pipeline.normalised(data.mean, data.std)
+  if training:
+    return pipeline.shuffled(arrays, config.train.batch_size, seed=config.seed, name=data.test.name, assemble=assemble)
+  return pipeline.sequential(arrays, config.data.eval_batch_size, name=data.test.name, assemble=assemble)
+
+
+def _area(config):
+  """Random parts of streamed training images, as for ImageNet (Szegedy et al. 2015), where the config asks for them."""
+  return tuple(config.data.random_area) or None
+
+
+def _centre(config):
+  return config.data.centre
+
+
+def predictive(family: family_lib.Classifier, members: int, folds: int) -> Callable:
+  """`predict(state, batch) -> log-probabilities [batch, classes]` of a network, an ensemble or a cross-validation."""
+  of_one = lambda state, inputs: family.log_probabilities(steps.variables_of(state), inputs)
+  if not folds and members == 1:
+    return lambda state, batch: of_one(state, batch["inputs"])
+
+  def predict(state, batch):
+    logs = jax.vmap(of_one, in_axes=(0, None))(state.members, batch["inputs"])
+    if folds:  # of each example, the member that never saw it
+      return jnp.take_along_axis(logs, batch["fold"][None, :, None], axis=0)[0]
+    return family_lib.average_log_probabilities(logs)
+
+  return predict
+
+
+def over(dataset, predict: Callable, state) -> tuple[np.ndarray, np.ndarray]:
+  """Log-probabilities [example, class] and labels [example] of a whole evaluation set, on one device."""
+
+  @jax.jit
+  def one(state, resident, fed):
+    batch = dataset.assemble(resident, fed)
+    return predict(state, batch), batch["label"], batch["mask"]
+
+  resident = jax.device_put(dict(dataset.resident))
+  logs, labels, masks = zip(*(jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches)))
+  kept = np.concatenate(masks) > 0
+  return np.concatenate(logs)[kept], np.concatenate(labels)[kept]
+
+
+def report(state, predict, dataset, test, first_layer) -> Report:
+  """Calibration and the figures that show where a classifier errs."""
+  logs, labels = over(dataset, predict, state)
+  names = test.class_names
+  shown = {"reliability": figures.reliability_diagram(measures.reliability(logs, labels))}
+  if len(names) <= 50:
+    shown["confusion"] = figures.confusion_matrix(measures.confusion_matrix(logs, labels), names)
+  is_image = isinstance(test, examples.Examples) and test.inputs.ndim == 4
+  if is_image:
+    shown["misclassified"] = figures.misclassified(test.inputs, logs, labels, names)
+  if is_image and first_layer is not None:
+    params = state.params if hasattr(state, "params") else jax.tree.map(lambda x: x[0], state.members.params)
+    shown["filters"] = first_layer(jax.device_get(params), test.inputs.shape[1:])
+  found = {
+    "test_error": 1 - measures.accuracy(logs, labels),
+    "test_ece": measures.expected_calibration_error(logs, labels),
+    "test_brier": measures.brier_score(logs, labels),
+  }
+  definitions = {
+    "test_error": "share of test examples whose most probable class is not the label",
+    "test_ece": "expected calibration error, 15 equal-width bins of confidence (Guo et al. 2017); test set",
+    "test_brier": "mean over test examples of the squared distance between probabilities and the one-hot label",
+  }
+  if len(names) > 50:
+    found["test_top5"] = measures.top_k_accuracy(logs, labels, 5)
+    definitions["test_top5"] = "share of test examples whose label is among the five most probable classes"
+  return Report(found, shown, definitions)
+
+
+def predictions(state, predict, path: str, config, data: Splits) -> dict[str, np.ndarray]:
+  """Probabilities and classes of the inputs at `path` (`.npz`, an image, a folder of images); of the test set if empty."""
+  if not path:
+    dataset = sources.evaluation(data.test, config.data.eval_batch_size, mean=data.mean, std=data.std)
+  else:
+    dataset = sources.unlabelled(path, like=data.test, batch_size=config.data.eval_batch_size, mean=data.mean, std=data.std)
+  logs, _ = over(dataset, predict, state)
+  names = np.asarray(data.test.class_names)
+  return {"predicted": logs.argmax(-1), "class_name": names[logs.argmax(-1)], "probabilities": np.exp(logs)}
