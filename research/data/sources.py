@@ -47,8 +47,9 @@ def image_classification(
     return embedded.load(name, split)
   try:
     found = prepared.find(name, data_dir)
-  except UserError:
-    _check_name(name)
+  except UserError as error:
+    if error.field == "data_dir":  # no such set there: is it one at all?
+      _check_name(name)
     raise
   if streamed is None:
     shape = (image_size or found.shape[0], image_size or found.shape[1], channels or found.shape[2] or 3)
