@@ -1,0 +1,178 @@
+"""Layers shared by the networks: convolution, batch normalisation, dropout, noise and pooling.
+
+All of them take float arrays with the batch leading, keep their parameters in float32 and compute in `dtype`.
+"""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from research import axes, errors, randomness
+from research.networks import convolution
+
+_INITIALIZERS = {
+  "lecun": nn.initializers.lecun_normal(),
+  "he": nn.initializers.he_normal(),
+  "glorot": nn.initializers.glorot_uniform(),
+  "orthogonal": nn.initializers.orthogonal(),
+}
+# He et al. (2015) scale by the fan-out in ResNets, so that gradients, not activations, keep their variance.
+he_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+def initializer(name: str) -> Callable:
+  """The kernel initializer of that name: 'lecun', 'he' (normal), 'glorot' (uniform) or 'orthogonal'."""
+  if name not in _INITIALIZERS:
+    raise errors.UserError("kernel_init", name, f"Choose one of {', '.join(_INITIALIZERS)}.")
+  return _INITIALIZERS[name]
+
+
+class Conv(nn.Module):
+  """Two-dimensional convolution, with the parameters of `nn.Conv` and the form that runs fastest where it runs.
+
+  Attributes:
+    features: number of filters.
+    kernel_size: (height, width) of a filter.
+    strides: of both axes.
+    padding: 'SAME', 'VALID', or so many zeros on every side.
+    use_bias: whether a bias is added.
+    kernel_init: initializer of the kernel.
+    dtype: compute type.
+  """
+
+  features: int
+  kernel_size: tuple[int, int] = (3, 3)
+  strides: int = 1
+  padding: str | int = "SAME"
+  use_bias: bool = True
+  kernel_init: Callable = nn.initializers.lecun_normal()
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height_out width_out out"]:
+    kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
+    y = convolution.conv(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding)
+    if self.use_bias:
+      y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+    return y
+
+
+class BatchNorm(nn.Module):
+  """Batch normalisation (Ioffe and Szegedy, 2015, algorithm 1), with the statistics of the *global* batch.
+
+  Inside a mapped step the sums are added up over devices; under plain `jit` the batch is global already.  So a run on
+  eight devices is the run on one.  Sums are float32, also where `dtype` is bfloat16.
+
+  Attributes:
+    momentum: share of the running mean and variance that a step keeps.
+    epsilon: added to the variance.
+    use_scale: whether gamma is learned, else 1.
+    use_bias: whether beta is learned, else 0.
+    scale_init: initializer of gamma; zeros makes a residual branch start as nothing.
+    dtype: compute type.
+  """
+
+  momentum: float = 0.9
+  epsilon: float = 1e-5
+  use_scale: bool = True
+  use_bias: bool = True
+  scale_init: Callable = nn.initializers.ones
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "batch *space channel"], train: bool) -> Float[Array, "batch *space channel"]:
+    channels = x.shape[-1:]
+    running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+    running_var = self.variable("batch_stats", "var", jnp.ones, channels)
+    if train:
+      mean, var = global_moments(x)
+      if not self.is_initializing():
+        running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+        running_var.value = self.momentum * running_var.value + (1 - self.momentum) * var
+    else:
+      mean, var = running_mean.value, running_var.value
+    factor = lax.rsqrt(var + self.epsilon)
+    if self.use_scale:
+      factor *= self.param("scale", self.scale_init, channels)
+    shift = -mean * factor
+    if self.use_bias:
+      shift += self.param("bias", nn.initializers.zeros, channels)
+    return (x * factor + shift).astype(self.dtype)
+
+
+def global_moments(
+  x: Float[Array, "batch *space channel"],
+) -> tuple[Float[Array, " channel"], Float[Array, " channel"]]:
+  """Mean and (biased) variance of each channel over batch, space and devices.
+
+  One pass, E[x^2] - E[x]^2, because a second pass over the activations costs more than the normalisation itself.
+  """
+  x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  reduced = tuple(range(x.ndim - 1))
+  total, squares = axes.psum((x.sum(reduced), jnp.square(x).sum(reduced)))
+  count = x.size // x.shape[-1] * axes.size()
+  mean = total / count
+  return mean, jnp.maximum(squares / count - jnp.square(mean), 0)
+
+
+class Dropout(nn.Module):
+  """Dropout (Srivastava et al., 2014), inverted: what is kept is divided by the probability of keeping it.
+
+  The mask is keyed by the example's position in the global batch, so it does not depend on the number of devices.
+
+  Attributes:
+    rate: probability of setting a unit to zero.
+  """
+
+  rate: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "batch *feature"], train: bool) -> Float[Array, "batch *feature"]:
+    if not train or self.rate == 0:
+      return x
+    keys = randomness.example_keys(self.make_rng("dropout"), x.shape[0])
+    kept = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - self.rate, x.shape[1:]))(keys)
+    return jnp.where(kept, x / (1 - self.rate), 0).astype(x.dtype)
+
+
+class GaussianNoise(nn.Module):
+  """Adds normal noise while training, keyed by example as in `Dropout`.
+
+  Attributes:
+    std: standard deviation of the noise.
+  """
+
+  std: float
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "batch *feature"], train: bool) -> Float[Array, "batch *feature"]:
+    if not train or self.std == 0:
+      return x
+    keys = randomness.example_keys(self.make_rng("dropout"), x.shape[0])
+    return x + self.std * jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
+
+
+def max_pool(x: Float[Array, "batch height width channel"], window: int) -> Array:
+  """Maximum over windows that do not overlap; rows and columns left over at the end are dropped.
+
+  As a maximum over reshaped axes: on CPU its gradient is ten times as fast as that of `nn.max_pool`.  Where several
+  pixels share the maximum they share its gradient.
+  """
+  batch, height, width, channels = x.shape
+  rows, columns = height // window, width // window
+  x = x[:, : rows * window, : columns * window]
+  return x.reshape(batch, rows, window, columns, window, channels).max((2, 4))
+
+
+def flatten(x: Float[Array, "batch *feature"]) -> Float[Array, "batch feature"]:
+  """Each example as one vector."""
+  return x.reshape(x.shape[0], -1)
+
+
+def logits_layer(features: Sequence[int] | int, **options) -> nn.Dense:
+  """The last layer: float32 whatever the compute type, since a loss takes its exponentials."""
+  return nn.Dense(features, dtype=jnp.float32, **options)
