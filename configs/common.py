@@ -61,15 +61,6 @@ def run() -> ml_collections.ConfigDict:
   )
 
 
-def shrink(config: ml_collections.ConfigDict, steps: int = 8, batch_size: int = 8) -> ml_collections.ConfigDict:
-  """The same config in seconds, for tests: a few small steps, every interval exercised."""
-  config.train.duration = f"{steps} steps"
-  config.train.batch_size = batch_size
-  config.run.update({"eval_every": "4 steps", "save_every": "3 steps", "log_every": "2 steps"})
-  config.bars = ml_collections.ConfigDict()
-  return config
-
-
 def classification() -> ml_collections.ConfigDict:
   """`base`, with the fields of a classifier."""
   config = base()
@@ -85,5 +76,87 @@ def classification() -> ml_collections.ConfigDict:
       "centre": 1.0,  # of streamed test images, the part of the shorter side that is taken
     }
   )
+  config.augment = ml_collections.ConfigDict(
+    {
+      "rotation": 0.0,  # largest angle, degrees
+      "translation": 0.0,  # largest shift, pixels
+      "scale": (1.0, 1.0),  # least and largest magnification
+      "crop": 0,  # pixels of reflected border around which a window of the image's size is taken
+      "flip": False,  # mirror half of the images
+      "cutout": 0,  # side of a square that is erased
+      "mixup": 0.0,  # alpha of Beta(alpha, alpha); 0 does not mix
+    }
+  )
   config.train.update({"label_smoothing": 0.0})  # mass moved from the label to the uniform distribution
+  return config
+
+
+def mlp() -> ml_collections.ConfigDict:
+  """`classification`, with a multilayer perceptron."""
+  config = classification()
+  config.model = ml_collections.ConfigDict(
+    {
+      "features": (256, 256),  # widths of the hidden layers
+      "dropout": 0.0,  # rate behind every hidden layer
+      "input_dropout": 0.0,  # rate at the input
+      "input_noise": 0.0,  # standard deviation of normal noise at the input
+      "batch_norm": False,  # normalise every hidden layer before its activation
+      "kernel_init": "he",  # lecun, he, glorot, orthogonal
+    }
+  )
+  return config
+
+
+def cnn() -> ml_collections.ConfigDict:
+  """`classification`, with a convolutional network."""
+  config = classification()
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "small",  # textbook (conv 32, conv 64, pool, dense 128), lenet5, small (strong and modern)
+      "stages": ((32, 32), (64, 64, 128)),  # of small: widths of the convolutions, stage by stage
+      "dropout": 0.0,  # of textbook and small: rate in front of the logits
+    }
+  )
+  return config
+
+
+def resnet() -> ml_collections.ConfigDict:
+  """`classification`, with a residual network and momentum, as these are trained."""
+  config = classification()
+  config.data.mirror_test = False  # average the predictions for an image and its mirror image
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "cifar",  # cifar (depth 20, 32, 44, 56, 110), imagenet (18, 34, 50, 101, 152), wide (6n + 4), fast
+      "depth": 20,  # layers; of fast: convolutions a group
+      "version": 1,  # 1: He et al. 2015; 2: pre-activation, 2016
+      "shortcut": "A",  # of cifar, where shapes change: A zero-padded, B projected
+      "zero_init": False,  # the last scale of each block starts at 0, so each block as the identity
+      "factor": 10,  # of wide: channels in multiples of 16, 32, 64
+      "dropout": 0.0,  # of wide: rate between the convolutions of a block
+      "widths": (64, 256, 256),  # of fast: channels of the groups
+      "whitening_size": 2,  # of fast: side of the first layer's patches
+      "whitening_stride": 1,  # of fast: 2 halves the image at once
+    }
+  )
+  config.optimizer.update({"name": "momentum", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4})
+  config.optimizer.boundaries = ()  # of piecewise: durations at which the learning rate drops tenfold
+  return config
+
+
+def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
+  """The variant that `--config=file.py:name` asks for; `smoke` is the same config in seconds, for tests.
+
+  Raises:
+    ValueError: there is no such variant.
+  """
+  if name in ("", *also):
+    return config
+  if name != "smoke":
+    raise ValueError(f"config variant {name!r}: there are {', '.join(('smoke', *also))}")
+  config.train.update({"duration": "8 steps", "batch_size": 8})
+  config.run.update({"eval_every": "4 steps", "save_every": "3 steps", "log_every": "2 steps"})
+  config.data.eval_batch_size = 64
+  config.bars = ml_collections.ConfigDict()
+  if "warmup" in config.optimizer:
+    config.optimizer.warmup = "2 steps"
   return config

@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from research.data import examples, sources
-from research.data import pipeline
+from research.data import augmentation, examples, pipeline, sources
 from research.errors import UserError
 from research.evaluation import classification as measures
 from research.evaluation import figures
@@ -69,7 +68,6 @@ def experiment(
   config: ml_collections.ConfigDict,
   network: Callable[..., nn.Module],
   *,
-  augment: Callable | None = None,
   views: Callable | None = None,
   prepare: Callable | None = None,
   first_layer: Callable | None = None,
@@ -79,7 +77,6 @@ def experiment(
   Args:
     config: `configs.common.base` and the classifier's fields (`configs.common.classification`).
     network: `network(num_classes=..., dtype=...) -> nn.Module`.
-    augment: of the training batches, `augment(keys, batch) -> batch`.
     views: of the test inputs, `views(inputs) -> [inputs, ...]`.
     prepare: `prepare(variables, batch) -> variables`: an initialisation that looks at data.
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
@@ -91,7 +88,7 @@ def experiment(
   family = family_lib.classifier(
     network(num_classes=data.train.num_classes, dtype=compute),
     label_smoothing=train.label_smoothing,
-    augment=augment,
+    augment=augmentation_of(config.augment, data),
     views=views,
   )
   normal = {"mean": data.mean, "std": data.std}
@@ -130,6 +127,21 @@ def experiment(
     predict=lambda state, path: predictions(state, predict, path, config, data),
     definitions=family_lib.DEFINITIONS,
   )
+
+
+def augmentation_of(wanted: ml_collections.ConfigDict, data: Splits) -> Callable | None:
+  """The augmentations that `config.augment` asks for, in order; None if none."""
+  affine = wanted.rotation or wanted.translation or tuple(wanted.scale) != (1.0, 1.0)
+  black = 0.0 if data.mean is None else tuple(-np.asarray(data.mean) / np.asarray(data.std))
+  chosen = [
+    augmentation.random_affine(wanted.rotation, wanted.translation, tuple(wanted.scale), black) if affine else None,
+    augmentation.random_crop(wanted.crop, None) if wanted.crop else None,
+    augmentation.random_flip() if wanted.flip else None,
+    augmentation.cutout(wanted.cutout) if wanted.cutout else None,
+    augmentation.mixup(wanted.mixup, data.train.num_classes) if wanted.mixup else None,
+  ]
+  chosen = [function for function in chosen if function is not None]
+  return augmentation.compose(*chosen) if chosen else None
 
 
 def _with_folds(config, data: Splits, training: bool = True):

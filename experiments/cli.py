@@ -95,7 +95,10 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_col
   module_spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
   module = importlib.util.module_from_spec(module_spec)
   module_spec.loader.exec_module(module)
-  config = module.get_config(variant)
+  try:
+    config = module.get_config(variant)
+  except ValueError as error:  # configs know no class of ours
+    raise UserError("--config", spec, f"{error}.") from error
   config.lock()
   for field, text in (overrides or {}).items():
     override(config, field, text)

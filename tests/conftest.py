@@ -1,6 +1,7 @@
-"""Eight fake CPU devices for every test, set before jax is imported anywhere."""
+"""Eight fake CPU devices for every test, set before jax is imported anywhere; compiled programs shared between tests."""
 
 import os
+import tempfile
 
 # XLA's CPU pool must be larger than the number of devices, or collectives dead-lock on a small machine.
 os.environ.setdefault("NPROC", "32")
@@ -8,3 +9,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 _DEVICES = "--xla_force_host_platform_device_count=8"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
   os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
+# Runs that are compared compile the same programs: each is compiled once a session.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="genera-xla-"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# Decoded data sets of a test are the test's own.
+os.environ.setdefault("GENERA_CACHE", tempfile.mkdtemp(prefix="genera-data-"))

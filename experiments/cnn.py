@@ -1,0 +1,45 @@
+"""Convolutional networks on small images: the textbook network, LeNet-5, and a strong modern one.
+
+  python -m experiments.cnn                                        digits, embedded: a minute
+  python -m experiments.cnn --config=configs/cnn/mnist.py --config.data.data_dir=...
+  python -m experiments.cnn --config=configs/cnn/own.py --config.data.path=folder_of_images_by_class
+  python -m experiments.cnn --mode=predict --workdir=... --input=folder_of_images
+
+LeCun, Bottou, Bengio & Haffner 1998; the textbook network is that of the MNIST examples of Keras, PyTorch and Flax.
+"""
+
+import ml_collections
+import numpy as np
+
+from experiments import classification, cli
+from research.errors import UserError
+from research.evaluation import figures
+from research.networks import cnn
+from research.training.experiment import Experiment
+
+DEFAULT = "configs/cnn/digits.py"
+
+
+def experiment(config: ml_collections.ConfigDict) -> Experiment:
+  """A convolutional classifier."""
+  model = config.model
+
+  def network(num_classes, dtype):
+    match model.name:
+      case "textbook":
+        return cnn.CNN(num_classes, dropout=model.dropout, dtype=dtype)
+      case "lenet5":
+        return cnn.LeNet5(num_classes, dtype=dtype)
+      case "small":
+        return cnn.SmallCNN(num_classes, stages=model.stages, dropout=model.dropout, dtype=dtype)
+    raise UserError("config.model.name", model.name, "choose textbook, lenet5 or small.")
+
+  return classification.experiment(config, network, first_layer=_filters)
+
+
+def _filters(params, image_shape: tuple[int, ...]):
+  return figures.filters(np.asarray(params["Conv_0"]["kernel"]))
+
+
+if __name__ == "__main__":
+  cli.main(experiment, DEFAULT)

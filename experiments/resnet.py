@@ -1,0 +1,71 @@
+"""Residual networks: CIFAR's 20 to 110 layers, ImageNet's 18 to 152, wide ones, and a speed-run network.
+
+  python -m experiments.resnet                                     digits, embedded: a minute
+  python -m experiments.resnet --config=configs/resnet/cifar10.py --config.data.data_dir=...
+  python -m experiments.resnet --config=configs/resnet/cifar10_fast.py
+  python -m experiments.resnet --config=configs/resnet/imagenet.py --config.run.parallelism=pmap
+
+He et al. 2015 (v1) and 2016 (v2, identity mappings); Zagoruyko & Komodakis 2016 (wide); Goyal et al. 2017 (zero-init of the
+last scale, large batches); Jordan 2024 (fast).
+"""
+
+import functools
+
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments import classification, cli
+from research.errors import UserError
+from research.evaluation import figures
+from research.networks import fast_resnet, resnet
+from research.training.experiment import Experiment
+
+DEFAULT = "configs/resnet/digits.py"
+
+
+def experiment(config: ml_collections.ConfigDict) -> Experiment:
+  """A residual classifier."""
+  return classification.experiment(
+    config,
+    _network(config.model),
+    views=_mirrored if config.data.mirror_test else None,
+    prepare=_whitened if config.model.name == "fast" else None,
+    first_layer=_filters,
+  )
+
+
+def _network(model: ml_collections.ConfigDict):
+  """`network(num_classes=..., dtype=...)` of the family and depth that the config names."""
+  options = {"version": model.version, "zero_init": model.zero_init}
+  match model.name:
+    case "fast":
+      shape = {"whitening_size": model.whitening_size, "whitening_stride": model.whitening_stride}
+      return functools.partial(fast_resnet.FastResNet, widths=tuple(model.widths), depth=model.depth, **shape)
+    case "wide" if model.depth % 6 == 4:
+      return functools.partial(resnet.wide_resnet, model.depth, model.factor, dropout=model.dropout)
+    case "cifar" if model.depth in resnet.CIFAR:
+      return functools.partial(resnet.CIFAR[model.depth], option=model.shortcut, **options)
+    case "imagenet" if model.depth in resnet.IMAGENET:
+      return functools.partial(resnet.IMAGENET[model.depth], **options)
+  depths = {"cifar": sorted(resnet.CIFAR), "imagenet": sorted(resnet.IMAGENET), "wide": "6n + 4", "fast": "any"}
+  raise UserError("config.model", {"name": model.name, "depth": model.depth}, f"choose a name and its depth from {depths}.")
+
+
+def _whitened(variables, batch):
+  """The first layer whitens the patches of the first batch (Page 2018)."""
+  return {**variables, "params": fast_resnet.with_whitening(variables["params"], batch["inputs"])}
+
+
+def _mirrored(inputs):
+  """Each image and its mirror image."""
+  return [inputs, jnp.flip(inputs, 2)]
+
+
+def _filters(params, image_shape: tuple[int, ...]):
+  name = "whitening_kernel"
+  return figures.filters(np.asarray(params[name] if name in params else params["Conv_0"]["kernel"]))
+
+
+if __name__ == "__main__":
+  cli.main(experiment, DEFAULT)
