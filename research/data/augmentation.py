@@ -56,6 +56,21 @@ def random_flip() -> Augmentation:
   return augment
 
 
+def alternating_flip() -> Augmentation:
+  """Left and right exchanged in every other epoch: in even ones for half of the examples, in odd ones for the rest.
+
+  So any two epochs in a row show each example both ways, which converges faster than chance (Jordan 2024).  The batch
+  needs `index` and `epoch`: `identify=True` where the data set is built.
+  """
+
+  def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    # Fibonacci hashing: a fixed half of the examples, whatever order they are stored in.
+    half = (batch["index"].astype(jnp.uint32) * jnp.uint32(2654435769)) >> 31
+    return {**batch, "inputs": flip(batch["inputs"], (half + batch["epoch"].astype(jnp.uint32)) % 2 == 1)}
+
+  return augment
+
+
 def random_affine(
   rotation: float = 0.0,
   translation: float = 0.0,
@@ -184,5 +199,5 @@ def _pad(images: Images, amounts: tuple[int, int], fill: float | tuple | None) -
     return jnp.pad(images, widths, mode="reflect")
   if np.ndim(fill) == 0:
     return jnp.pad(images, widths, constant_values=fill)
-  fill = jnp.asarray(fill, images.dtype)  # one a channel: the image minus its background has a background of zero
-  return jnp.pad(images - fill, widths) + fill
+  background = jnp.asarray(fill, images.dtype)  # one a channel: without it, the image has a background of zero
+  return jnp.pad(images - background, widths) + background

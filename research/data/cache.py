@@ -73,7 +73,7 @@ def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
       temporary = file.name
-      np.savez(file, **arrays)
+      np.savez(file, allow_pickle=False, **arrays)
     os.replace(temporary, path)
   except OSError as error:
     _log.warning("Cannot write the cache %s (%s): the source will be read again next time.", path, error)

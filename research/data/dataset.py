@@ -2,11 +2,22 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 Batch = Mapping[str, Any]
+
+
+class Source(Protocol):
+  """Random access to records, dicts of arrays or bytes, safe to read from several threads.
+
+  Where reading many at once is cheaper, a source has `__getitems__(indices)` too, which returns a list.
+  """
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int, /) -> Mapping[str, Any]: ...
 
 
 @dataclasses.dataclass(frozen=True)

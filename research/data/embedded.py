@@ -1,6 +1,7 @@
 """Small real sets that come with scikit-learn: no download, no folder."""
 
 import importlib.metadata
+from typing import Any
 
 import numpy as np
 
@@ -31,13 +32,14 @@ def load(name: str, split: str = "train") -> Examples:
   # Importing scikit-learn takes longer than training the first steps.
   arrays = cache.cached(name, {"name": name, "scikit-learn": version}, lambda: _arrays(name))
   index = choose(held_out(arrays["label"]), split)
-  whole = checked(f"{name} {split}", arrays["inputs"], arrays["label"], arrays["class_names"])
+  whole = checked(f"{name} {split}", arrays["inputs"], arrays["label"], tuple(arrays["class_names"]))
   return whole.select(index[part(split, len(index))])
 
 
 def _arrays(name: str) -> dict[str, np.ndarray]:
   from sklearn import datasets
 
+  bunch: Any
   if name == "iris":
     bunch = datasets.load_iris()
     inputs = bunch.data.astype(np.float32)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from research.data.dataset import Source
 from research.errors import UserError
 
 
@@ -57,7 +58,7 @@ class Stream:
   """
 
   name: str
-  source: Sequence[dict[str, Any]]
+  source: Source
   image_size: int
   channels: int
   class_names: tuple[str, ...]

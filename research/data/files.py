@@ -181,7 +181,7 @@ def _decoded(files: Sequence[Path], image_size: int | None, channels: int) -> np
   return inputs
 
 
-class _Files(Sequence[dict[str, Any]]):
+class _Files:
   """Random access to encoded image files."""
 
   def __init__(self, files: Sequence[Path], label: np.ndarray):

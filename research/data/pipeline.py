@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from research.data.dataset import Batch, Dataset
+from research.data.dataset import Batch, Dataset, Source
 from research.errors import UserError
 
 Record = Mapping[str, Any]
@@ -57,6 +57,10 @@ class Order:
       epoch, offset = epoch + 1, 0
     return np.concatenate(parts)
 
+  def epochs(self, start: int, count: int) -> dict[str, Int[np.ndarray, " count"]]:
+    """The field `epoch` of these positions."""
+    return {"epoch": (np.arange(start, start + count) // self.num_examples).astype(np.int32)}
+
 
 def in_order(num_examples: int, start: int, count: int) -> dict[str, np.ndarray]:
   """Positions `start` to `start + count - 1` of a single pass: `index`, and `mask`, which is 0 beyond the end.
@@ -69,9 +73,12 @@ def in_order(num_examples: int, start: int, count: int) -> dict[str, np.ndarray]
 
 
 def rows(resident: Mapping[str, Array], fed: Mapping[str, Array]) -> dict[str, Array]:
-  """The default `assemble`: resident rows at `fed['index']` beside the fed ones; `mask` is ones where none is fed."""
+  """The default `assemble`: resident rows at `fed['index']` beside the fed ones; `mask` is ones where none is fed.
+
+  `index` itself becomes a field of the batch where `epoch` is one: see `identify` of `shuffled`.
+  """
   fed = dict(fed)
-  index = fed.pop("index", None)
+  index = fed.get("index") if "epoch" in fed else fed.pop("index", None)
   batch = (
     {} if index is None else {name: jnp.take(value, index, axis=0, mode="clip") for name, value in resident.items()}
   )
@@ -110,7 +117,10 @@ def statistics(inputs: np.ndarray) -> tuple[Float[np.ndarray, " channel"], Float
   channels = inputs.shape[-1]
   if inputs.dtype == np.uint8:
     values = np.arange(256) / 255
-    counts = np.stack([np.bincount(inputs[..., c].ravel(), minlength=256) for c in range(channels)])
+    counts = np.zeros((channels, 256), np.int64)
+    for start in range(0, len(inputs), 4096):  # bincount makes integers eight times as large
+      for channel in range(channels):
+        counts[channel] += np.bincount(inputs[start : start + 4096, ..., channel].ravel(), minlength=256)
     mean = counts @ values / counts.sum(1)
     variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
   else:
@@ -127,6 +137,7 @@ def shuffled(
   seed: int,
   name: str = "train",
   assemble: Assemble = rows,
+  identify: bool = False,
 ) -> Dataset:
   """A training set in memory: it lives on the device, and a step is fed the indices of its rows.
 
@@ -136,6 +147,8 @@ def shuffled(
     seed: a non-negative integer; another seed is another order.
     name: for messages.
     assemble: as `Dataset.assemble`: `rows`, or `normalised(...)`.
+    identify: batches have the fields `index` and `epoch`, int32 [batch], for what depends on which example it is and
+      how often it has been seen (`augmentation.alternating_flip`).
 
   Raises:
     UserError: fields of different lengths, no examples, a batch size below 1 or a negative seed.
@@ -144,7 +157,8 @@ def shuffled(
   order = Order(count, _seed(seed))
 
   def feed(step: int) -> dict[str, np.ndarray]:
-    return {"index": order(step * batch_size, batch_size)}
+    index = {"index": order(step * batch_size, batch_size)}
+    return index | order.epochs(step * batch_size, batch_size) if identify else index
 
   return Dataset(name, dict(arrays), feed, assemble, batch_size, count)
 
@@ -166,26 +180,27 @@ def sequential(
 
 
 def streamed(
-  source: Sequence[Record],
+  source: Source,
   batch_size: int,
   *,
   seed: int | None,
   name: str = "stream",
   transform: Transform | None = None,
   assemble: Assemble = rows,
+  identify: bool = False,
   threads: int | None = None,
 ) -> Dataset:
   """A set that does not fit into memory, read ahead by threads; the same order as `shuffled` and `sequential`.
 
   Args:
-    source: random access to records, dicts of arrays or bytes: `len`, `[i]`, and `__getitems__(indices)` if it has it.
-      Read from several threads.
+    source: random access to records.
     batch_size: rows of a batch.
     seed: order of training; None for evaluation: one pass in order, the last batch padded and masked.
     name: for messages.
     transform: `transform(record, generator)` -> dict of arrays of fixed shapes, by default the record itself.  The
       generator depends on (seed, position) only, so that random crops too are a function of the step.
     assemble: as `Dataset.assemble`.
+    identify: as `shuffled`; of no effect on evaluation.
     threads: readers; by default one a core, 16 at most.
 
   Raises:
@@ -193,7 +208,7 @@ def streamed(
   """
   count = len(source)
   _check_size(count, batch_size, name)
-  chunks = _Chunks(source, batch_size, None if seed is None else _seed(seed), transform)
+  chunks = _Chunks(source, batch_size, None if seed is None else _seed(seed), transform, identify)
   reader = _Reader(chunks, batch_size // chunks.size, threads or min(16, os.cpu_count() or 1))
 
   def feed(step: int) -> dict[str, np.ndarray]:
@@ -207,9 +222,9 @@ def streamed(
 class _Chunks:
   """Random access to equal parts of the batches of a streamed set, for Grain to read in parallel."""
 
-  def __init__(self, source: Sequence[Record], batch_size: int, seed: int | None, transform: Transform | None):
+  def __init__(self, source: Source, batch_size: int, seed: int | None, transform: Transform | None, identify: bool):
     self.size = max(size for size in range(1, min(batch_size, _CHUNK) + 1) if batch_size % size == 0)
-    self._source, self._seed, self._transform = source, seed, transform
+    self._source, self._seed, self._transform, self._identify = source, seed, transform, identify
     self._order = None if seed is None else Order(len(source), seed)
     batches = -(-len(source) // batch_size)
     # Training has no end: a number that no run reaches and that Grain's 64-bit arithmetic holds.
@@ -227,7 +242,11 @@ class _Chunks:
       fed = in_order(len(self._source), start, self.size)
     else:
       fed = {"index": self._order(start, self.size)}
-    indices = fed.pop("index").tolist()
+    indices = fed["index"].tolist()
+    if self._order is not None and self._identify:
+      fed |= self._order.epochs(start, self.size)
+    else:
+      del fed["index"]
     many = getattr(self._source, "__getitems__", None)
     records = many(indices) if many else [self._source[index] for index in indices]
     if self._transform is not None:
@@ -246,7 +265,8 @@ class _Reader:
   def __init__(self, chunks: _Chunks, chunks_per_batch: int, threads: int):
     self._chunks, self._per_batch, self._threads = chunks, chunks_per_batch, threads
     self._lock = threading.Lock()
-    self._iterator, self._next = None, -1
+    self._iterator: Any = None
+    self._next = -1
 
   def __call__(self, step: int) -> dict[str, np.ndarray]:
     with self._lock:
@@ -263,7 +283,8 @@ class _Reader:
     if self._iterator is not None:
       self._iterator.close()
     ahead = grain.ReadOptions(num_threads=self._threads, prefetch_buffer_size=2 * max(self._per_batch, self._threads))
-    chunks = grain.MapDataset.source(self._chunks).slice(slice(step * self._per_batch, None))
+    source: Any = self._chunks  # Grain's protocol names its argument otherwise
+    chunks = grain.MapDataset.source(source).slice(slice(step * self._per_batch, None))
     self._iterator = iter(chunks.to_iter_dataset(ahead).batch(self._per_batch, batch_fn=_concatenate))
 
 

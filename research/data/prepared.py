@@ -57,8 +57,8 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
   )
   if not root.is_dir():
     raise UserError("data_dir", str(root), f"there is no such folder, and {name} is read from it: {prepare}")
-  versions = {_version(path.parent.name): path.parent for path in (root / name).glob("*/dataset_info.json")}
-  versions.pop(None, None)
+  found = [path.parent for path in (root / name).glob("*/dataset_info.json")]
+  versions = {version: path for path in found if (version := _version(path.name)) is not None}
   if not versions:
     raise UserError("data_dir", str(root), f"it has no prepared {name}: {prepare}")
   folder = versions[max(versions)]
@@ -104,7 +104,7 @@ def stream(prepared: Prepared, split: str, image_size: int | None = None, channe
   return Stream(f"{prepared.name} {split}", records, size, channels or prepared.shape[-1] or 3, prepared.class_names)
 
 
-class _Records(Sequence[dict[str, Any]]):
+class _Records:
   """Random access to the encoded records of a split."""
 
   def __init__(self, folder: str, split: str):
@@ -113,7 +113,7 @@ class _Records(Sequence[dict[str, Any]]):
     len(self)  # a part that does not exist is an error now
 
   @functools.cached_property
-  def _source(self) -> Sequence[dict[str, Any]]:
+  def _source(self) -> Any:
     from absl import logging as absl_logging
 
     level = absl_logging.get_verbosity()
@@ -122,7 +122,8 @@ class _Records(Sequence[dict[str, Any]]):
       import tensorflow_datasets as tfds
 
       decoders = {"image": tfds.decode.SkipDecoding()}
-      return tfds.builder_from_directory(self._folder).as_data_source(split=self._split, decoders=decoders)
+      builder: Any = tfds.builder_from_directory(self._folder)
+      return builder.as_data_source(split=self._split, decoders=decoders)
     except (ValueError, AssertionError) as error:
       raise UserError("split", self._split, f"write it as 'train' or 'train[:90%]' ({error}).") from error
     finally:
@@ -149,7 +150,8 @@ class _Records(Sequence[dict[str, Any]]):
 def _decoded(prepared: Prepared, split: str, image_size: int | None, channels: int) -> dict[str, np.ndarray]:
   _log.info("Decoding %s %s, once.", prepared.name, split)
   records = _Records(str(prepared.folder), split)
-  count, height, width = len(records), image_size or prepared.shape[0], image_size or prepared.shape[1]
+  count = len(records)
+  height, width = (image_size or size or 0 for size in prepared.shape[:2])
   inputs, label = np.empty((count, height, width, channels), np.uint8), np.empty(count, np.int32)
   for start in range(0, count, 1024):  # one thread: small images are decoded under the interpreter's lock mostly
     for i, record in enumerate(records.__getitems__(range(start, min(start + 1024, count))), start):

@@ -41,9 +41,11 @@ def image_classification(
   """
   if path:
     if Path(path).suffix == ".npz":
+      _check_as_it_is(image_size, channels, streamed)
       return files.npz(path, split)
     return files.folder(path, split, image_size=image_size, channels=channels, streamed=streamed, memory=_MEMORY)
   if name in embedded.NAMES:
+    _check_as_it_is(image_size, channels, streamed)
     return embedded.load(name, split)
   try:
     found = prepared.find(name, data_dir)
@@ -66,6 +68,7 @@ def training(
   mean=None,
   std=None,
   scale: tuple[float, float] | None = None,
+  identify: bool = False,
 ) -> Dataset:
   """Endless shuffled batches of `inputs` (float32, normalised), `label` (int32) and `mask` (ones).
 
@@ -76,15 +79,16 @@ def training(
     mean, std: as `pipeline.normalised`.
     scale: of streamed images, take a random part with this range of areas ((0.08, 1) for ImageNet) in place of the
       centred square.
+    identify: add `index` and `epoch`, as `pipeline.shuffled`.
   """
-  assemble = pipeline.normalised(mean, std)
+  fields = {"seed": seed, "name": data.name, "assemble": pipeline.normalised(mean, std), "identify": identify}
   if isinstance(data, Examples):
-    return pipeline.shuffled(data.arrays, batch_size, seed=seed, name=data.name, assemble=assemble)
+    return pipeline.shuffled(data.arrays, batch_size, **fields)
 
-  def transform(record: Mapping[str, Any], generator: np.random.Generator) -> dict[str, np.ndarray]:
+  def transform(record: Mapping[str, Any], generator: np.random.Generator) -> dict[str, Any]:
     return _decode(data, record, images.random_area(generator, scale) if scale else images.centre())
 
-  return pipeline.streamed(data.source, batch_size, seed=seed, name=data.name, transform=transform, assemble=assemble)
+  return pipeline.streamed(data.source, batch_size, transform=transform, **fields)
 
 
 def evaluation(data: Examples | Stream, batch_size: int, *, mean=None, std=None, centre: float = 1.0) -> Dataset:
@@ -97,17 +101,23 @@ def evaluation(data: Examples | Stream, batch_size: int, *, mean=None, std=None,
   if isinstance(data, Examples):
     return pipeline.sequential(data.arrays, batch_size, name=data.name, assemble=assemble)
 
-  def transform(record: Mapping[str, Any], generator: np.random.Generator) -> dict[str, np.ndarray]:
+  def transform(record: Mapping[str, Any], generator: np.random.Generator) -> dict[str, Any]:
     return _decode(data, record, images.centre(centre))
 
   return pipeline.streamed(data.source, batch_size, seed=None, name=data.name, transform=transform, assemble=assemble)
 
 
-def _decode(data: Stream, record: Mapping[str, Any], box) -> dict[str, np.ndarray]:
+def _decode(data: Stream, record: Mapping[str, Any], box) -> dict[str, Any]:
   pixels = images.decode(record["image"], data.channels, data.image_size, record["where"], box)
   if not 0 <= record["label"] < data.num_classes:
     raise UserError(f"label of {record['where']}", int(record["label"]), f"it has {data.num_classes} classes, from 0.")
   return {"inputs": pixels, "label": np.int32(record["label"])}
+
+
+def _check_as_it_is(image_size: int | None, channels: int | None, streamed: bool | None) -> None:
+  for field, value in {"image_size": image_size, "channels": channels, "streamed": streamed}.items():
+    if value:
+      raise UserError(field, value, "embedded sets and .npz archives are used as they are: leave it out.")
 
 
 def _check_name(name: str) -> None:

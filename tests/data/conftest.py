@@ -1,8 +1,10 @@
 """Small data sets, written as the real ones are."""
 
+import importlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,15 +30,17 @@ def write_prepared(tmp_path):
   """`write(name, {split: [(encoded image, label), ...]}, shape, class_names)` -> data_dir of a prepared TFDS set."""
 
   def write(name, splits, shape, class_names, file_format="array_record", version="1.0.0"):
-    from array_record.python.array_record_module import ArrayRecordWriter
     from tensorflow_datasets.proto import tf_example_pb2
 
+    messages: Any = tf_example_pb2  # generated: its members are not known to type checkers
+
+    records = importlib.import_module("array_record.python.array_record_module")  # compiled: unknown to type checkers
     folder = tmp_path / "tfds" / name / version
     folder.mkdir(parents=True)
     for split, examples in splits.items():
-      writer = ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
+      writer = records.ArrayRecordWriter(str(folder / f"{name}-{split}.array_record-00000-of-00001"), "group_size:1")
       for encoded, label in examples:
-        example = tf_example_pb2.Example()
+        example = messages.Example()
         example.features.feature["image"].bytes_list.value.append(encoded)
         example.features.feature["label"].int64_list.value.append(label)
         writer.write(example.SerializeToString())

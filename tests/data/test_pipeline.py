@@ -57,6 +57,16 @@ def test_streamed_equals_resident():
     jax.tree.map(np.testing.assert_array_equal, read(resident, step), read(streamed, step))
 
 
+def test_identified_examples():
+  resident = pipeline.shuffled(make_arrays(10), 4, seed=0, identify=True)
+  streamed = pipeline.streamed(records(10), 4, seed=0, identify=True, threads=2)
+  for step in range(8):
+    batch = read(resident, step)
+    np.testing.assert_array_equal(batch["index"], batch["label"])
+    np.testing.assert_array_equal(batch["epoch"], np.arange(4 * step, 4 * step + 4) // 10)
+    jax.tree.map(np.testing.assert_array_equal, batch, read(streamed, step))
+
+
 def test_seeds_differ_and_repeat():
   first, second, other = (pipeline.Order(1000, seed)(0, 1000) for seed in (0, 0, 1))
   np.testing.assert_array_equal(first, second)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,20 @@ real = pytest.mark.skipif(not REAL.is_dir(), reason=f"no {REAL}")
 
 def pictures(count, size=6, channels=3, seed=0):
   return list(np.random.default_rng(seed).integers(0, 256, (count, size, size, channels), dtype=np.uint8))
+
+
+def load(name="", split="train", **kwargs) -> examples.Examples:
+  """A set in memory."""
+  data = sources.image_classification(name, split, **kwargs)
+  assert isinstance(data, examples.Examples)
+  return data
+
+
+def stream(name="", split="train", **kwargs) -> examples.Stream:
+  """A set that is read when needed."""
+  data = sources.image_classification(name, split, streamed=True, **kwargs)
+  assert isinstance(data, examples.Stream)
+  return data
 
 
 def read(dataset, step):
@@ -77,6 +92,12 @@ def test_bad_split(split):
     embedded.load("digits", split)
 
 
+@pytest.mark.parametrize("field", ["image_size", "channels", "streamed"])
+def test_embedded_sets_are_used_as_they_are(field):
+  with pytest.raises(UserError, match=field):
+    load("digits", **{field: 1})
+
+
 # Sets prepared by TFDS.
 
 
@@ -91,25 +112,25 @@ def data_dir(write_prepared):
 
 
 def test_prepared(data_dir):
-  loaded = sources.image_classification("shapes", "train", data_dir=data_dir)
+  loaded = load("shapes", "train", data_dir=data_dir)
   np.testing.assert_array_equal(loaded.inputs, pictures(20))
   np.testing.assert_array_equal(loaded.label, np.arange(20) % 3)
   assert loaded.class_names == ("disc", "ring", "star")
-  assert len(sources.image_classification("shapes", "train[:90%]", data_dir=data_dir)) == 18
-  assert len(sources.image_classification("shapes", "train+test", data_dir=data_dir)) == 27
-  grey = sources.image_classification("shapes", "test", data_dir=data_dir, image_size=4, channels=1)
+  assert len(load("shapes", "train[:90%]", data_dir=data_dir)) == 18
+  assert len(load("shapes", "train+test", data_dir=data_dir)) == 27
+  grey = load("shapes", "test", data_dir=data_dir, image_size=4, channels=1)
   assert grey.inputs.shape == (7, 4, 4, 1)
 
 
 def test_found_through_the_environment(data_dir, monkeypatch):
   monkeypatch.setenv("TFDS_DATA_DIR", data_dir)
-  assert len(sources.image_classification("shapes", "test")) == 7
+  assert len(load("shapes", "test")) == 7
 
 
 def test_newest_version(data_dir, write_prepared):
   write_prepared("shapes", {"train": labelled(4)}, (6, 6, 3), ["a", "b", "c"], version="1.10.0")
   write_prepared("shapes", {"train": labelled(5)}, (6, 6, 3), ["a", "b", "c"], version="1.9.0")
-  assert len(sources.image_classification("shapes", "train", data_dir=data_dir)) == 4
+  assert len(load("shapes", "train", data_dir=data_dir)) == 4
 
 
 @pytest.mark.parametrize("split", ["train", "train[25%:]"])
@@ -141,8 +162,8 @@ def test_imagenet_is_streamed_and_brought_to_one_size(write_prepared):
   names = [f"n{i:08}" for i in range(1000)]
   data_dir = write_prepared("imagenet2012", {"train": encoded * 3, "validation": encoded}, (-1, -1, 3), names)
   with pytest.raises(UserError, match="image_size"):
-    sources.image_classification("imagenet2012", "train", data_dir=data_dir)
-  data = sources.image_classification("imagenet2012", "train", data_dir=data_dir, image_size=32, streamed=True)
+    load("imagenet2012", "train", data_dir=data_dir)
+  data = stream("imagenet2012", "train", data_dir=data_dir, image_size=32)
   assert isinstance(data, examples.Stream)
   assert data.num_classes == 1000
   build = lambda: sources.training(data, 8, seed=0, scale=(0.08, 1))
@@ -153,7 +174,7 @@ def test_imagenet_is_streamed_and_brought_to_one_size(write_prepared):
     np.testing.assert_array_equal(value, batches[3][key])
   label = np.concatenate([batch["label"] for batch in batches])[:15]
   np.testing.assert_array_equal(np.sort(label), np.repeat(100 * np.arange(5), 3))
-  held = sources.image_classification("imagenet2012", "validation", data_dir=data_dir, image_size=32, streamed=True)
+  held = stream("imagenet2012", "validation", data_dir=data_dir, image_size=32)
   evaluation = sources.evaluation(held, 8, centre=0.875)
   np.testing.assert_array_equal(read(evaluation, 0)["mask"], [1] * 5 + [0] * 3)
 
@@ -162,16 +183,16 @@ def test_imagenet_is_streamed_and_brought_to_one_size(write_prepared):
 def test_real_mnist_is_read_as_tfds_reads_it():
   import tensorflow_datasets as tfds
 
-  builder = tfds.builder("mnist", data_dir=str(REAL), file_format="array_record")
+  builder: Any = tfds.builder("mnist", data_dir=str(REAL), file_format="array_record")
   direct = builder.as_data_source(split="test[:100]")
-  ours = sources.image_classification("mnist", "test[:100]", data_dir=str(REAL))
+  ours = load("mnist", "test[:100]", data_dir=str(REAL))
   np.testing.assert_array_equal(ours.inputs, np.stack([record["image"] for record in direct]))
   np.testing.assert_array_equal(ours.label, [record["label"] for record in direct])
 
 
 @real
 def test_real_cifar10_streams():
-  data = sources.image_classification("cifar10", "train", data_dir=str(REAL), streamed=True)
+  data = stream("cifar10", "train", data_dir=str(REAL))
   assert (len(data), data.class_names[:2], data.image_size) == (50_000, ("airplane", "automobile"), 32)
   batch = read(sources.training(data, 16, seed=0), 12345)
   assert batch["inputs"].shape == (16, 32, 32, 3)
@@ -179,23 +200,23 @@ def test_real_cifar10_streams():
 
 def test_no_folder_and_no_set_and_no_such_name(data_dir, tmp_path):
   with pytest.raises(UserError, match=r"no such folder.*tfds build mnist --file_format=array_record"):
-    sources.image_classification("mnist", data_dir=str(tmp_path / "nowhere"))
+    load("mnist", data_dir=str(tmp_path / "nowhere"))
   with pytest.raises(UserError, match=r"no prepared cifar10.*tfds build cifar10 --file_format=array_record"):
-    sources.image_classification("cifar10", data_dir=data_dir)
+    load("cifar10", data_dir=data_dir)
   with pytest.raises(UserError, match="did you mean 'mnist'"):
-    sources.image_classification("mnsit", data_dir=data_dir)
+    load("mnsit", data_dir=data_dir)
   with pytest.raises(UserError, match="choose one of test, train"):
-    sources.image_classification("shapes", "validation", data_dir=data_dir)
+    load("shapes", "validation", data_dir=data_dir)
 
 
 def test_other_file_formats_and_features(write_prepared):
   data_dir = write_prepared("old", {"train": labelled(3)}, (6, 6, 3), ["a", "b", "c"], file_format="tfrecord")
   with pytest.raises(UserError, match=r"tfrecord.*only ArrayRecord"):
-    sources.image_classification("old", data_dir=data_dir)
+    load("old", data_dir=data_dir)
   data_dir = write_prepared("text", {"train": labelled(3)}, (6, 6, 3), ["a", "b", "c"])
   (Path(data_dir) / "text" / "1.0.0" / "features.json").write_text(json.dumps({"featuresDict": {"features": {}}}))
   with pytest.raises(UserError, match="features"):
-    sources.image_classification("text", data_dir=data_dir)
+    load("text", data_dir=data_dir)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -234,21 +255,21 @@ def test_cached_set_needs_no_tfds(data_dir):
   "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:600] + b"\xff" * 50 + b[650:]]
 )
 def test_damaged_cache_is_read_again(data_dir, cache_folder, caplog, damage):
-  load = lambda: sources.image_classification("shapes", "train", data_dir=data_dir).inputs
-  load()
+  again = lambda: load("shapes", "train", data_dir=data_dir).inputs
+  again()
   (file,) = cache_folder.iterdir()  # one file: nothing unfinished is left
   whole = file.read_bytes()
   file.write_bytes(damage(whole))
-  np.testing.assert_array_equal(load(), pictures(20))
+  np.testing.assert_array_equal(again(), pictures(20))
   assert "Cannot read the cache" in caplog.text
   caplog.clear()
-  np.testing.assert_array_equal(load(), pictures(20))  # it was written anew
+  np.testing.assert_array_equal(again(), pictures(20))  # it was written anew
   assert not caplog.text
 
 
 def test_unwritable_cache_is_passed_over(data_dir, cache_folder, caplog):
   cache_folder.write_text("a file where the folder should be")
-  assert len(sources.image_classification("shapes", "train", data_dir=data_dir)) == 20
+  assert len(load("shapes", "train", data_dir=data_dir)) == 20
   assert "Cannot write the cache" in caplog.text
 
 
@@ -257,17 +278,17 @@ def test_interrupted_write_leaves_nothing_behind(data_dir, cache_folder, monkeyp
     raise OSError(28, "No space left on device")
 
   monkeypatch.setattr(np, "savez", full)
-  assert len(sources.image_classification("shapes", "train", data_dir=data_dir)) == 20
+  assert len(load("shapes", "train", data_dir=data_dir)) == 20
   assert list(cache_folder.iterdir()) == []
   assert "No space left" in caplog.text
 
 
 def test_changed_source_is_decoded_again(write_images):
   root = write_images({"a": pictures(5), "b": pictures(5)})
-  before = sources.image_classification(path=str(root), split="all")
+  before = load(path=str(root), split="all")
   (root / "a" / "000.png").write_bytes(encode(255 - pictures(1)[0]))
   os.utime(root / "a" / "000.png", (0, 0))
-  after = sources.image_classification(path=str(root), split="all")
+  after = load(path=str(root), split="all")
   np.testing.assert_array_equal(after.inputs[0], 255 - before.inputs[0])
   np.testing.assert_array_equal(after.inputs[1:], before.inputs[1:])
 
@@ -278,7 +299,7 @@ def test_changed_source_is_decoded_again(write_images):
 def test_folder_with_test_images(write_images):
   root = write_images({"train/cat": pictures(4), "train/dog": pictures(3), "test/dog": pictures(2, seed=1)})
   (root / "train" / "cat" / "notes.txt").write_text("not an image")
-  training, test = (sources.image_classification(path=str(root), split=split) for split in ("train", "test"))
+  training, test = (load(path=str(root), split=split) for split in ("train", "test"))
   np.testing.assert_array_equal(training.inputs, pictures(4) + pictures(3))
   np.testing.assert_array_equal(training.label, [0] * 4 + [1] * 3)
   np.testing.assert_array_equal(test.inputs, pictures(2, seed=1))
@@ -289,7 +310,7 @@ def test_folder_with_test_images(write_images):
 @pytest.mark.parametrize("prefix", ["", "train/"])
 def test_folder_without_test_images_holds_a_fifth_out(write_images, prefix):
   root = str(write_images({f"{prefix}cat": pictures(20), f"{prefix}dog": pictures(10)}, suffix=".jpg"))
-  training, test, again = (sources.image_classification(path=root, split=s) for s in ("train", "test", "test"))
+  training, test, again = (load(path=root, split=s) for s in ("train", "test", "test"))
   np.testing.assert_array_equal(np.bincount(training.label), [16, 8])
   np.testing.assert_array_equal(np.bincount(test.label), [4, 2])
   np.testing.assert_array_equal(test.inputs, again.inputs)
@@ -297,8 +318,8 @@ def test_folder_without_test_images_holds_a_fifth_out(write_images, prefix):
 
 def test_folder_streamed_equals_resident(write_images):
   root = write_images({"a": pictures(6, 8), "b": pictures(5, 12)})
-  load = lambda streamed: sources.image_classification(path=str(root), image_size=8, channels=1, streamed=streamed)
-  left, right = (sources.training(load(streamed), 4, seed=0) for streamed in (False, True))
+  get = lambda streamed: sources.image_classification(path=str(root), image_size=8, channels=1, streamed=streamed)
+  left, right = (sources.training(get(streamed), 4, seed=0) for streamed in (False, True))
   for step in range(4):
     one, other = read(left, step), read(right, step)
     for key in one:
@@ -307,20 +328,20 @@ def test_folder_streamed_equals_resident(write_images):
 
 def test_bad_folders(write_images, tmp_path):
   with pytest.raises(UserError, match="no such folder"):
-    sources.image_classification(path=str(tmp_path / "nowhere"))
+    load(path=str(tmp_path / "nowhere"))
   (tmp_path / "empty" / "train" / "cat").mkdir(parents=True)
   with pytest.raises(UserError, match="no images"):
-    sources.image_classification(path=str(tmp_path / "empty"))
+    load(path=str(tmp_path / "empty"))
   root = write_images({"train/a": pictures(3), "train/b": pictures(3, 7), "test/c": pictures(1)})
   with pytest.raises(UserError, match=r"class = 'c'"):
-    sources.image_classification(path=str(root))
+    load(path=str(root))
   (root / "test" / "c" / "000.png").unlink()
   with pytest.raises(UserError, match="another size than"):
-    sources.image_classification(path=str(root))
+    load(path=str(root))
   with pytest.raises(UserError, match="choose one of"):
-    sources.image_classification(path=str(root), split="validation")
+    load(path=str(root), split="validation")
   with pytest.raises(UserError, match="channels"):
-    sources.image_classification(path=str(root), image_size=4, channels=2)
+    load(path=str(root), image_size=4, channels=2)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -364,7 +385,7 @@ def archive(tmp_path, **arrays):
 def test_npz_without_splits(tmp_path):
   inputs, label = np.random.default_rng(0).random((50, 3)), np.arange(50) % 2
   path = archive(tmp_path, x=inputs, y=label[:, None])
-  training, test, whole = (sources.image_classification(path=path, split=split) for split in ("train", "test", "all"))
+  training, test, whole = (load(path=path, split=split) for split in ("train", "test", "all"))
   assert (len(training), len(test)) == (40, 10)
   np.testing.assert_array_equal(np.bincount(test.label), [5, 5])
   np.testing.assert_array_equal(whole.inputs, inputs.astype(np.float32))
@@ -377,15 +398,15 @@ def test_npz_without_splits(tmp_path):
 def test_npz_with_splits(tmp_path, names):
   values = (np.stack(pictures(6)), np.arange(6) % 3, np.stack(pictures(2, seed=1)), np.array([0, 0]))
   path = archive(tmp_path, **dict(zip(names, values, strict=True)))
-  test = sources.image_classification(path=path, split="test")
+  test = load(path=path, split="test")
   np.testing.assert_array_equal(test.inputs, values[2])
   assert test.num_classes == 3  # though the test split has one class alone
-  assert len(sources.image_classification(path=path, split="train[:50%]")) == 3
+  assert len(load(path=path, split="train[:50%]")) == 3
 
 
 def test_npz_images_get_a_channel_axis(tmp_path):
   path = archive(tmp_path, image=np.zeros((10, 4, 5), np.uint8), label=np.arange(10) % 2)
-  assert sources.image_classification(path=path, split="all").inputs.shape == (10, 4, 5, 1)
+  assert load(path=path, split="all").inputs.shape == (10, 4, 5, 1)
 
 
 GOOD = {"inputs": np.zeros((6, 2), np.float32), "label": np.array([0, 1, 2, 0, 1, 2])}
@@ -410,16 +431,16 @@ GOOD = {"inputs": np.zeros((6, 2), np.float32), "label": np.array([0, 1, 2, 0, 1
 )
 def test_bad_arrays(tmp_path, change, message):
   with pytest.raises(UserError, match=message):
-    sources.image_classification(path=archive(tmp_path, **GOOD | change))
+    load(path=archive(tmp_path, **GOOD | change))
 
 
 def test_bad_archives(tmp_path):
   with pytest.raises(UserError, match="no such file"):
-    sources.image_classification(path=str(tmp_path / "nowhere.npz"))
+    load(path=str(tmp_path / "nowhere.npz"))
   (tmp_path / "text.npz").write_text("no archive")
   with pytest.raises(UserError, match="cannot be read"):
-    sources.image_classification(path=str(tmp_path / "text.npz"))
+    load(path=str(tmp_path / "text.npz"))
   with pytest.raises(UserError, match=r"it has .*'pixels'"):
-    sources.image_classification(path=archive(tmp_path, pixels=np.zeros(3)))
+    load(path=archive(tmp_path, pixels=np.zeros(3)))
   with pytest.raises(UserError, match="choose one of all, test, train"):
-    sources.image_classification(path=archive(tmp_path, **GOOD), split="validation")
+    load(path=archive(tmp_path, **GOOD), split="validation")
