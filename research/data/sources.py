@@ -81,7 +81,12 @@ def training(
       centred square.
     identify: add `index` and `epoch`, as `pipeline.shuffled`.
   """
-  fields = {"seed": seed, "name": data.name, "assemble": pipeline.normalised(mean, std), "identify": identify}
+  fields: dict[str, Any] = {
+    "seed": seed,
+    "name": data.name,
+    "assemble": pipeline.normalised(mean, std),
+    "identify": identify,
+  }
   if isinstance(data, Examples):
     return pipeline.shuffled(data.arrays, batch_size, **fields)
 
