@@ -12,8 +12,7 @@ import pytest
 
 from research.data import embedded, examples, images, sources
 from research.errors import UserError
-
-from .conftest import encode
+from tests.mock_data import encode
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "tfds"
 real = pytest.mark.skipif(not REAL.is_dir(), reason=f"no {REAL}")

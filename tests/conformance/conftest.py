@@ -1,0 +1,21 @@
+"""What every experiment is held against: its smoke config, on mock data written as the real sets are."""
+
+import pathlib
+
+import pytest
+
+from tests import mock_data
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+CONFIGS = [
+  f"{path.parent.name}/{path.stem}" for path in sorted((ROOT / "configs").glob("*/*.py")) if path.stem != "__init__"
+]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data(tmp_path_factory):
+  """Prepared sets of a few random images under every TFDS name that a config asks for; a user's own archive."""
+  folder = tmp_path_factory.mktemp("data")
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("TFDS_DATA_DIR", str(mock_data.write_all(folder)))
+    yield folder
