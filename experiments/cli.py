@@ -1,15 +1,17 @@
 """The command line that every experiment shares.
 
-  python -m experiments.cnn [--config=configs/cnn/mnist.py[:smoke]] [--workdir=...] [--config.x=y]
-                            [--mode=train|evaluate|predict] [--input=PATH]
+python -m experiments.cnn [--config=configs/cnn/mnist.py[:smoke]] [--workdir=...] [--config.x=y]
+                          [--mode=train|evaluate|predict] [--input=PATH]
 """
 
 import ast
 import difflib
-import importlib.util
+import importlib.machinery
+import inspect
 import logging
 import pathlib
 import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
@@ -27,23 +29,23 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
   Exit codes: 0 finished; 2 bad input; 3 training stopped by non-finite numbers; 75 preempted, saved: run it again.
   """
   logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-  name = pathlib.Path(sys.modules[experiment.__module__].__file__).stem
+  name = pathlib.Path(inspect.getfile(experiment)).stem
   try:
     flags, overrides = parse(sys.argv[1:] if argv is None else argv, default_config)
     config = load_config(flags["config"], overrides)
     workdir = flags["workdir"] or default_workdir(name, flags["config"], overrides, config.seed)
-    code = run(experiment, name, flags["config"], config, workdir, flags["mode"], flags["input"])
+    code = run(experiment, name, flags["config"], config, workdir, flags["mode"], flags["input"], overrides)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     code = EXIT_USER_ERROR
   sys.exit(code)
 
 
-def run(experiment, name, config_name, config, workdir, mode="train", source="") -> int:
+def run(experiment, name, config_name, config, workdir, mode="train", source="", overrides=None) -> int:
   """One run in this process; the exit code."""
   from experiments import session  # after the flags are known to be good: this imports jax
 
-  return session.run(experiment, name, config_name, config, workdir, mode, source)
+  return session.run(experiment, name, config_name, config, workdir, mode, source, overrides)
 
 
 def parse(argv: Sequence[str], default_config: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -64,7 +66,9 @@ def parse(argv: Sequence[str], default_config: str) -> tuple[dict[str, str], dic
     known = name in flags or name.startswith("config.")
     if not word.startswith("--") or not known:
       near = difflib.get_close_matches(name, flags, 1)
-      hint = f"the nearest is --{near[0]}=..." if near else f"there are {', '.join(f'--{f}' for f in flags)}, --config.x"
+      hint = (
+        f"the nearest is --{near[0]}=..." if near else f"there are {', '.join(f'--{f}' for f in flags)}, --config.x"
+      )
       raise UserError("flag", word, f"no such flag: {hint}.")
     if not equals:
       if not words:
@@ -92,17 +96,23 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_col
     near = difflib.get_close_matches(path, known, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError("--config", spec, f"there is no such file: {hint}`python -m experiments` lists them.")
-  module_spec = importlib.util.spec_from_file_location(f"config_{file.stem}", file)
-  module = importlib.util.module_from_spec(module_spec)
-  module_spec.loader.exec_module(module)
   try:
-    config = module.get_config(variant)
-  except ValueError as error:  # configs know no class of ours
+    config = _load(file).get_config(variant)
+  except (AttributeError, ImportError, SyntaxError, ValueError) as error:  # configs know no class of ours
     raise UserError("--config", spec, f"{error}.") from error
   config.lock()
   for field, text in (overrides or {}).items():
     override(config, field, text)
   return config
+
+
+def _load(file: pathlib.Path) -> types.ModuleType:
+  """The module in a file, wherever it lies."""
+  loader = importlib.machinery.SourceFileLoader(f"config_{file.stem}", str(file))
+  module = types.ModuleType(loader.name)
+  module.__file__ = str(file)
+  loader.exec_module(module)
+  return module
 
 
 def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
@@ -141,5 +151,3 @@ def default_workdir(experiment: str, spec: str, overrides: Mapping[str, str], se
   changed = {k: v for k, v in overrides.items() if k != "seed" and not k.startswith("run.")}
   parts += [f"{k.rpartition('.')[2]}={str(v).replace('/', '_').replace(' ', '')}" for k, v in sorted(changed.items())]
   return str(pathlib.Path("runs") / experiment / ",".join(parts) / f"seed{seed}")
-
-

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -11,7 +11,9 @@ import numpy as np
 
 from research.data.dataset import Dataset
 from research.errors import UserError
+from research.evaluation import figures
 from research.training import compilation, durations, loop, parallel, rundir
+from research.training.disk import disk_errors
 from research.training.executor import Executor
 from research.training.experiment import Experiment, Report
 from research.training.preemption import EXIT_PREEMPTED, Preempted, Preemption
@@ -19,8 +21,41 @@ from research.training.preemption import EXIT_PREEMPTED, Preempted, Preemption
 EXIT_NON_FINITE = 3
 
 
-def run(build: Callable, name: str, config_name: str, config, workdir: str, mode: str, source: str) -> int:
-  """Trains and reports, or evaluates or predicts from the checkpoint; the exit code."""
+def run(
+  build: Callable,
+  name: str,
+  config_name: str,
+  config: ml_collections.ConfigDict,
+  workdir: str,
+  mode: str,
+  source: str,
+  overrides: Mapping[str, str] | None = None,
+) -> int:
+  """Trains and reports, or evaluates or predicts from the checkpoint; the exit code.
+
+  Args:
+    build: `build(config) -> Experiment`.
+    name, config_name, overrides: of the experiment, its config file and what the command line changed in it, for
+      `result.json`.
+    config: the resolved config.
+    workdir: the run's folder.
+    mode, source: as on the command line.
+  """
+  try:
+    with Preemption() as preemption, disk_errors(workdir):
+      preemption.nothing_to_save(None)
+      header = {"experiment": name, "config": config_name, "overrides": dict(overrides or {}), "seed": config.seed}
+      return _run(build, config, workdir, mode, source, header, preemption)
+  except Preempted as stop:
+    where = "before training began" if stop.step is None else f"at step {stop.step}, saved in {workdir}"
+    print(f"preempted {where}: run the same command to go on", file=sys.stderr)
+    return EXIT_PREEMPTED
+  except loop.NonFiniteError as error:
+    print(f"error: {error}", file=sys.stderr)
+    return EXIT_NON_FINITE
+
+
+def _run(build, config, workdir, mode, source, header, preemption) -> int:
   compilation.use_persistent_cache(config.run.compilation_cache)
   start = time.perf_counter()
   experiment: Experiment = build(config)
@@ -31,14 +66,7 @@ def run(build: Callable, name: str, config_name: str, config, workdir: str, mode
     directory.claim(config.to_dict())
     if mode == "predict":
       return _predict(experiment, settings, plan, directory, source)
-    header = {"experiment": name, "config": config_name, "seed": config.seed}
-    return _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start)
-  except Preempted as stop:
-    print(f"preempted at step {stop.step}, saved in {workdir}: run the same command to go on", file=sys.stderr)
-    return EXIT_PREEMPTED
-  except loop.NonFiniteError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return EXIT_NON_FINITE
+    return _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start, preemption)
   finally:
     directory.close()
 
@@ -62,6 +90,7 @@ def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settin
       raise UserError("config.run.profile", config.run.profile, 'give first and last step, as in "10:20".')
     profile = (int(first), int(last))
   run = config.run
+  _check_run(run)
   return loop.Settings(
     total_steps=total,
     seed=config.seed,
@@ -70,8 +99,24 @@ def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settin
     log_every=steps("log_every"),
     keep_every=steps("keep_every"),
     profile=profile,
-    **{f: run[f] for f in ("steps_per_dispatch", "keep", "best_metric", "best_mode", "report_best", "max_skips", "stop_at")},
+    **{
+      f: run[f]
+      for f in ("steps_per_dispatch", "keep", "best_metric", "best_mode", "report_best", "max_skips", "stop_at")
+    },
   )
+
+
+def _check_run(run: ml_collections.ConfigDict) -> None:
+  """Counts that would hang the loop or lose checkpoints, and words that mean nothing."""
+  for field, least in {"steps_per_dispatch": 1, "keep": 1, "max_skips": 0, "stop_at": 0}.items():
+    if run[field] < least:
+      raise UserError(f"config.run.{field}", run[field], f"give {least} or more.")
+  if run.best_mode not in ("max", "min"):
+    raise UserError("config.run.best_mode", run.best_mode, "choose max or min.")
+  if run.report_best and not run.best_metric:
+    raise UserError(
+      "config.run.report_best", True, "best by what? Name an evaluation metric in config.run.best_metric."
+    )
 
 
 def plan_of(config: ml_collections.ConfigDict, experiment: Experiment) -> parallel.Plan:
@@ -81,7 +126,7 @@ def plan_of(config: ml_collections.ConfigDict, experiment: Experiment) -> parall
   return parallel.plan(config.run.parallelism, config.run.num_devices, batch_sizes=sizes)
 
 
-def _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start) -> int:
+def _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start, preemption) -> int:
   history = directory.read_json("run.json") or {"launches": []}
   launch = {**rundir.environment(), "parallelism": plan.mode, "mode": mode, "seed": config.seed}
   directory.write_json("run.json", {"launches": [*history["launches"], launch]})
@@ -89,15 +134,15 @@ def _train_or_evaluate(experiment, config, settings, plan, directory, header, mo
   before = sum(entry.get("wall_seconds", 0) for entry in history["launches"])
   try:
     if mode == "train":
-      state = loop.train(experiment, settings, plan, directory).state
+      state = loop.train(experiment, settings, plan, directory, preemption).state
+      preemption.nothing_to_save(int(state.step))
       if settings.report_best:
         state = restore(experiment, settings, plan, directory)
     else:
       state = restore(experiment, settings, plan, directory)
     step = int(state.step)
-    with Preemption() as preemption:
-      preemption.nothing_to_save(step)
-      metrics, figures = _final(experiment, config, settings, plan, directory, state)
+    preemption.nothing_to_save(step)
+    metrics, paths = _final(experiment, config, settings, plan, directory, state)
   finally:
     launch |= {"wall_seconds": time.perf_counter() - start, "compile_seconds": clock.seconds}
     directory.write_json("run.json", {"launches": [*history["launches"], launch]})
@@ -113,14 +158,16 @@ def _train_or_evaluate(experiment, config, settings, plan, directory, header, mo
     "finished": True,
   }
   path = directory.write_json("result.json", result)
-  for figure in figures:
+  for figure in paths:
     print(f"figure {figure}")
   shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in metrics.items() if isinstance(m["value"], float))
   print(f"result {path}  step {step}  {shown}  ({wall:.0f} s)")
   return 0
 
 
-def restore(experiment: Experiment, settings: loop.Settings, plan: parallel.Plan, directory: rundir.RunDirectory) -> Any:
+def restore(
+  experiment: Experiment, settings: loop.Settings, plan: parallel.Plan, directory: rundir.RunDirectory
+) -> Any:
   """The state to report: the newest, or the best where `report_best` asks for it.
 
   Raises:
@@ -149,13 +196,10 @@ def _final(experiment, config, settings, plan, directory, state):
     published = dict(config.published[name]) if name in config.published else {}
     shown = {"published": published["value"], "source": published["source"]} if published else {}
     metrics[name] = {"value": rundir.to_python(np.asarray(value)), "definition": definition, **shown, **extra}
+  curves = figures.learning_curves(rundir.read_rows(directory.path / "metrics.jsonl"))
+  drawn = {"learning_curves": curves, **report.figures}
   folder = directory.path / "figures"
-  folder.mkdir(exist_ok=True)
-  paths = []
-  for name, figure in report.figures.items():
-    paths.append(folder / f"{name}.png")
-    figure.savefig(paths[-1], dpi=120)
-  return metrics, paths
+  return metrics, [figures.save(figure, folder / f"{name}.png") for name, figure in drawn.items()]
 
 
 def _predict(experiment, settings, plan, directory, source) -> int:

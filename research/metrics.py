@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-import flax
 import jax
 import jax.numpy as jnp
+from flax import struct
 from jaxtyping import Array, Float
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class Mean:
   """A weighted mean in the making: `total / count`.  `total` may be of any shape, `count` is a scalar."""
 

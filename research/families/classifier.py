@@ -37,7 +37,7 @@ def classifier(
 
   Args:
     network: a Flax module.
-    label_smoothing: mass that training moves from the label to the uniform distribution (Szegedy et al. 2016, section 7).
+    label_smoothing: mass that training moves from the label to the uniform distribution (Szegedy et al. 2016, sec. 7).
     augment: `augment(keys, batch) -> batch`, one key per example, in training only; labels may become [batch, classes].
     views: `views(inputs) -> [inputs, ...]`: at test time, log-probabilities are averaged over these.
   """
@@ -61,7 +61,7 @@ def classifier(
 
   def log_probabilities(variables, inputs) -> Float[Array, "batch classes"]:
     seen = views(inputs) if views else [inputs]
-    logs = [jax.nn.log_softmax(network.apply(variables, x, train=False)) for x in seen]
+    logs = [jax.nn.log_softmax(jnp.asarray(network.apply(variables, x, train=False))) for x in seen]
     return average_log_probabilities(jnp.stack(logs))
 
   def evaluate(variables, batch):

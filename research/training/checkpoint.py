@@ -2,12 +2,17 @@
 
 Batches and keys are functions of the step, so the state is the whole checkpoint.  Beside it lies its structure (path,
 shape and dtype of every leaf), which tells a checkpoint of another architecture (the user's error: stop) from a damaged
-one (fall back to the one before).
+one (fall back to the one before).  TensorStore reads a changed byte of a large array without a word, so a checksum of
+every file is written with it, in the background, and held against the files before they are read.
 """
 
 import difflib
+import itertools
+import json
 import logging
+import math
 import pathlib
+import zlib
 from collections.abc import Mapping
 
 import jax
@@ -15,7 +20,9 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep_policy
 
 from research.errors import UserError
+from research.training.disk import disk_errors
 
+CHECKSUMS = "crc32.json"  # in the folder of a checkpoint: {file: crc32} of all that a restore reads
 DAMAGED = "damaged"  # folder beside the checkpoints: what could not be read is set aside, never deleted
 
 
@@ -42,56 +49,88 @@ class Checkpoints:
     best_mode: str = "max",
   ):
     self.directory = directory.absolute()
+    self._best_metric, self._sign = best_metric, {"max": 1, "min": -1}[best_mode]
     policies = [keep_policy.LatestN(keep)]
     if keep_every:
       policies.append(keep_policy.EveryNSteps(keep_every))
     if best_metric:
-      # Orbax keeps the largest last; metrics are absent on the saves that no evaluation precedes.
-      policies.append(
-        keep_policy.BestN(
-          get_metric_fn=lambda metrics: metrics[best_metric],
-          reverse=best_mode == "min",
-          n=1,
-          keep_checkpoints_without_metrics=False,
-        )
-      )
-    self._best_metric, self._best_mode = best_metric, best_mode
+      # Orbax keeps what its sort puts last; metrics are absent on the saves that no evaluation precedes.
+      policies.append(keep_policy.BestN(get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False))
     self._options = ocp.CheckpointManagerOptions(
       preservation_policy=keep_policy.AnyPreservationPolicy(policies),
       enable_async_checkpointing=True,
+      async_options=ocp.AsyncOptions(post_finalization_callback=self._write_checksums),
       cleanup_tmp_directories=True,
     )
-    self._open()
+    with disk_errors(self.directory.parent):
+      self._open()
 
   def _open(self):
+    for path in self.directory.glob("*/metrics/metrics"):  # Orbax reads them all at once, and dies of a damaged one
+      try:
+        json.loads(path.read_text())
+      except ValueError as error:
+        self._move_aside(path.parent.parent.name, error)
     handlers = {"state": ocp.StandardCheckpointHandler(), "structure": ocp.JsonCheckpointHandler()}
     self._manager = ocp.CheckpointManager(self.directory, options=self._options, item_handlers=handlers)
+
+  def _score(self, metrics: Mapping[str, float | None]) -> float:
+    """Larger is better; a metric that was not a number is worse than any."""
+    value = metrics[self._best_metric]
+    return -math.inf if value is None or math.isnan(value) else self._sign * value
+
+  def _write_checksums(self):
+    """Called by Orbax, in its thread, when all is written and before the rename that makes it a checkpoint."""
+    for folder in self.directory.glob("*.orbax-checkpoint-tmp*"):
+      (folder / CHECKSUMS).write_text(json.dumps(_checksums(folder)))
 
   def steps(self) -> list[int]:
     """Steps that are saved, in order."""
     return sorted(self._manager.all_steps())
 
   def best_step(self) -> int | None:
-    """The saved step whose evaluation was best; None where no checkpoint was evaluated."""
-    sign = 1 if self._best_mode == "max" else -1
-    scored = [(sign * m[self._best_metric], step) for step in self.steps() if (m := self._manager.metrics(step))]
+    """The saved step whose evaluation was best, the later of two equal ones; None where no checkpoint was evaluated."""
+    scored = [(self._score(m), step) for step in self.steps() if (m := self._manager.metrics(step))]
     return max(scored)[1] if scored else None
 
   def save(self, step: int, state, metrics: Mapping[str, float] | None = None) -> None:
-    """Begins a save in the background, once per step.  Errors of the save before (a full disk) are raised here."""
-    if step in self._manager.all_steps():
-      return
-    args = ocp.args.Composite(state=ocp.args.StandardSave(state), structure=ocp.args.JsonSave(structure(state)))
-    with _disk_errors(self.directory):
+    """Begins a save in the background, once per step.  Errors of the save before (a full disk) are raised here.
+
+    Args:
+      step: its label.
+      state: what is saved; it may be donated as soon as this returns.
+      metrics: of the evaluation of this state, if one was made: what `best_metric` is looked up in.
+    """
+    if metrics and self._best_metric and self._best_metric not in metrics:
+      near = difflib.get_close_matches(self._best_metric, metrics, 1)
+      remedy = f"no such metric in the evaluation; there are {', '.join(sorted(metrics))}"
+      raise UserError("config.run.best_metric", self._best_metric, f"{remedy}{f': use {near[0]}?' if near else '.'}")
+    with disk_errors(self.directory.parent):
+      if step in self._manager.all_steps():
+        if metrics:
+          self._add_metrics(step, metrics)
+        return
+      args = ocp.args.Composite(state=ocp.args.StandardSave(state), structure=ocp.args.JsonSave(structure(state)))
       self._manager.save(step, args=args, metrics=dict(metrics) if metrics else None, force=True)
+
+  def _add_metrics(self, step, metrics):
+    """To a checkpoint that was saved when the run was stopped before or within its evaluation."""
+    self._manager.wait_until_finished()
+    if self._manager.metrics(step) is not None:
+      return
+    folder = self.directory / str(step) / "metrics"
+    folder.mkdir(exist_ok=True)
+    (folder / "partial").write_text(json.dumps(dict(metrics)))
+    (folder / "partial").replace(folder / "metrics")
+    self._manager.reload()
 
   def wait(self) -> None:
     """Until what was begun is on disk."""
-    with _disk_errors(self.directory):
+    with disk_errors(self.directory.parent):
       self._manager.wait_until_finished()
 
   def close(self) -> None:
-    with _disk_errors(self.directory):
+    with disk_errors(self.directory.parent):
       self._manager.close()
 
   def restore(self, abstract_state, step: int | None = None):
@@ -112,7 +151,14 @@ class Checkpoints:
     if step is not None:
       if step not in steps:
         raise UserError("step", step, f"saved under {self.directory} are {steps}: choose one of these.")
-      return self._read(step, abstract_state)
+      try:
+        return self._read(step, abstract_state)
+      except UserError:
+        raise
+      except Exception as error:
+        rest = [s for s in steps if s != step]
+        remedy = f"this checkpoint under {self.directory} is damaged ({_brief(error)}); the others are {rest}."
+        raise UserError("step", step, remedy) from error
     for candidate in reversed(steps):
       try:
         return self._read(candidate, abstract_state)
@@ -126,19 +172,47 @@ class Checkpoints:
     return None
 
   def _read(self, step, abstract_state):
+    _verify(self.directory / str(step))
     saved = self._manager.restore(step, args=ocp.args.Composite(structure=ocp.args.JsonRestore()))["structure"]
     _check_structure(saved, structure(abstract_state), step, self.directory)
     args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state))
     return self._manager.restore(step, args=args)["state"]
 
   def _set_aside(self, step, error):
-    target = self.directory.parent / DAMAGED
-    target.mkdir(exist_ok=True)
-    number = sum(1 for _ in target.glob(f"{step}*"))
     self._manager.close()
-    (self.directory / str(step)).rename(target / f"{step}.{number}")
-    logging.warning("checkpoint %d cannot be read (%s): moved to %s, falling back", step, _brief(error), target)
+    self._move_aside(step, error)
     self._open()
+
+  def _move_aside(self, step, error):
+    folder = self.directory.parent / DAMAGED
+    folder.mkdir(exist_ok=True)
+    target = next(path for i in itertools.count() if not (path := folder / f"{step}.{i}").exists())
+    (self.directory / str(step)).rename(target)
+    logging.warning("checkpoint %s cannot be read (%s): moved to %s, falling back", step, _brief(error), target)
+
+
+def _checksums(folder: pathlib.Path) -> dict[str, int]:
+  """Of what a restore reads; Orbax adds marks of its own (`commit_success.txt`) after this is taken."""
+  files = [p for item in ("state", "structure") for p in (folder / item).rglob("*") if p.is_file()]
+  return {str(p.relative_to(folder)): _crc32(p) for p in sorted(files) if p.name != "commit_success.txt"}
+
+
+def _crc32(path: pathlib.Path) -> int:
+  value = 0
+  with open(path, "rb") as file:
+    while block := file.read(2**24):
+      value = zlib.crc32(block, value)
+  return value
+
+
+def _verify(folder: pathlib.Path) -> None:
+  """Raises ValueError if a file is missing, or is not what was written."""
+  if not (folder / CHECKSUMS).exists():
+    return  # what can be told without it, Orbax tells
+  written, found = json.loads((folder / CHECKSUMS).read_text()), _checksums(folder)
+  wrong = [name for name, checksum in written.items() if found.get(name) != checksum]
+  if wrong:
+    raise ValueError(f"{len(wrong)} of {len(written)} files are missing or damaged, the first is {wrong[0]}")
 
 
 def _brief(error):
@@ -156,26 +230,6 @@ def _check_structure(saved: Mapping[str, str], wanted: Mapping[str, str], step: 
     "workdir",
     str(directory.parent),
     f"its checkpoint {step} is of another architecture: {name} is {wanted.get(name, 'absent')} in this config and "
-    f"{in_checkpoint} in the checkpoint ({len(different)} leaves differ). Use the config that wrote it, or another workdir.",
+    f"{in_checkpoint} in the checkpoint ({len(different)} leaves differ). Use the config that wrote it, or another "
+    "workdir.",
   )
-
-
-class _disk_errors:
-  """Turns what a full or read-only disk raises into an error that says what is safe."""
-
-  def __init__(self, directory):
-    self._directory = directory
-
-  def __enter__(self):
-    return self
-
-  def __exit__(self, kind, error, trace):
-    text = f"{error} {getattr(error, '__cause__', '')}".lower()
-    if kind is not None and any(
-      s in text for s in ("no space left", "resource_exhausted", "disk quota", "file too large")
-    ):
-      remedy = (
-        "the disk is full: free space and relaunch. Checkpoints saved before are intact; the run resumes from them."
-      )
-      raise UserError("workdir", str(self._directory.parent), remedy) from error
-    return False

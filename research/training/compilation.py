@@ -17,9 +17,9 @@ class _Totals:
 
   seconds, programs = 0.0, 0
 
-  def listen(self, event: str, seconds: float, **_):
+  def listen(self, event: str, duration_secs: float, **_: str | int) -> None:
     if event in _COMPILE_EVENTS:
-      self.seconds += seconds
+      self.seconds += duration_secs
       self.programs += event == _COMPILE_EVENTS[-1]
 
 
@@ -47,4 +47,5 @@ def use_persistent_cache(folder: str) -> None:
   base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
   folder = folder or os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(pathlib.Path(base) / "genera" / "xla")
   jax.config.update("jax_compilation_cache_dir", folder)
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+  if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

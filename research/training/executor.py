@@ -1,6 +1,6 @@
 """An experiment laid over devices: its init, update and evaluate, compiled, fed and fetched."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +21,8 @@ class Executor:
   def __init__(self, experiment: Experiment, plan: parallel.Plan, seed: int, steps_per_dispatch: int = 1):
     self.experiment, self.plan, self.steps_per_dispatch = experiment, plan, steps_per_dispatch
     self._key = jax.random.key(seed)
-    self._resident: dict[int, Any] = {}
+    self._resident: dict[int, tuple[Dataset, Any]] = {}
+    self._counts: dict[int, jax.Array] = {}
     self._update = None
     self._evaluate: dict[int, Callable] = {}
     data, learner = experiment.train_data, experiment.learner
@@ -42,9 +43,9 @@ class Executor:
 
   def resident(self, dataset: Dataset):
     """The data set's arrays on the devices, placed at first use."""
-    if id(dataset) not in self._resident:
-      self._resident[id(dataset)] = self.plan.place_resident(dict(dataset.resident))
-    return self._resident[id(dataset)]
+    if id(dataset) not in self._resident:  # the set is held too, or another could come to have its id
+      self._resident[id(dataset)] = dataset, self.plan.place_resident(dict(dataset.resident))
+    return self._resident[id(dataset)][1]
 
   def update(self, state, feed, count):
     """Up to `steps_per_dispatch` updates: the new state, and the last update's metrics, still on the device."""
@@ -55,24 +56,30 @@ class Executor:
     with jax.transfer_guard_host_to_device("disallow"):
       return self._update(state, self.resident(data), count, feed)
 
-  def feeds(self, dataset: Dataset, spans: Iterable[tuple[int, int]], width: int) -> Iterator[tuple[int, int, Any, Any]]:
+  def feeds(
+    self, dataset: Dataset, spans: Iterable[tuple[int, int]], width: int
+  ) -> Generator[tuple[int, int, Any, Any]]:
     """For spans (step, count): `(step, count, feed on the devices, count on the device)`, streamed sets read ahead."""
 
     def place(span):
       step, count = span
-      return step, count, self.plan.place_feed(_stack(dataset, step, count, width)), self.plan.place_scalar(count)
+      if count not in self._counts:  # few are different
+        self._counts[count] = self.plan.place_scalar(count)
+      return step, count, self.plan.place_feed(_stack(dataset, step, count, width)), self._counts[count]
 
     if dataset.resident:  # a feed is a few indices: a thread would cost more than it hides
       yield from map(place, spans)
       return
-    with ThreadPoolExecutor(1) as pool:
-      pending = []
+    pool, pending = ThreadPoolExecutor(1), []
+    try:
       for span in spans:
         pending.append(pool.submit(place, span))
         if len(pending) > PREFETCH:
           yield pending.pop(0).result()
       for future in pending:
         yield future.result()
+    finally:  # one who stops early does not wait for what was read ahead
+      pool.shutdown(cancel_futures=True)
 
   def evaluate(self, state, dataset: Dataset, poll: Callable[[], None] = lambda: None) -> dict[str, np.ndarray]:
     """Metrics over the whole of a data set, the ragged last batch included; `poll` is called between batches."""

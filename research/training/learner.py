@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import flax
 import jax
 import jax.numpy as jnp
+from flax import struct
 from jaxtyping import Array, Int, Key
 
 from research import metrics as metrics_lib
@@ -14,7 +14,7 @@ Batch = Mapping[str, Any]
 Metrics = metrics_lib.Metrics
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class State:
   """What every family's state begins with; families add what training changes: parameters, statistics, a replay buffer.
 
@@ -62,7 +62,7 @@ def keep_if(condition: jax.Array, new, old):
   return jax.tree.map(lambda a, b: jnp.where(condition, a, b), new, old)
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class EnsembleState(State):
   """`members` is the state of one learner with a leading axis of the ensemble's size."""
 
@@ -75,8 +75,8 @@ def ensemble(learner: Learner, size: int, view=None, evaluate=None) -> Learner:
   Args:
     learner: the learner of one member.
     size: number of members.
-    view: `view(member, batch, training) -> batch`: what a member sees of the batch, for instance another mask; by default
-      all members see the same.
+    view: `view(member, batch, training) -> batch`: what a member sees of the batch, for instance another mask; by
+      default all members see the same.
     evaluate: `evaluate(members, batch) -> metrics` of the ensemble as a whole; by default the members' metrics are
       summed, so the result is their mean.
   """

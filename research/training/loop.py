@@ -1,6 +1,8 @@
 """The loop, the only one: every family trains, resumes, is measured and is stopped here."""
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import resource
 import sys
@@ -13,9 +15,10 @@ import numpy as np
 
 from research.training import compilation, rundir
 from research.training.checkpoint import Checkpoints
+from research.training.disk import disk_errors
 from research.training.executor import Executor, means
 from research.training.experiment import Experiment
-from research.training.parallel import Plan
+from research.training.parallel import GUARD, Plan
 from research.training.preemption import Preempted, Preemption
 
 
@@ -66,12 +69,23 @@ class Outcome:
   compile_seconds: float
 
 
-def train(experiment: Experiment, settings: Settings, plan: Plan, run: rundir.RunDirectory) -> Outcome:
+def train(
+  experiment: Experiment,
+  settings: Settings,
+  plan: Plan,
+  run: rundir.RunDirectory,
+  preemption: Preemption | None = None,
+) -> Outcome:
   """Trains, from the newest checkpoint of the run directory if there is one, to `settings.total_steps`.
 
   Order: evaluate and save *before* the update, so that what is labelled step s describes state s.  The labels of
   training metrics likewise: the loss at step s is that of state s, on batch s, alone; so a resumed run's rows equal an
   undisturbed one's, however its dispatches were grouped.
+
+  Args:
+    experiment, settings, plan: what, how and where.
+    run: the folder that it leaves behind.
+    preemption: an open one, where the caller holds the signals; by default they are held for as long as this runs.
 
   Raises:
     Preempted: SIGTERM or SIGINT came; the state is saved.
@@ -80,19 +94,18 @@ def train(experiment: Experiment, settings: Settings, plan: Plan, run: rundir.Ru
   """
   start, clock = time.perf_counter(), compilation.CompileClock()
   executor = Executor(experiment, plan, settings.seed, settings.steps_per_dispatch)
-  checkpoints = open_checkpoints(run, settings)
-  with Preemption() as preemption:
+  with contextlib.ExitStack() as stack:
+    if preemption is None:
+      preemption = stack.enter_context(Preemption())
+    preemption.something_to_save()
+    stack.enter_context(disk_errors(run.path))
+    checkpoints = stack.enter_context(contextlib.closing(open_checkpoints(run, settings)))
     state = checkpoints.restore(executor.abstract_state())
     if state is None:
       state = executor.init_state()
-    step = int(state.step)
-    writer = rundir.MetricsWriter(run, resume_step=step)
-    progress = _Progress(settings, writer, step)
-    try:
-      state = _steps(executor, settings, run, checkpoints, preemption, progress, writer, state)
-    finally:
-      writer.close()
-      checkpoints.close()
+    writer = stack.enter_context(contextlib.closing(rundir.MetricsWriter(run, resume_step=int(state.step))))
+    progress = _Progress(settings, writer, int(state.step), int(state.skipped))
+    state = _steps(executor, settings, run, checkpoints, preemption, progress, writer, state)
   return Outcome(state, settings.total_steps, time.perf_counter() - start, clock.seconds)
 
 
@@ -110,37 +123,37 @@ def open_checkpoints(run: rundir.RunDirectory, settings: Settings) -> Checkpoint
 def _steps(executor, settings, run, checkpoints, preemption, progress, writer, state):
   """From the state's step to the last, with all that is due on the way; the final state, saved."""
   step, data = int(state.step), executor.experiment.train_data
-  profiler = _Profiler(settings.profile, run)
+  due = lambda every: every and step % every == 0 and step > 0
   feeds = executor.feeds(data, _spans(step, settings), settings.steps_per_dispatch)
-  while True:
-    due = lambda every: every and step % every == 0 and step > 0
-    try:
-      scores = None
-      if executor.experiment.eval_data and (due(settings.eval_every) or step == settings.total_steps):
+  with contextlib.closing(_Profiler(settings.profile, run)) as profiler, contextlib.closing(feeds):
+    while True:
+      try:
+        scores = None
+        if executor.experiment.eval_data and (due(settings.eval_every) or step == settings.total_steps):
+          progress.settle()
+          values = executor.evaluate(state, executor.experiment.eval_data, functools.partial(preemption.poll, step))
+          scores = {name: rundir.to_python(value) for name, value in values.items()}
+          writer.write(step, "eval", scores)
+          progress.say(step, "eval", scores)
+        if due(settings.save_every) or step == settings.total_steps:
+          progress.settle()  # a state that is saved is a state whose update was finite
+          writer.flush()  # and its rows outlive whatever happens after
+          checkpoints.save(step, state, scores)
+        if step == settings.total_steps:
+          break
+        preemption.poll(step)
+        if settings.stop_at == step > 0:
+          raise Preempted(step)
+      except Preempted:
         progress.settle()
-        values = executor.evaluate(state, executor.experiment.eval_data, lambda: preemption.poll(step))
-        scores = {name: rundir.to_python(value) for name, value in values.items()}
-        writer.write(step, "eval", scores)
-        progress.say(step, "eval", scores)
-      if due(settings.save_every) or step == settings.total_steps:
-        progress.settle()  # a state that is saved is a state whose update was finite
-        checkpoints.save(step, state, scores)
-      if step == settings.total_steps:
-        break
-      preemption.poll(step)
-      if settings.stop_at == step > 0:
-        raise Preempted(step)
-    except Preempted:
-      progress.settle()
-      checkpoints.save(step, state)
-      checkpoints.wait()
-      raise
-    profiler.at(step)
-    step, count, feed, device_count = next(feeds)
-    state, metrics = executor.update(state, feed, device_count)
-    progress.push(step, count, metrics)
-    step += count
-  profiler.close()
+        checkpoints.save(step, state)
+        checkpoints.wait()
+        raise
+      profiler.at(step)
+      step, count, feed, device_count = next(feeds)
+      state, metrics = executor.update(state, feed, device_count)
+      progress.push(step, count, metrics)
+      step += count
   checkpoints.wait()
   return state
 
@@ -159,9 +172,9 @@ def _spans(step: int, settings: Settings) -> Iterator[tuple[int, int]]:
 class _Progress:
   """Training metrics, fetched one dispatch late so that the device never waits; the guard; the console."""
 
-  def __init__(self, settings: Settings, writer: rundir.MetricsWriter, step: int):
+  def __init__(self, settings: Settings, writer: rundir.MetricsWriter, step: int, skipped: int):
     self._settings, self._writer, self._pending = settings, writer, None
-    self._skipped: float | None = None
+    self._skipped = skipped
     self._started = self._said = time.perf_counter()
     self._mark = (step, self._started)
 
@@ -178,25 +191,24 @@ class _Progress:
   def _settle(self, pending) -> None:
     if pending is None:
       return
-    step, metrics = pending[0], jax.device_get(pending[1])
+    step, metrics = pending
     self._guard(step, metrics)
     every = self._settings.log_every
     # The dispatch that ends where a row is due ends with the update of the step before it.
     if every and ((step + 1) % every == 0 or step + 1 == self._settings.total_steps or step == 0):
-      values = {name: rundir.to_python(value) for name, value in means(metrics).items()}
+      values = {name: rundir.to_python(value) for name, value in means(jax.device_get(metrics)).items()}
       self._writer.write(step, "train", values)
       rate = self._rate(step)
       self._writer.write(step, "timing", {"steps_per_second": rate, "memory_gib": memory_gib()})
       self.say(step, "train", values, rate)
 
   def _guard(self, step, metrics):
-    skipped = float(metrics["skipped"].value())
-    new, self._skipped = skipped - (self._skipped or 0.0), skipped
-    finite = all(np.isfinite(m.total).all() for m in metrics.values())
-    if finite and new == 0:
+    skipped, finite = np.asarray(metrics[GUARD]).tolist()  # one small fetch; the metrics stay until a row is due
+    new, self._skipped = skipped - self._skipped, skipped
+    if finite and not new:
       return
-    values = {name: rundir.to_python(value) for name, value in means(metrics).items()}
-    what = f"step {step}: non-finite loss or gradient ({int(skipped)} skipped so far); metrics {values}"
+    values = {name: rundir.to_python(value) for name, value in means(jax.device_get(metrics)).items()}
+    what = f"step {step}: non-finite loss or gradient ({skipped} skipped so far); metrics {values}"
     # A learner that does not skip by itself is in a state of no use: stop whatever the allowance.
     if skipped > self._settings.max_skips or not new:
       raise NonFiniteError(
@@ -236,10 +248,10 @@ class _Profiler:
   """A trace of the steps asked for."""
 
   def __init__(self, span, run):
-    self._span, self._folder, self._on = span, run.path / "profile", False
+    self._span, self._folder, self._on = span or (0, 0), run.path / "profile", False
 
   def at(self, step):
-    if self._span and not self._on and self._span[0] <= step < self._span[1]:
+    if not self._on and self._span[0] <= step < self._span[1]:
       jax.profiler.start_trace(str(self._folder))
       self._on = True
     elif self._on and step >= self._span[1]:
@@ -248,4 +260,4 @@ class _Profiler:
   def close(self):
     if self._on:
       jax.profiler.stop_trace()
-      self._span, self._on = None, False
+      self._span, self._on = (0, 0), False

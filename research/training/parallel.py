@@ -4,12 +4,13 @@
 |---|---|---|
 | `jit` | on one device | `jax.jit` |
 | `pmap` | replicated, an ordinary global array without a leading device axis | `jax.pmap` over the axis `axes.AXIS` |
-| `fsdp` | every large array sharded over the devices | `jax.jit` with `NamedSharding`; the compiler places the collectives |
+| `fsdp` | every large array sharded over the devices | `jax.jit` with `NamedSharding`; the compiler adds collectives |
 
 A feed, the per-step host arrays of a `Dataset`, enters as [steps, batch, ...]: `steps` updates to a dispatch.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -20,7 +21,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from research import axes
 from research.errors import UserError
 from research.metrics import Mean
+from research.training.learner import all_finite
 
+GUARD = "guard"  # beside a dispatch's metrics: int32 [2], updates skipped so far, and whether the metrics are finite
 MODES = ("auto", "jit", "pmap", "fsdp")
 # Arrays smaller than this stay whole on every device: gathering them costs more than it saves.
 FSDP_MIN_ELEMENTS = 1024
@@ -33,12 +36,16 @@ class Plan:
   mode: str
   devices: tuple[jax.Device, ...]
 
-  @property
+  @functools.cached_property
   def mesh(self) -> Mesh:
     return Mesh(np.asarray(self.devices), (axes.AXIS,))
 
   def _sharding(self, *spec) -> NamedSharding:
     return NamedSharding(self.mesh, PartitionSpec(*spec))
+
+  @functools.cached_property
+  def _feed_sharding(self) -> NamedSharding:
+    return self._sharding(axes.AXIS) if self.mode == "pmap" else self._sharding(None, axes.AXIS)
 
   def state_shardings(self, abstract_state):
     """Sharding of every leaf of a state, from its shapes: what a checkpoint is restored into."""
@@ -52,15 +59,14 @@ class Plan:
     return jax.jit(function, out_shardings=shardings)(*args)
 
   def place_resident(self, tree):
-    """Host arrays onto every device, whole.  From host memory: device arrays would be aliased (and lost to donation)."""
+    """Host arrays onto every device, whole.  From host memory: device arrays would be aliased (lost to donation)."""
     return jax.device_put(jax.tree.map(np.asarray, tree), self._sharding())
 
   def place_feed(self, feed):
     """Host arrays [steps, batch, ...] onto the devices, each its share of the batch."""
     if self.mode == "pmap":
       feed = jax.tree.map(self._split_batch, feed)
-      return jax.device_put(feed, self._sharding(axes.AXIS))
-    return jax.device_put(feed, self._sharding(None, axes.AXIS))
+    return jax.device_put(feed, self._feed_sharding)
 
   def _split_batch(self, x):
     """[steps, batch, ...] to [device, steps, share, ...]."""
@@ -136,7 +142,8 @@ def training_dispatch(learner, assemble: Callable, steps: int) -> Callable:
   def update(state, batch):
     new, metrics = learner.update(state, batch)
     metrics = axes.psum({**metrics, "skipped": Mean.constant(new.skipped)})
-    return new, metrics
+    finite = all_finite([m.total for m in metrics.values()])
+    return new, {**metrics, GUARD: jnp.stack([new.skipped, finite.astype(jnp.int32)])}
 
   def one(state, resident, feed, i):
     fed = jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, i, 0, keepdims=False), feed)

@@ -6,10 +6,10 @@ EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be ret
 
 
 class Preempted(Exception):
-  """The process was asked to stop; what was worth saving is saved."""
+  """The process was asked to stop; what was worth saving is saved.  `step` is None where training had not begun."""
 
-  def __init__(self, step: int):
-    super().__init__(f"asked to stop at step {step}")
+  def __init__(self, step: int | None):
+    super().__init__("asked to stop before training began" if step is None else f"asked to stop at step {step}")
     self.step = step
 
 
@@ -20,9 +20,10 @@ class Preemption:
 
   def __init__(self):
     self.requested = False
-    self._at_once: int | None = None
+    self._at_once = False
+    self._saved: int | None = None
 
-  def __enter__(self):
+  def __enter__(self) -> "Preemption":
     self._before = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
     return self
 
@@ -33,14 +34,18 @@ class Preemption:
   def _handle(self, number, frame):
     self.requested = True
     signal.signal(number, self._before[number])
-    if self._at_once is not None:
-      raise Preempted(self._at_once)
+    if self._at_once:
+      raise Preempted(self._saved)
 
-  def nothing_to_save(self, step: int) -> None:
-    """From here on state `step` is on disk: a signal, early or late, stops the process at once."""
-    self._at_once = step
+  def nothing_to_save(self, step: int | None) -> None:
+    """From here on state `step` is on disk, or there is none yet: a signal, early or late, stops at once."""
+    self._at_once, self._saved = True, step
     if self.requested:
       raise Preempted(step)
+
+  def something_to_save(self) -> None:
+    """From here on a signal waits for the next `poll`."""
+    self._at_once = False
 
   def poll(self, step: int) -> None:
     """Raises Preempted if a signal has come."""

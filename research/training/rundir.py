@@ -7,6 +7,7 @@
 import fcntl
 import importlib.metadata
 import json
+import logging
 import math
 import os
 import pathlib
@@ -33,11 +34,13 @@ class RunDirectory:
     try:
       # The kernel drops the lock with the process, however it dies, so a killed run never blocks its relaunch.
       fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
       self._lock.seek(0)
       holder = self._lock.read().strip() or "unknown"
       remedy = f"another live run (process {holder}) writes to it: wait for that, stop it, or use another workdir."
       raise UserError("--workdir", str(path), remedy) from error
+    except OSError as error:  # some network file systems have no locks
+      logging.warning("%s cannot be locked (%s): see to it that no second run writes there", path, error.strerror)
     self._lock.truncate(0)
     self._lock.write(str(os.getpid()))
     self._lock.flush()
@@ -54,13 +57,23 @@ class RunDirectory:
     return target
 
   def read_json(self, name: str) -> dict[str, Any] | None:
+    """What `write_json` wrote; None where it did not.
+
+    Raises:
+      UserError: the file is there and is not JSON.
+    """
     target = self.path / name
-    return json.loads(target.read_text()) if target.exists() else None
+    try:
+      return json.loads(target.read_text()) if target.exists() else None
+    except ValueError as error:
+      remedy = f"it is damaged ({error}): delete it, the checkpoints beside it are not touched, and run again."
+      raise UserError("file", str(target), remedy) from error
 
   def claim(self, config: Mapping[str, Any]) -> None:
     """Writes `config.json`, or holds the one there against it: a workdir belongs to one config.
 
-    The section `run` (devices, intervals, logging) may change between launches; nothing that changes the numbers may.
+    The section `run` (devices, intervals, logging) and what results are shown beside (`published`, `bars`) may change
+    between launches; nothing that changes the numbers may.
 
     Raises:
       UserError: the workdir holds a run of another config.
@@ -69,7 +82,8 @@ class RunDirectory:
     config = json.loads(json.dumps(config, default=str))
     if old is not None:
       before, after = _flatten(old), _flatten(config)
-      changed = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k) and not k.startswith("run.")]
+      names = [k for k in sorted({*before, *after}) if k.partition(".")[0] not in ("run", "published", "bars")]
+      changed = [k for k in names if before.get(k) != after.get(k)]
       if changed:
         differences = "; ".join(f"{k} was {before.get(k)!r}, now {after.get(k)!r}" for k in changed[:5])
         remedy = (
@@ -113,6 +127,12 @@ class MetricsWriter:
       self._events = SummaryWriter(str(self._events_folder), purge_step=self._purge or None)
     for name, value in values.items():
       self._events.add_scalar(f"{kind}/{name}", value, step)
+
+  def flush(self) -> None:
+    """To the system: what is written now survives the process.  (Rows do so by themselves, TensorBoard's do not.)"""
+    self._file.flush()
+    if self._events is not None:
+      self._events.flush()
 
   def close(self) -> None:
     self._file.close()

@@ -3,19 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax
 import jax
 import jax.numpy as jnp
 import optax
+from flax import struct
 
 from research import axes, randomness
+from research.errors import UserError
 from research.metrics import Mean
 from research.training import learner as learner_lib
 
 Variables = Mapping[str, Any]
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class GradientState(learner_lib.State):
   """State of a learner by gradient.
 
@@ -53,17 +54,17 @@ def gradient_learner(
 
   Args:
     init: `init(key, batch) -> variables`, Flax's collections.
-    loss: `loss(variables, batch, key) -> (loss, (metrics, mutated))`: the loss as a (sum over examples, count) pair, and the
-      collections that the forward pass changed.
+    loss: `loss(variables, batch, key) -> (loss, (metrics, mutated))`: the loss as a (sum over examples, count) pair, and
+      the collections that the forward pass changed.
     evaluate: `evaluate(variables, batch) -> metrics`.
     optimizer: an Optax transformation; clipping and weight decay belong to it.
     schedule: learning rate by step, logged only.
     ema_decay: decay of the moving average that evaluation uses, 0 for none; it warms up as (1 + t) / (10 + t).
     accumulate: micro-batches per update, whose gradients are summed before the optimizer's step.
 
-  The gradient is that of the *global* mean: sums and counts are psum-ed apart, after `grad`, and divided once.  So masks
-  may differ between devices, and nothing is differentiated through a collective.  An update whose loss or gradient is
-  not finite leaves parameters, optimizer and averages as they were.
+  The gradient is that of the *global* mean: sums and counts are psum-ed apart, after `grad`, and divided once.  So
+  masks may differ between devices, and nothing is differentiated through a collective.  An update whose loss or gradient
+  is not finite leaves parameters, optimizer and averages as they were.
   """
 
   def init_state(key, batch):
@@ -82,10 +83,10 @@ def gradient_learner(
 
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    learned = {"params": params, "mutable": mutable, "opt_state": opt_state}
+    ema = _average(state.ema, {"params": params, "mutable": mutable}, ema_decay, state.step) if ema_decay else None
+    learned = {"params": params, "mutable": mutable, "opt_state": opt_state, "ema": ema}
     learned = learner_lib.keep_if(finite, learned, {name: getattr(state, name) for name in learned})
-    ema = _average(state.ema, learned, ema_decay, state.step) if ema_decay else None
-    new = state.replace(step=state.step + 1, skipped=state.skipped + ~finite, ema=ema, **learned)
+    new = state.replace(step=state.step + 1, skipped=state.skipped + ~finite, **learned)
     logged = {"loss": Mean.constant(total.value()), **metrics, "grad_norm": Mean.constant(grad_norm)}
     if schedule is not None:
       logged["learning_rate"] = Mean.constant(schedule(state.step))
@@ -114,13 +115,16 @@ def _gradients(loss, state, batch, key, accumulate):
     grads, (mean, metrics, mutable) = grad(state.params, mutable, micro, jax.random.fold_in(key, i))
     return mutable, (mean, grads, metrics)
 
+  rows = len(jax.tree.leaves(batch)[0])
+  if rows % accumulate:
+    remedy = f"it must divide the {rows} examples that each device has of a batch."
+    raise UserError("config.train.accumulate", accumulate, remedy)
   micros = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
   mutable, sums = jax.lax.scan(micro_step, state.mutable, (jnp.arange(accumulate), micros))
   mean, grads, metrics = jax.tree.map(lambda x: x.sum(0), sums)
   return mean, grads, metrics, mutable
 
 
-def _average(ema, learned, decay, step):
+def _average(ema, new, decay, step):
   decay = jnp.minimum(decay, (1 + step) / (10 + step))
-  new = {"params": learned["params"], "mutable": learned["mutable"]}
   return jax.tree.map(lambda old, x: (decay * old + (1 - decay) * x).astype(old.dtype), ema, new)
