@@ -71,6 +71,7 @@ def classification() -> ml_collections.ConfigDict:
       "normalise": "none",  # none: pixels 0 to 1; train: the training set's mean 0 and deviation 1; imagenet
       "image_size": 0,  # height and width that images are brought to; 0 leaves them
       "channels": 0,  # 1 grey, 3 colour; 0 leaves them
+      "streamed": False,  # read images when they are needed; False: only where they exceed 1 GiB
       "eval_batch_size": 1000,  # over all devices
       "random_area": (),  # of streamed training images, the range of areas of a random part; (): the centre
       "centre": 1.0,  # of streamed test images, the part of the shorter side that is taken

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from research.data import augmentation, examples, pipeline, sources
+from research.data import augmentation, examples, files, pipeline, sources
 from research.errors import UserError
 from research.evaluation import classification as measures
 from research.evaluation import figures
@@ -42,9 +42,12 @@ def load(data: ml_collections.ConfigDict) -> Splits:
     path=data.path or None,
     image_size=data.image_size or None,
     channels=data.channels or None,
+    streamed=data.streamed or None,
   )
   if not 0 <= data.validation < 1:
-    raise UserError("config.data.validation", data.validation, "give the share held out of the training set, 0 to 0.99.")
+    raise UserError(
+      "config.data.validation", data.validation, "give the share held out of the training set, 0 to 0.99."
+    )
   kept = round(100 * (1 - data.validation))
   train = read(split=f"train[:{kept}%]" if kept < 100 else "train")
   validation = read(split=f"train[{kept}%:]") if kept < 100 else None
@@ -116,7 +119,9 @@ def experiment(
   elif train.members > 1:
     learner = ensemble(member, train.members)._replace(evaluate=evaluate)
 
-  measure = functools.partial(sources.evaluation, batch_size=config.data.eval_batch_size, **normal, centre=_centre(config))
+  measure = functools.partial(
+    sources.evaluation, batch_size=config.data.eval_batch_size, **normal, centre=_centre(config)
+  )
   test_data = _with_folds(config, data, training=False) if folds else measure(data.test)
   return Experiment(
     learner=learner,
@@ -146,7 +151,10 @@ def augmentation_of(wanted: ml_collections.ConfigDict, data: Splits) -> Callable
 
 def _with_folds(config, data: Splits, training: bool = True):
   """The whole labelled set, each example with the fold that holds it out."""
-  arrays = {**data.test.arrays, "fold": (examples.ranks(data.test.label, config.seed) % config.data.folds).astype(np.int32)}
+  arrays = {
+    **data.test.arrays,
+    "fold": (examples.ranks(data.test.label, config.seed) % config.data.folds).astype(np.int32),
+  }
   assemble = pipeline.normalised(data.mean, data.std)
   if training:
     return pipeline.shuffled(arrays, config.train.batch_size, seed=config.seed, name=data.test.name, assemble=assemble)
@@ -186,7 +194,9 @@ def over(dataset, predict: Callable, state) -> tuple[np.ndarray, np.ndarray]:
     return predict(state, batch), batch["label"], batch["mask"]
 
   resident = jax.device_put(dict(dataset.resident))
-  logs, labels, masks = zip(*(jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches)))
+  logs, labels, masks = zip(
+    *(jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches))
+  )
   kept = np.concatenate(masks) > 0
   return np.concatenate(logs)[kept], np.concatenate(labels)[kept]
 
@@ -222,10 +232,20 @@ def report(state, predict, dataset, test, first_layer) -> Report:
 
 def predictions(state, predict, path: str, config, data: Splits) -> dict[str, np.ndarray]:
   """Probabilities and classes of the inputs at `path` (`.npz`, an image, a folder of images); of the test set if empty."""
-  if not path:
-    dataset = sources.evaluation(data.test, config.data.eval_batch_size, mean=data.mean, std=data.std)
-  else:
-    dataset = sources.unlabelled(path, like=data.test, batch_size=config.data.eval_batch_size, mean=data.mean, std=data.std)
-  logs, _ = over(dataset, predict, state)
   names = np.asarray(data.test.class_names)
-  return {"predicted": logs.argmax(-1), "class_name": names[logs.argmax(-1)], "probabilities": np.exp(logs)}
+  assemble, size = pipeline.normalised(data.mean, data.std), config.data.eval_batch_size
+  if path and not config.data.folds:
+    if isinstance(data.test, examples.Examples):
+      shape = data.test.inputs.shape[1:]
+    else:
+      shape = (data.test.image_size, data.test.image_size, data.test.channels)
+    inputs, sources_of = files.unlabelled(path, shape)
+    arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
+    dataset = pipeline.sequential(arrays, size, name=path, assemble=assemble)
+  elif config.data.folds:
+    dataset, sources_of = _with_folds(config, data, training=False), None
+  else:
+    dataset, sources_of = sources.evaluation(data.test, size, mean=data.mean, std=data.std), None
+  logs, labels = over(dataset, predict, state)
+  found = {"predicted": logs.argmax(-1), "class_name": names[logs.argmax(-1)], "probabilities": np.exp(logs)}
+  return {**found, "input": np.asarray(sources_of)} if sources_of else {**found, "label": labels}

@@ -18,6 +18,7 @@ def get_config(variant: str = ""):
   config.data.test_split = "validation"
   config.data.image_size = 224
   config.data.channels = 3
+  config.data.streamed = True
   config.data.random_area = (0.08, 1.0)
   config.data.centre = 0.875
   config.data.eval_batch_size = 1024

@@ -196,3 +196,41 @@ class _Files:
   def __getitem__(self, index: int) -> dict[str, Any]:
     file = self._files[index]
     return {"image": file.read_bytes(), "label": self._label[index], "where": str(file)}
+
+
+def unlabelled(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, list[str]]:
+  """What is to be predicted: inputs [example, *shape], and a name for each (the file's, or the row's number).
+
+  Args:
+    path: an `.npz` archive with `inputs` (or `image`, `x`), one image, or a folder with images anywhere below it.
+    shape: of one input, as the model was trained; images are brought to it.
+
+  Raises:
+    UserError: no such file, nothing readable in it, or inputs of another shape.
+  """
+  path, shape = Path(path).expanduser(), tuple(shape)
+  if path.suffix == ".npz":
+    inputs = _inputs(path)
+    inputs = inputs[..., None] if inputs.shape[1:] == shape[:-1] and shape[-1] == 1 else inputs
+    if inputs.shape[1:] != shape:
+      raise UserError(f"--input {path}: shape of one input", inputs.shape[1:], f"the model was trained on {shape}.")
+    return inputs, [str(row) for row in range(len(inputs))]
+  found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+  if not found:
+    raise UserError("--input", str(path), "name an .npz archive, an image, or a folder that has images.")
+  if len(shape) != 3:
+    raise UserError("--input", str(path), f"the model was trained on vectors {shape}: give an .npz archive.")
+  return _decoded(found, shape[0], shape[-1]), [str(file) for file in found]
+
+
+def _inputs(path: Path) -> np.ndarray:
+  try:
+    with np.load(path, allow_pickle=False) as archive:
+      key = next((name for name in _INPUTS if name in archive.files), None)
+      if key is None:
+        raise UserError("--input", str(path), f"it has {archive.files}: the inputs must be called one of {_INPUTS}.")
+      return archive[key]
+  except (OSError, ValueError) as error:
+    if isinstance(error, UserError):
+      raise
+    raise UserError("--input", str(path), f"it cannot be read as an .npz archive ({error}).") from error
