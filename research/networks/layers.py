@@ -168,6 +168,17 @@ def max_pool(x: Float[Array, "batch height width channel"], window: int) -> Arra
   return x.reshape(batch, rows, window, columns, window, channels).max((2, 4))
 
 
+def relu_of_sum(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+  """max(x + y, 0), in words that XLA's CPU backend does not take apart.
+
+  It copies an operation of one array (a maximum with a constant) into everything that uses the result, and what that
+  operation is made of with it: each residual block would compute all blocks before it again.  A selection between two
+  arrays it computes once.
+  """
+  total = x + y
+  return jnp.where(x <= -y, jnp.zeros_like(total), total)  # so asked, a NaN stays one
+
+
 def flatten(x: Float[Array, "batch *feature"]) -> Float[Array, "batch feature"]:
   """Each example as one vector."""
   return x.reshape(x.shape[0], -1)

@@ -51,7 +51,7 @@ class Block(nn.Module):
         last = i == len(plan) - 1
         y = self._norm(self._conv(width, size, stride)(y), train, zero=last and self.zero_init)
         y = y if last else layers.Dropout(self.dropout)(nn.relu(y), train)
-      return nn.relu(y + self._shortcut(x, plan[-1][1], train))
+      return layers.relu_of_sum(y, self._shortcut(x, plan[-1][1], train))
     y = nn.relu(self._norm(x, train))
     # A projection sees the normalised activations; an identity passes the sum on untouched.
     shortcut = self._shortcut(y, plan[-1][1], train) if self._reshapes(x, plan[-1][1]) else x

@@ -1,0 +1,184 @@
+"""Times training steps: `python -m experiments.benchmark [workload...]`, one JSON line a workload.
+
+A step is everything from a batch in memory to updated parameters: the `update` of the learner that the experiments
+train, compiled with its state donated.  Its value is the median wall time after warm-up; on a shared machine `min_ms`
+and `cpu_ms` (CPU time per step, all threads) are less disturbed.  Each workload runs in a process of its own, with the
+allocator set as training sets it.  MNIST and CIFAR-10 are read from `TFDS_DATA_DIR`; steps are otherwise timed on random
+images of their shape, and `detail.data` says so.
+"""
+
+import argparse
+import fnmatch
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+from research.training import host
+
+BATCH, WARMUP, BUDGET_SECONDS = 128, 5, 15
+SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+
+
+def _network(name: str):
+  """(network, data set, optimizer, timed steps) of a workload, as `peers/vision.py` has them."""
+  import optax
+
+  from research.networks import cnn, mlp, resnet
+
+  momentum = optax.chain(optax.add_decayed_weights(1e-4), optax.sgd(0.1, momentum=0.9))
+  return {
+    "vision/mlp_step": lambda: (mlp.MLP((512, 512), 10), "mnist", optax.adam(1e-3), 500),
+    "vision/cnn_step": lambda: (cnn.CNN(), "mnist", optax.adam(1e-3), 100),
+    "vision/resnet20_step": lambda: (resnet.resnet20(), "cifar10", momentum, 30),
+    "vision/cnn_mnist_convergence": lambda: (cnn.CNN(), "mnist", optax.adam(1e-3), 0),
+  }[name]()
+
+
+WORKLOADS = ("vision/mlp_step", "vision/cnn_step", "vision/resnet20_step", "vision/cnn_mnist_convergence")
+
+
+def _learner(network, optimizer):
+  from research.families import classifier
+  from research.training import steps
+
+  family = classifier.classifier(network)
+  return steps.gradient_learner(init=family.init, loss=family.loss, evaluate=family.evaluate, optimizer=optimizer)
+
+
+def _data(name: str, split: str, limit: int | None):
+  """Images as float32 in [0, 1] and labels, and where they are from."""
+  import numpy as np
+
+  from research.data import sources
+  from research.errors import UserError
+
+  try:
+    examples = sources.image_classification(name, f"{split}[:{limit}]" if limit else split)
+  except UserError as error:
+    if limit is None:
+      raise
+    rng = np.random.default_rng(0)
+    return rng.random((limit, *SHAPES[name]), np.float32), rng.integers(0, 10, limit), f"random ({error})"
+  return np.asarray(examples.inputs, np.float32) / 255, np.asarray(examples.labels, np.int32), name
+
+
+def _batch(inputs, labels):
+  import jax
+  import numpy as np
+
+  return jax.device_put({"inputs": inputs, "label": labels.astype(np.int32), "mask": np.ones(len(labels), np.float32)})
+
+
+def _compiled(name: str):
+  """(update, initial state, batches of the workload or None, detail, timed steps)."""
+  import jax
+
+  network, dataset, optimizer, timed = _network(name)
+  learner = _learner(network, optimizer)
+  inputs, labels, source = _data(dataset, "train", 10 * BATCH if timed else None)
+  if dataset == "cifar10":
+    inputs = (inputs - 0.5) / 0.25
+  state = jax.jit(learner.init)(jax.random.key(0), _batch(inputs[:BATCH], labels[:BATCH]))
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  detail = {"batch": BATCH, "parameters": parameters, "data": source}
+  return learner, jax.jit(learner.update, donate_argnums=0), state, (inputs, labels), detail, timed
+
+
+def step_time(name: str) -> dict:
+  """Median wall time of one update, in ms."""
+  import jax
+
+  _, update, state, (inputs, labels), detail, timed = _compiled(name)
+  batches = [_batch(inputs[i : i + BATCH], labels[i : i + BATCH]) for i in range(0, len(labels), BATCH)]
+  times, cpu = [], []
+  for batch in itertools.cycle(batches):
+    wall_start, cpu_start = time.perf_counter(), time.process_time()
+    state, metrics = update(state, batch)
+    jax.block_until_ready((state, metrics))
+    times.append(1e3 * (time.perf_counter() - wall_start))
+    cpu.append(1e3 * (time.process_time() - cpu_start))
+    if len(times) == WARMUP + timed or (len(times) >= WARMUP + 5 and sum(times) > 1e3 * BUDGET_SECONDS):
+      break
+  first, times, cpu = times[0], times[WARMUP:], cpu[WARMUP:]
+  measured = {"steps": len(times), "warmup": WARMUP, "min_ms": min(times), "cpu_ms": statistics.mean(cpu)}
+  return _result(name, "step_time", statistics.median(times), "ms", **measured, first_step_s=first / 1e3, **detail)
+
+
+def convergence(name: str) -> dict:
+  """Seconds of three epochs of MNIST, compilation and evaluation included, and the test accuracy after each."""
+  import jax
+  import numpy as np
+
+  learner, update, state, (inputs, labels), detail, _ = _compiled(name)
+  test_inputs, test_labels, _ = _data("mnist", "test", None)
+  evaluate = jax.jit(learner.evaluate)
+  start, accuracies, evaluation = time.perf_counter(), [], 0.0
+  for epoch in range(3):
+    order = np.random.default_rng(epoch).permutation(len(labels))
+    for rows in np.array_split(order[: len(order) // BATCH * BATCH], len(order) // BATCH):
+      state, _ = update(state, _batch(inputs[rows], labels[rows]))
+    jax.block_until_ready(state)
+    begin = time.perf_counter()
+    slices = [slice(i, i + 1000) for i in range(0, len(test_labels), 1000)]
+    sums = [evaluate(state, _batch(test_inputs[s], test_labels[s]))["accuracy"].total for s in slices]
+    accuracies.append(float(sum(sums)) / len(test_labels))
+    evaluation += time.perf_counter() - begin
+  seconds = time.perf_counter() - start
+  measured = {"epochs": 3, "test_accuracy": accuracies[-1], "test_accuracy_by_epoch": accuracies}
+  return _result(name, "train_time", seconds, "s", **measured, evaluation_s=evaluation, **detail)
+
+
+def _result(name: str, metric: str, value: float, unit: str, **detail) -> dict:
+  import jax
+
+  detail |= {"cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()}
+  detail |= {"device": jax.devices()[0].device_kind, "load": os.getloadavg()[0]}
+  rounded = {key: float(f"{x:.5g}") if isinstance(x, float) else x for key, x in detail.items()}
+  ours = f"genera on jax {jax.__version__}"
+  return {"workload": name, "ours": ours, "metric": metric, "value": float(f"{value:.5g}"), "unit": unit} | {
+    "detail": rounded
+  }
+
+
+def _apart(name: str) -> dict:
+  """The workload's line, from a process of its own."""
+  command = [sys.executable, "-m", "experiments.benchmark", "--here", name]
+  done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+  try:
+    return json.loads(done.stdout.splitlines()[-1])
+  except (IndexError, ValueError):
+    return {"workload": name, "error": f"exit status {done.returncode}"}
+
+
+def main() -> int:
+  """Runs the workloads that match; 1 if one of them failed."""
+  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument("patterns", nargs="*", default=["*"], help="names, or patterns such as 'vision/*'")
+  parser.add_argument("--list", action="store_true", help="list the workloads")
+  parser.add_argument("--here", action="store_true", help="run one workload in this process")
+  arguments = parser.parse_args()
+  chosen = [name for name in WORKLOADS if any(fnmatch.fnmatch(name, p) for p in arguments.patterns)]
+  if not chosen:
+    parser.error(f"no workload matches {arguments.patterns}; there are {', '.join(WORKLOADS)}")
+  if arguments.list:
+    print("\n".join(chosen))
+    return 0
+  if arguments.here:
+    host.tune_allocator()
+    run = convergence if chosen[0].endswith("convergence") else step_time
+    print(json.dumps(run(chosen[0])), flush=True)
+    return 0
+  failed = False
+  for name in chosen:
+    line = _apart(name)
+    failed |= "error" in line
+    print(json.dumps(line), flush=True)
+  return int(failed)
+
+
+if __name__ == "__main__":
+  sys.exit(main())

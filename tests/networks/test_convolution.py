@@ -1,0 +1,114 @@
+"""Our convolution against `lax.conv_general_dilated` and its own derivatives."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from jax import lax
+
+from research.networks import convolution, layers
+
+SHAPES = [
+  (channels, size, stride, image)
+  for (channels, size), stride, image in itertools.product(
+    [((1, 8), 3), ((3, 16), 2), ((3, 4), 7), ((16, 8), 3), ((4, 6), 5), ((64, 16), 1), ((32, 8), 3), ((64, 64), 3)],
+    [1, 2],
+    [(8, 9)],
+  )
+]
+
+
+def reference(x, kernel, stride, padding):
+  return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def problem(channels, size, image, seed=0):
+  rng = np.random.default_rng(seed)
+  x = rng.normal(size=(3, *image, channels[0])).astype(np.float32)
+  return x, rng.normal(size=(size, size, *channels)).astype(np.float32) / size
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize(("channels", "size", "stride", "image"), SHAPES)
+def test_value_and_gradients_are_those_of_lax(channels, size, stride, image, padding):
+  x, kernel = problem(channels, size, image)
+
+  def both(f):
+    y, back = jax.vjp(lambda x, kernel: f(x, kernel, stride, padding), x, kernel)
+    return y, *back(jnp.cos(y))
+
+  ours, theirs = jax.jit(lambda: both(convolution.conv))(), jax.jit(lambda: both(reference))()
+  for name, a, b in zip(("value", "input", "kernel"), ours, theirs, strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+@pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 3), (2, 2))])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("image", [(8, 8), (7, 8)])
+def test_every_form_of_both_gradients_agrees(image, stride, pads):
+  """Each form, whatever the rule would choose for the shape."""
+  x, kernel = problem((3, 5), 3, image)
+  y = reference(x, kernel, stride, pads)
+  cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
+  arguments = dict(strides=(stride, stride), pads=pads)
+  for native, other in (
+    (convolution._native_to_input, convolution._shifts_to_input),
+    (convolution._native_to_kernel, convolution._rows_to_kernel),
+  ):
+    a, b = (jax.jit(lambda f=f: f(x, kernel, cotangent, **arguments))() for f in (native, other))
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_bfloat16_gradients_keep_their_types():
+  x, kernel = (jnp.asarray(a, jnp.bfloat16) for a in problem((1, 8), 3, (8, 8)))
+  gradients = jax.grad(lambda x, k: convolution.conv(x, k, 2).astype(jnp.float32).sum(), (0, 1))(x, kernel)
+  assert [g.dtype for g in gradients] == [jnp.bfloat16] * 2
+
+
+def test_an_unused_input_gradient_is_not_computed():
+  x, kernel = problem((16, 8), 3, (8, 8))
+
+  def flops(argument):
+    gradient = jax.grad(lambda x, k: jnp.square(convolution.conv(x, k)).sum(), argument)
+    return jax.jit(gradient).lower(x, kernel).compile().cost_analysis()["flops"]
+
+  forward = 2 * 3 * 8 * 8 * 9 * 16 * 8
+  assert flops((0, 1)) - flops(1) > 0.8 * forward
+
+
+def test_lowered_for_tpu_on_a_cpu_host_it_is_the_native_convolution():
+  x, kernel = problem((1, 8), 3, (8, 8))
+  gradient = jax.jit(jax.grad(lambda k: convolution.conv(x, k, 2).sum()))
+  text = gradient.trace(kernel).lower(lowering_platforms=("tpu",)).as_text()
+  assert "dot_general" not in text
+  assert "stablehlo.convolution" in text
+  assert "dot_general" in gradient.trace(kernel).lower(lowering_platforms=("cpu",)).as_text()
+
+
+def test_networks_of_an_ensemble_are_vmapped_over_their_kernels():
+  x, kernel = problem((1, 8), 3, (8, 8))
+  kernels = jnp.stack([kernel, 2 * kernel])
+  gradient = jax.grad(lambda k: jnp.square(convolution.conv(x, k, 2)).sum())
+  np.testing.assert_allclose(jax.vmap(gradient)(kernels)[1], gradient(2 * kernel), rtol=1e-4, atol=1e-4)
+
+
+def test_it_can_be_differentiated_twice_in_reverse():
+  x, kernel = problem((3, 4), 3, (6, 6))
+
+  def penalty(f):
+    return jax.grad(lambda k: jnp.square(jax.grad(lambda x: jnp.square(f(x, k, 2, "SAME")).sum())(x)).sum())(kernel)
+
+  np.testing.assert_allclose(penalty(convolution.conv), penalty(reference), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("options", [{}, dict(strides=2, padding=1), dict(use_bias=False, padding="VALID")])
+def test_layer_has_the_parameters_and_values_of_nn_conv(options):
+  x, _ = problem((3, 8), 3, (9, 8))
+  ours, theirs = layers.Conv(8, (3, 3), **options), nn.Conv(8, (3, 3), **options)
+  params = theirs.init(jax.random.key(0), x)
+  assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(jnp.shape, params)
+  np.testing.assert_allclose(ours.init(jax.random.key(0), x)["params"]["kernel"], params["params"]["kernel"])
+  np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), rtol=1e-5, atol=1e-5)
