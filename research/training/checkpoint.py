@@ -13,7 +13,7 @@ import logging
 import math
 import pathlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import orbax.checkpoint as ocp
@@ -23,6 +23,7 @@ from research.errors import UserError
 from research.training.disk import disk_errors
 
 CHECKSUMS = "crc32.json"  # in the folder of a checkpoint: {file: crc32} of all that a restore reads
+METRICS = "metrics.json"  # there too: of the evaluation of this state, empty if there was none
 DAMAGED = "damaged"  # folder beside the checkpoints: what could not be read is set aside, never deleted
 
 
@@ -54,43 +55,41 @@ class Checkpoints:
     if keep_every:
       policies.append(keep_policy.EveryNSteps(keep_every))
     if best_metric:
-      # Orbax keeps what its sort puts last; metrics are absent on the saves that no evaluation precedes.
-      policies.append(keep_policy.BestN(get_metric_fn=self._score, n=1, keep_checkpoints_without_metrics=False))
+      policies.append(_Best(self))
     self._options = ocp.CheckpointManagerOptions(
       preservation_policy=keep_policy.AnyPreservationPolicy(policies),
       enable_async_checkpointing=True,
-      async_options=ocp.AsyncOptions(post_finalization_callback=self._write_checksums),
+      async_options=ocp.AsyncOptions(post_finalization_callback=self._finish),
       cleanup_tmp_directories=True,
     )
     with disk_errors(self.directory.parent):
       self._open()
 
   def _open(self):
-    for path in self.directory.glob("*/metrics/metrics"):  # Orbax reads them all at once, and dies of a damaged one
-      try:
-        json.loads(path.read_text())
-      except ValueError as error:
-        self._move_aside(path.parent.parent.name, error)
     handlers = {"state": ocp.StandardCheckpointHandler(), "structure": ocp.JsonCheckpointHandler()}
     self._manager = ocp.CheckpointManager(self.directory, options=self._options, item_handlers=handlers)
 
-  def _score(self, metrics: Mapping[str, float | None]) -> float:
-    """Larger is better; a metric that was not a number is worse than any."""
-    value = metrics[self._best_metric]
-    return -math.inf if value is None or math.isnan(value) else self._sign * value
+    # Orbax writes metrics only where it is to choose by them itself, and refuses to open a folder where one is damaged.
+    self._metrics = {step: _read_metrics(self.directory / str(step)) for step in self.steps()}
 
-  def _write_checksums(self):
+  def _finish(self):
     """Called by Orbax, in its thread, when all is written and before the rename that makes it a checkpoint."""
     for folder in self.directory.glob("*.orbax-checkpoint-tmp*"):
-      (folder / CHECKSUMS).write_text(json.dumps(_checksums(folder)))
+      _write_json(folder / CHECKSUMS, _checksums(folder))
+      _write_json(folder / METRICS, self._metrics.get(int(folder.name.partition(".")[0]), {}))
 
   def steps(self) -> list[int]:
     """Steps that are saved, in order."""
     return sorted(self._manager.all_steps())
 
-  def best_step(self) -> int | None:
+  def best_step(self, among: Sequence[int] | None = None) -> int | None:
     """The saved step whose evaluation was best, the later of two equal ones; None where no checkpoint was evaluated."""
-    scored = [(self._score(m), step) for step in self.steps() if (m := self._manager.metrics(step))]
+    scored = []
+    for step in self.steps() if among is None else among:
+      metrics = self._metrics.get(step, {})
+      if self._best_metric in metrics:
+        value = metrics[self._best_metric]  # None or NaN is worse than any number
+        scored.append((-math.inf if value is None or math.isnan(value) else self._sign * value, step))
     return max(scored)[1] if scored else None
 
   def save(self, step: int, state, metrics: Mapping[str, float] | None = None) -> None:
@@ -106,23 +105,15 @@ class Checkpoints:
       remedy = f"no such metric in the evaluation; there are {', '.join(sorted(metrics))}"
       raise UserError("config.run.best_metric", self._best_metric, f"{remedy}{f': use {near[0]}?' if near else '.'}")
     with disk_errors(self.directory.parent):
-      if step in self._manager.all_steps():
-        if metrics:
-          self._add_metrics(step, metrics)
-        return
-      args = ocp.args.Composite(state=ocp.args.StandardSave(state), structure=ocp.args.JsonSave(structure(state)))
-      self._manager.save(step, args=args, metrics=dict(metrics) if metrics else None, force=True)
-
-  def _add_metrics(self, step, metrics):
-    """To a checkpoint that was saved when the run was stopped before or within its evaluation."""
-    self._manager.wait_until_finished()
-    if self._manager.metrics(step) is not None:
-      return
-    folder = self.directory / str(step) / "metrics"
-    folder.mkdir(exist_ok=True)
-    (folder / "partial").write_text(json.dumps(dict(metrics)))
-    (folder / "partial").replace(folder / "metrics")
-    self._manager.reload()
+      if step not in self._manager.all_steps():
+        self._metrics[step] = dict(metrics or {})
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), structure=ocp.args.JsonSave(structure(state)))
+        self._manager.save(step, args=args, force=True)
+      elif metrics and not self._metrics.get(step):
+        # It was saved when the run was stopped before or within this evaluation.
+        self._manager.wait_until_finished()
+        self._metrics[step] = dict(metrics)
+        _write_json(self.directory / str(step) / METRICS, self._metrics[step])
 
   def wait(self) -> None:
     """Until what was begun is on disk."""
@@ -179,16 +170,39 @@ class Checkpoints:
     return self._manager.restore(step, args=args)["state"]
 
   def _set_aside(self, step, error):
-    self._manager.close()
-    self._move_aside(step, error)
-    self._open()
-
-  def _move_aside(self, step, error):
     folder = self.directory.parent / DAMAGED
     folder.mkdir(exist_ok=True)
     target = next(path for i in itertools.count() if not (path := folder / f"{step}.{i}").exists())
+    self._manager.close()
     (self.directory / str(step)).rename(target)
-    logging.warning("checkpoint %s cannot be read (%s): moved to %s, falling back", step, _brief(error), target)
+    logging.warning("checkpoint %d cannot be read (%s): moved to %s, falling back", step, _brief(error), target)
+    self._open()
+
+
+class _Best(keep_policy.PreservationPolicy):
+  """Keeps the best by evaluation."""
+
+  def __init__(self, checkpoints: Checkpoints):
+    self._checkpoints = checkpoints
+
+  def should_preserve(self, checkpoints, *, context) -> list[bool]:
+    steps = [info.step for info in checkpoints]
+    best = self._checkpoints.best_step(steps)
+    return [step == best for step in steps]
+
+
+def _write_json(path: pathlib.Path, content) -> None:
+  """Whole or not at all."""
+  partial = path.with_suffix(".partial")
+  partial.write_text(json.dumps(content))
+  partial.replace(path)
+
+
+def _read_metrics(folder: pathlib.Path) -> dict[str, float | None]:
+  try:
+    return json.loads((folder / METRICS).read_text())
+  except (OSError, ValueError):
+    return {}
 
 
 def _checksums(folder: pathlib.Path) -> dict[str, int]:

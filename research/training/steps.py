@@ -54,8 +54,8 @@ def gradient_learner(
 
   Args:
     init: `init(key, batch) -> variables`, Flax's collections.
-    loss: `loss(variables, batch, key) -> (loss, (metrics, mutated))`: the loss as a (sum over examples, count) pair, and
-      the collections that the forward pass changed.
+    loss: `loss(variables, batch, key) -> (loss, (metrics, mutated))`: the loss as a (sum over examples, count) pair,
+      and the collections that the forward pass changed.
     evaluate: `evaluate(variables, batch) -> metrics`.
     optimizer: an Optax transformation; clipping and weight decay belong to it.
     schedule: learning rate by step, logged only.
@@ -63,8 +63,8 @@ def gradient_learner(
     accumulate: micro-batches per update, whose gradients are summed before the optimizer's step.
 
   The gradient is that of the *global* mean: sums and counts are psum-ed apart, after `grad`, and divided once.  So
-  masks may differ between devices, and nothing is differentiated through a collective.  An update whose loss or gradient
-  is not finite leaves parameters, optimizer and averages as they were.
+  masks may differ between devices, and nothing is differentiated through a collective.  An update whose loss or
+  gradient is not finite leaves parameters, optimizer and averages as they were.
   """
 
   def init_state(key, batch):
