@@ -3,8 +3,8 @@
 A step is everything from a batch in memory to updated parameters: the `update` of the learner that the experiments
 train, compiled with its state donated.  Its value is the median wall time after warm-up; on a shared machine `min_ms`
 and `cpu_ms` (CPU time per step, all threads) are less disturbed.  Each workload runs in a process of its own, with the
-allocator set as training sets it.  MNIST and CIFAR-10 are read from `TFDS_DATA_DIR`; steps are otherwise timed on random
-images of their shape, and `detail.data` says so.
+allocator set as training sets it.  MNIST and CIFAR-10 are read from `TFDS_DATA_DIR`; without it steps are timed on
+random images of their shape, and `detail.data` says so.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def _data(name: str, split: str, limit: int | None):
       raise
     rng = np.random.default_rng(0)
     return rng.random((limit, *SHAPES[name]), np.float32), rng.integers(0, 10, limit), f"random ({error})"
-  return np.asarray(examples.inputs, np.float32) / 255, np.asarray(examples.labels, np.int32), name
+  return np.asarray(examples.inputs, np.float32) / 255, np.asarray(examples.label, np.int32), name
 
 
 def _batch(inputs, labels):

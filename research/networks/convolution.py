@@ -6,7 +6,7 @@ input channels XLA's weight gradient is several times slower than matrix product
 convolution convolves an image that is three quarters zeros.  The rules are measured, in `weight_form` and `input_form`.
 
 The choice between platforms is made when the program is lowered, so compiling for a TPU on a CPU host gets TPU's form.
-`conv` defines its own reverse derivative; it can be differentiated again in reverse, but not in forward mode (`jax.jvp`).
+`conv` defines its own reverse derivative; it can be differentiated again in reverse, not in forward mode (`jax.jvp`).
 """
 
 import functools

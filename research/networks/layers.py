@@ -131,7 +131,7 @@ class Dropout(nn.Module):
   rate: float
 
   @nn.compact
-  def __call__(self, x: Float[Array, "batch *feature"], train: bool) -> Float[Array, "batch *feature"]:
+  def __call__(self, x: Float[Array, "batch ..."], train: bool) -> Float[Array, "batch ..."]:
     if not train or self.rate == 0:
       return x
     keys = randomness.example_keys(self.make_rng("dropout"), x.shape[0])
@@ -149,7 +149,7 @@ class GaussianNoise(nn.Module):
   std: float
 
   @nn.compact
-  def __call__(self, x: Float[Array, "batch *feature"], train: bool) -> Float[Array, "batch *feature"]:
+  def __call__(self, x: Float[Array, "batch ..."], train: bool) -> Float[Array, "batch ..."]:
     if not train or self.std == 0:
       return x
     keys = randomness.example_keys(self.make_rng("dropout"), x.shape[0])
@@ -179,7 +179,7 @@ def relu_of_sum(x: Float[Array, "*shape"], y: Float[Array, "*shape"]) -> Float[A
   return jnp.where(x <= -y, jnp.zeros_like(total), total)  # so asked, a NaN stays one
 
 
-def flatten(x: Float[Array, "batch *feature"]) -> Float[Array, "batch feature"]:
+def flatten(x: Float[Array, "batch ..."]) -> Float[Array, "batch feature"]:
   """Each example as one vector."""
   return x.reshape(x.shape[0], -1)
 

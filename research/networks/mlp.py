@@ -38,7 +38,7 @@ class MLP(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Float[Array, "batch *feature"], train: bool) -> Float[Array, "batch output"]:
+  def __call__(self, x: Float[Array, "batch ..."], train: bool) -> Float[Array, "batch output"]:
     kernel_init = layers.initializer(self.kernel_init)
     x = layers.flatten(x).astype(self.dtype)
     x = layers.GaussianNoise(self.input_noise)(x, train)

@@ -1,4 +1,4 @@
-"""Residual networks: He et al. (2015, 2016) for CIFAR and ImageNet, and the wide ones of Zagoruyko and Komodakis (2016).
+"""Residual networks: He et al. (2015, 2016) for CIFAR and ImageNet, the wide ones of Zagoruyko and Komodakis (2016).
 
 `ResNet` is configured by stage sizes; `resnet20(...)`, `resnet50(...)`, `wide_resnet(28, 10)` are the published ones.
 """
@@ -134,8 +134,8 @@ def _cifar(blocks: int, num_classes: int = 10, option: str = "A", **options) -> 
 
 def _imagenet(stage_sizes: Sequence[int], bottleneck: bool, num_classes: int = 1000, **options) -> ResNet:
   """He et al. (2015), table 1."""
-  stem = dict(stem_width=64, imagenet_stem=True)
-  return ResNet(stage_sizes, (64, 128, 256, 512), num_classes, bottleneck=bottleneck, **stem, **options)
+  options |= {"bottleneck": bottleneck, "stem_width": 64, "imagenet_stem": True}
+  return ResNet(stage_sizes, (64, 128, 256, 512), num_classes, **options)
 
 
 resnet20 = functools.partial(_cifar, 3)
