@@ -14,10 +14,13 @@ import pathlib
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from research.errors import UserError
+
+FLUSH_SECONDS = 30  # what TensorBoard shows of a live run is at most this old
 
 
 class RunDirectory:
@@ -113,8 +116,8 @@ class MetricsWriter:
     partial.write_text("".join(json.dumps(row) + "\n" for row in kept))
     partial.replace(self._path)
     self._file = open(self._path, "a")  # noqa: SIM115  closed by `close`
-    self._events_folder, self._purge = run.path / "events", resume_step
-    self._events = None
+    self._events_folder, self._resume_step = run.path / "events", resume_step
+    self._events: _Events | None = None
 
   def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
     """One row: `{"step": ..., "kind": "train", "loss": ...}`.  Values that are not scalars are left out."""
@@ -122,11 +125,8 @@ class MetricsWriter:
     self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
     self._file.flush()
     if self._events is None:
-      from tensorboardX import SummaryWriter  # here: half a second that nothing before the first row needs
-
-      self._events = SummaryWriter(str(self._events_folder), purge_step=self._purge or None)
-    for name, value in values.items():
-      self._events.add_scalar(f"{kind}/{name}", value, step)
+      self._events = _Events(self._events_folder, self._resume_step)
+    self._events.write(step, {f"{kind}/{name}": value for name, value in values.items()})
 
   def flush(self) -> None:
     """To the system: what is written now survives the process.  (Rows do so by themselves, TensorBoard's do not.)"""
@@ -138,6 +138,46 @@ class MetricsWriter:
     self._file.close()
     if self._events is not None:
       self._events.close()
+
+
+class _Events:
+  """TensorBoard's event file, written at once and in this thread.
+
+  tensorboardX's own SummaryWriter hands every scalar to another thread through a pipe: it costs more, loses what is
+  under way when the process is killed, and on a full disk stops the caller for good.
+  """
+
+  def __init__(self, folder: pathlib.Path, resume_step: int):
+    from tensorboardX.event_file_writer import EventsWriter  # half a second, which nothing before the first row needs
+    from tensorboardX.proto import event_pb2, summary_pb2
+
+    self._flushed = time.monotonic()
+    self._event, self._summary = event_pb2.Event, summary_pb2.Summary
+    folder.mkdir(exist_ok=True)
+    relaunched = any(folder.iterdir())
+    # Two launches within a second must not share a file.
+    self._writer = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+    if relaunched:  # TensorBoard hides what was written for this step and later
+      start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+      self._write(step=resume_step, file_version="brain.Event:2")
+      self._write(step=resume_step, session_log=start)
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Scalars of one step."""
+    scalars = [self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+    self._write(step=step, summary=self._summary(value=scalars))
+    if time.monotonic() - self._flushed > FLUSH_SECONDS:
+      self.flush()
+
+  def _write(self, **content):
+    self._writer.write_event(self._event(wall_time=time.time(), **content))
+
+  def flush(self) -> None:
+    self._writer.flush()
+    self._flushed = time.monotonic()
+
+  def close(self) -> None:
+    self._writer.close()
 
 
 def read_rows(path: pathlib.Path) -> list[dict[str, Any]]:
