@@ -121,8 +121,10 @@ def _check_run(run: ml_collections.ConfigDict) -> None:
 
 def plan_of(config: ml_collections.ConfigDict, experiment: Experiment) -> parallel.Plan:
   """Which devices, how; batch sizes are checked here, before anything is compiled."""
-  sets = (experiment.train_data, experiment.eval_data, experiment.test_data)
-  sizes = tuple({data.batch_size for data in sets if data is not None})
+  sizes = {"config.train.batch_size": experiment.train_data.batch_size}
+  for data in (experiment.eval_data, experiment.test_data):
+    if data is not None:
+      sizes["config.data.eval_batch_size"] = data.batch_size
   return parallel.plan(config.run.parallelism, config.run.num_devices, batch_sizes=sizes)
 
 

@@ -11,7 +11,8 @@ A feed, the per-step host arrays of a `Dataset`, enters as [steps, batch, ...]: 
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -103,13 +104,13 @@ def _shard_axis(shape: tuple[int, ...], count: int) -> tuple[str | None, ...]:
   return tuple(axes.AXIS if i == best else None for i in range(len(shape)))
 
 
-def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: tuple[int, ...] = ()) -> Plan:
+def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: Mapping[str, int] = MappingProxyType({})) -> Plan:
   """The plan for this process.
 
   Args:
     mode: one of `MODES`; `auto` is `jit` on one device, else `pmap`.
     num_devices: how many devices to use, 0 for all.
-    batch_sizes: global batch sizes that the devices must divide.
+    batch_sizes: global batch sizes that the devices must divide, by config field.
 
   Raises:
     UserError: mode unknown, more devices asked for than there are, or a batch size that the devices do not divide.
@@ -124,11 +125,11 @@ def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: tuple[int, ..
     mode = "jit" if len(devices) == 1 else "pmap"
   if mode == "jit":
     devices = devices[:1]
-  for size in batch_sizes:
+  for field, size in batch_sizes.items():
     if size % len(devices):
       near = max(1, round(size / len(devices))) * len(devices)
       remedy = f"{len(devices)} devices must divide it: use {near}, or config.run.num_devices that divides {size}."
-      raise UserError("config.train.batch_size", size, remedy)
+      raise UserError(field, size, remedy)
   return Plan(mode, devices)
 
 

@@ -108,7 +108,7 @@ def test_a_failing_feed_is_the_runs_failure(tmp_path):
   whole = dict(base.train_data.resident)
   broken = dataclasses.replace(base, train_data=streamed(whole, 20, fail_at=9))
   settings = loop.Settings(total_steps=20, save_every=4)
-  with pytest.raises(UserError, match="cat.png"):
+  with pytest.raises(UserError, match=r"cat\.png"):
     train(broken, tmp_path, settings=settings)
   mended = dataclasses.replace(base, train_data=streamed(whole, 20))
   after = train(mended, tmp_path, settings=settings).state
@@ -151,8 +151,11 @@ def test_a_learner_that_closes_over_the_host_is_no_violation():
 @pytest.mark.parametrize(
   ("call", "parts"),
   [
-    (lambda: parallel.plan("pmap", 4, batch_sizes=(6,)), ("batch_size", "6", "4 devices", "use 8")),
-    (lambda: parallel.plan("fsdp", 8, batch_sizes=(64, 4)), ("batch_size", "4", "8 devices", "use 8")),
+    (lambda: parallel.plan("pmap", 4, batch_sizes={"batch_size": 6}), ("batch_size", "6", "4 devices", "use 8")),
+    (
+      lambda: parallel.plan("fsdp", 8, batch_sizes={"other": 64, "batch_size": 4}),
+      ("batch_size", "4", "8 devices", "use 8"),
+    ),
     (lambda: parallel.plan("pmapp"), ("config.run.parallelism", "pmapp", "auto, jit, pmap, fsdp")),
     (lambda: parallel.plan("pmap", 9), ("config.run.num_devices", "9", "sees 8")),
     (lambda: parallel.plan("pmap", -1), ("config.run.num_devices", "-1")),
@@ -170,7 +173,7 @@ def test_plans():
   assert parallel.plan("auto", 4).mode == "pmap"
   assert len(parallel.plan("jit").devices) == 1
   assert len(parallel.plan("auto").devices) == 8
-  assert parallel.plan("jit", batch_sizes=(5, 7)).mode == "jit"
+  assert parallel.plan("jit", batch_sizes={"batch_size": 5}).mode == "jit"
 
 
 def test_dispatches_never_cross_what_is_due():

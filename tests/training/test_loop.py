@@ -7,11 +7,11 @@ import signal
 import jax
 import numpy as np
 import pytest
-from tests.training import sketches
 
 from research.training import loop, parallel, rundir
 from research.training.compilation import CompileClock
 from research.training.preemption import Preempted
+from tests.training import sketches
 
 SETTINGS = loop.Settings(total_steps=24, eval_every=8, save_every=5, log_every=4)
 
