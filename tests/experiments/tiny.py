@@ -46,8 +46,11 @@ class Net(nn.Module):
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   rng = np.random.default_rng(0)
-  x = (config.model.scale * rng.normal(size=(96, 4))).astype(np.float32)
-  arrays = {"inputs": x, "label": (x @ rng.normal(size=(4, 3))).argmax(-1).astype(np.int32)}
+  x = rng.normal(size=(96, 4)).astype(np.float32)
+  arrays = {
+    "inputs": np.float32(config.model.scale) * x,
+    "label": (x @ rng.normal(size=(4, 3))).argmax(-1).astype(np.int32),
+  }
   family = classifier.classifier(Net(config.model.width))
   learner = steps.gradient_learner(
     init=family.init,

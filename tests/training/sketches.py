@@ -5,12 +5,12 @@ Sketches, to hold the contract against what will be built on it; the full famili
 
 from typing import Any
 
-import flax
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import struct
 
 from research import axes, randomness
 from research.data import pipeline
@@ -28,6 +28,11 @@ class Net(nn.Module):
   @nn.compact
   def __call__(self, x, train=False):
     return nn.Dense(self.outputs)(nn.tanh(nn.Dense(self.width)(x)))
+
+
+def forward(network: nn.Module, params, x) -> jax.Array:
+  """The output alone: nothing here changes in the forward pass."""
+  return jnp.asarray(network.apply(params, x))
 
 
 def experiment_of(learner, arrays, batch_size=16, seed=0):
@@ -50,7 +55,7 @@ def classifier(seed=0, learning_rate=1e-2, dtype=np.float32):
   return experiment_of(learner, {"inputs": x, "label": label}, seed=seed)
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class GameState(State):
   generator: Any
   critic: Any
@@ -65,10 +70,10 @@ def game(seed=0):
 
   def fake(params, key, count):
     noise = jax.vmap(lambda k: jax.random.normal(k, (2,)))(randomness.example_keys(key, count))
-    return generator.apply(params, noise)
+    return forward(generator, params, noise)
 
   def critic_loss(params, real, made):
-    losses = jax.nn.softplus(-critic.apply(params, real)) + jax.nn.softplus(critic.apply(params, made))
+    losses = jax.nn.softplus(-forward(critic, params, real)) + jax.nn.softplus(forward(critic, params, made))
     return losses.mean()
 
   def init(key, batch):
@@ -82,7 +87,7 @@ def game(seed=0):
     c_loss, grads = jax.value_and_grad(critic_loss)(state.critic, batch["x"], made)
     updates, critic_opt = tx.update(axes.pmean(grads), state.critic_opt)
     new_critic = optax.apply_updates(state.critic, updates)
-    g_objective = lambda g: jax.nn.softplus(-critic.apply(new_critic, fake(g, key, count))).mean()
+    g_objective = lambda g: jax.nn.softplus(-forward(critic, new_critic, fake(g, key, count))).mean()
     g_loss, grads = jax.value_and_grad(g_objective)(state.generator)
     updates, generator_opt = tx.update(axes.pmean(grads), state.generator_opt)
     new = state.replace(
@@ -95,13 +100,13 @@ def game(seed=0):
     return new, {"critic_loss": Mean.constant(c_loss), "generator_loss": Mean.constant(g_loss)}
 
   def evaluate(state, batch):
-    score = critic.apply(state.critic, batch["x"])[:, 0]
+    score = forward(critic, state.critic, batch["x"])[:, 0]
     return {"score": Mean.of(score, batch["mask"])}
 
   return experiment_of(Learner(init, update, evaluate), {"x": data}, seed=seed)
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class MixtureState(State):
   log_weights: Any
   means: Any
@@ -134,7 +139,7 @@ def mixture(seed=0):
   return experiment_of(Learner(init, update, evaluate), {"x": data}, batch_size=144, seed=seed)
 
 
-@flax.struct.dataclass
+@struct.dataclass
 class QState(State):
   params: Any
   target: Any
@@ -175,7 +180,7 @@ def temporal_difference(seed=0, capacity=256):
 
   def act(state, key):
     explore, which = jax.random.bernoulli(key, 0.2), jax.random.randint(jax.random.fold_in(key, 1), (), 0, 2)
-    return jnp.where(explore, which, network.apply(state.params, state.environment).argmax())
+    return jnp.where(explore, which, forward(network, state.params, state.environment).argmax())
 
   def update(state, batch):
     key = randomness.stream_key(state.key, "act", state.step)
@@ -189,8 +194,8 @@ def temporal_difference(seed=0, capacity=256):
     drawn = {name: value[slots] for name, value in replay.items()}
 
     def loss(params):
-      target = 1.0 + 0.99 * (1 - drawn["done"]) * network.apply(state.target, drawn["next"]).max(-1)
-      q = jnp.take_along_axis(network.apply(params, drawn["obs"]), drawn["action"][:, None], -1)[:, 0]
+      target = 1.0 + 0.99 * (1 - drawn["done"]) * forward(network, state.target, drawn["next"]).max(-1)
+      q = jnp.take_along_axis(forward(network, params, drawn["obs"]), drawn["action"][:, None], -1)[:, 0]
       return optax.huber_loss(q, jax.lax.stop_gradient(target)).mean()
 
     value, grads = jax.value_and_grad(loss)(state.params)
@@ -208,7 +213,7 @@ def temporal_difference(seed=0, capacity=256):
     return new, {"loss": Mean.constant(value)}
 
   def evaluate(state, batch):
-    q = network.apply(state.params, jnp.zeros((len(batch["mask"]), 4))).max(-1)
+    q = forward(network, state.params, jnp.zeros((len(batch["mask"]), 4))).max(-1)
     return {"q": Mean.of(q, batch["mask"])}
 
   return experiment_of(Learner(init, update, evaluate), {"slot": np.arange(64, dtype=np.int32)}, seed=seed)

@@ -153,8 +153,8 @@ def test_a_learner_that_closes_over_the_host_is_no_violation():
   [
     (lambda: parallel.plan("pmap", 4, batch_sizes={"batch_size": 6}), ("batch_size", "6", "4 devices", "use 8")),
     (
-      lambda: parallel.plan("fsdp", 8, batch_sizes={"other": 64, "batch_size": 4}),
-      ("batch_size", "4", "8 devices", "use 8"),
+      lambda: parallel.plan("fsdp", 8, batch_sizes={"other": 64, "size": 4}),
+      ("size", "4", "8 devices", "use 8"),
     ),
     (lambda: parallel.plan("pmapp"), ("config.run.parallelism", "pmapp", "auto, jit, pmap, fsdp")),
     (lambda: parallel.plan("pmap", 9), ("config.run.num_devices", "9", "sees 8")),

@@ -12,7 +12,6 @@ import time
 import numpy as np
 import pytest
 
-from research.data.dataset import Dataset
 from research.training import checkpoint, loop
 from research.training.preemption import Preempted
 from research.training.rundir import read_rows
@@ -44,26 +43,24 @@ def launch(folder):
   return subprocess.Popen([sys.executable, "-c", RUN, folder], cwd=ROOT, stderr=subprocess.DEVNULL)
 
 
-def wait_for(condition, process):
-  deadline = time.time() + 90
-  while not condition() and process.poll() is None:
+def kill(folder, after):
+  """Whether a launch was killed, some seconds after it took up its rows (the time before that is spent importing)."""
+  path = folder / "metrics.jsonl"
+  stamp = lambda: path.stat().st_mtime_ns if path.exists() else 0
+  before, deadline, process = stamp(), time.time() + 90, launch(folder)
+  while process.poll() is None and not (stamp() > before and read_rows(path)):
     assert time.time() < deadline
     time.sleep(0.002)
+  time.sleep(after)
+  process.send_signal(signal.SIGKILL)
+  return process.wait() == -signal.SIGKILL
 
 
 def test_kill_9_at_random_moments(tmp_path):
   undisturbed = launch(tmp_path / "whole")
   assert undisturbed.wait(timeout=120) == 0
-  chance, killed, folder = random.Random(0), 0, tmp_path / "killed"
-  for _ in range(3):
-    path = folder / "metrics.jsonl"
-    before = path.stat().st_mtime_ns if path.exists() else 0
-    process = launch(folder)
-    # From the moment that the run writes its first row: the time before it is spent importing.
-    wait_for(lambda: path.exists() and path.stat().st_mtime_ns > before and read_rows(path), process)
-    time.sleep(chance.uniform(0.0, 0.6))
-    process.send_signal(signal.SIGKILL)
-    killed += process.wait() == -signal.SIGKILL
+  chance, folder = random.Random(0), tmp_path / "killed"
+  killed = sum(kill(folder, chance.uniform(0.0, 0.6)) for _ in range(3))
   assert killed >= 2, "a run that ended before it was killed shows nothing"
   assert launch(folder).wait(timeout=120) == 0
   one, other = np.load(tmp_path / "whole" / "final.npz"), np.load(folder / "final.npz")
@@ -98,7 +95,7 @@ def at_initialisation(experiment):
 
 
 def in_evaluation(experiment):
-  data: Dataset = experiment.eval_data
+  data = experiment.eval_data
   batches = data.num_batches
   assert batches > 2
   return dataclasses.replace(

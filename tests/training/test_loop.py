@@ -1,5 +1,6 @@
 """The loop's promises, on four kinds of learner: what holds here holds for every family of the same kind."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -55,11 +56,11 @@ def test_devices_agree(kind, mode, tmp_path):
 @pytest.mark.parametrize("per_dispatch", [1, 7])
 def test_stopped_and_resumed_is_never_stopped(kind, per_dispatch, tmp_path):
   make = sketches.ALL[kind]
-  settings = loop.Settings(**{**SETTINGS.__dict__, "steps_per_dispatch": per_dispatch})
+  settings = dataclasses.replace(SETTINGS, steps_per_dispatch=per_dispatch)
   whole = train(make(), tmp_path / "whole", settings=settings)
   for stop in (3, 13):
     with pytest.raises(Preempted):
-      train(make(), tmp_path / "parts", settings=loop.Settings(**{**settings.__dict__, "stop_at": stop}))
+      train(make(), tmp_path / "parts", settings=dataclasses.replace(settings, stop_at=stop))
   parts = train(make(), tmp_path / "parts", settings=settings)
   assert_same(whole.state, parts.state)
   assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
@@ -82,7 +83,7 @@ def test_learns(kind, tmp_path):
     np.testing.assert_allclose(centres, [0, 4, 8], atol=0.6)
   if kind == "game":
     rng = np.random.default_rng(1)
-    made = sketches.Net(2).apply(state.generator, rng.normal(size=(256, 2)))
+    made = sketches.forward(sketches.Net(2), state.generator, rng.normal(size=(256, 2)))
     assert np.linalg.norm(np.mean(made, 0) - 2) < 1.0, "the generator has moved to the data"
 
 
@@ -97,11 +98,11 @@ def test_signal_saves_and_stops_at_once(tmp_path):
       os.kill(os.getpid(), signal.SIGTERM)
     return feed(step)
 
-  data = experiment.train_data.__class__(**{**experiment.train_data.__dict__, "feed": interrupting})
-  interrupted = experiment.__class__(**{**experiment.__dict__, "train_data": data})
+  data = dataclasses.replace(experiment.train_data, feed=interrupting)
+  interrupted = dataclasses.replace(experiment, train_data=data)
   with pytest.raises(Preempted) as stopped:
     train(interrupted, tmp_path)
-  assert stopped.value.step <= 13
+  assert stopped.value.step in (11, 12, 13)
   assert (tmp_path / "checkpoints" / str(stopped.value.step)).exists()
   resumed = train(sketches.classifier(), tmp_path)
   assert_same(resumed.state, train(sketches.classifier(), tmp_path / "whole").state)
@@ -116,8 +117,8 @@ def test_no_recompilation_after_the_first_evaluation(tmp_path):
     programs.append(clock.programs)
     return feed(step)
 
-  data = experiment.train_data.__class__(**{**experiment.train_data.__dict__, "feed": noting})
-  train(experiment.__class__(**{**experiment.__dict__, "train_data": data}), tmp_path)
+  data = dataclasses.replace(experiment.train_data, feed=noting)
+  train(dataclasses.replace(experiment, train_data=data), tmp_path)
   assert programs[10] > programs[0], "the clock counts"
   assert programs[-1] == programs[10]
 
@@ -126,7 +127,7 @@ def test_non_finite_stops_with_the_last_good_checkpoint(tmp_path):
   experiment = sketches.classifier()
   bad = sketches.classifier()
   bad.train_data.resident["inputs"][:] = np.nan
-  stop = loop.Settings(**{**SETTINGS.__dict__, "stop_at": 9})
+  stop = dataclasses.replace(SETTINGS, stop_at=9)
   with pytest.raises(Preempted):
     train(experiment, tmp_path, settings=stop)
   with pytest.raises(loop.NonFiniteError, match=r"step 9.*grad_norm.*max_skips"):

@@ -83,14 +83,14 @@ def test_a_workdir_belongs_to_one_config(tmp_path):
   run.claim(CONFIG)
   run.claim(CONFIG)
   run.claim({**CONFIG, "run": {"num_devices": 4}, "bars": {}, "published": {"accuracy": {"value": 1}}})
-  assert run.read_json("config.json")["run"] == {"num_devices": 4}
+  assert json.loads((tmp_path / "config.json").read_text())["run"] == {"num_devices": 4}
   with pytest.raises(UserError, match=r"train.batch_size was 8, now 16.*another workdir"):
-    run.claim({**CONFIG, "train": {**CONFIG["train"], "batch_size": 16}})
+    run.claim({**CONFIG, "train": {"batch_size": 16, "area": (0.1, 1.0)}})
   with pytest.raises(UserError, match=r"seed was 0, now 1"):
     run.claim({**CONFIG, "seed": 1})
   with pytest.raises(UserError, match=r"model was None, now 'mlp'"):
     run.claim({**CONFIG, "model": "mlp"})
-  assert run.read_json("config.json")["train"]["batch_size"] == 8
+  assert json.loads((tmp_path / "config.json").read_text())["train"]["batch_size"] == 8
   run.close()
 
 
