@@ -53,6 +53,7 @@ def _data(name: str, split: str, limit: int | None):
   """Images as float32 in [0, 1] and labels, and where they are from."""
   import numpy as np
 
+  from research.data import examples as examples_lib
   from research.data import sources
   from research.errors import UserError
 
@@ -63,6 +64,7 @@ def _data(name: str, split: str, limit: int | None):
       raise
     rng = np.random.default_rng(0)
     return rng.random((limit, *SHAPES[name]), np.float32), rng.integers(0, 10, limit), f"random ({error})"
+  assert isinstance(examples, examples_lib.Examples)  # both sets fit in memory
   return np.asarray(examples.inputs, np.float32) / 255, np.asarray(examples.label, np.int32), name
 
 

@@ -44,9 +44,18 @@ def conv(
   return _conv(x, kernel, strides, ((int(top), int(bottom)), (int(left), int(right))))
 
 
+def forward_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
+  """How CPU computes the convolution: 'native', or 'patches' (one matrix product of everything that a filter sees)."""
+  height, width, channels, features = kernel_shape
+  # 26x26x32 -> 64, in the textbook network's whole step: 108 against 150 ms.  With 16 channels, native is twice as fast.
+  return "patches" if height * width > 1 and max(strides) == 1 and 32 <= channels <= features // 2 else "native"
+
+
 def weight_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
-  """How CPU computes the gradient to the weights: 'native', or 'rows' (one matrix product a row of the kernel)."""
+  """How CPU computes the gradient to the weights: 'native', 'patches', or 'rows' (a matrix product a kernel row)."""
   _, _, channels, _ = kernel_shape
+  if forward_form(kernel_shape, strides) == "patches":
+    return "patches"  # which exist already
   # 28x28x1 -> 32: 2 against 8 ms a batch of 128; with three channels and more the copies cost what the products save,
   # except where a stride quarters them.
   return "rows" if channels == 1 or (max(strides) > 1 and channels >= 32) else "native"
@@ -61,7 +70,8 @@ def input_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
-  return _native(x, kernel, strides, pads)
+  form = {"native": _native, "patches": _patches_forward}[forward_form(kernel.shape, strides)]
+  return _on_cpu(form, _native, strides, pads)(x, kernel)
 
 
 def _forward(x, kernel, strides, pads):
@@ -72,10 +82,10 @@ def _backward(strides, pads, saved, cotangent):
   """Both gradients; under `jit` one that nobody uses, such as the first layer's to its images, is never computed."""
   x, kernel = saved
   to_input = _native_to_input if input_form(kernel.shape, strides) == "native" else _shifts_to_input
-  to_kernel = _native_to_kernel if weight_form(kernel.shape, strides) == "native" else _rows_to_kernel
+  to_kernel = {"native": _native_to_kernel, "patches": _patches_to_kernel, "rows": _rows_to_kernel}
   return (
     _on_cpu(to_input, _native_to_input, strides, pads)(x, kernel, cotangent),
-    _on_cpu(to_kernel, _native_to_kernel, strides, pads)(x, kernel, cotangent),
+    _on_cpu(to_kernel[weight_form(kernel.shape, strides)], _native_to_kernel, strides, pads)(x, kernel, cotangent),
   )
 
 
@@ -92,16 +102,42 @@ def _on_cpu(cpu, elsewhere, strides, pads):
   )
 
 
-def _native(x, kernel, strides, pads):
+def _native(x, kernel, *, strides, pads):
   return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUT)
 
 
+def _patches(x, kernel_size, strides, pads):
+  """What each output pixel sees, [batch, row, column, kh * kw * channel]: written shift by shift, in place."""
+  (kh, kw), (stride_h, stride_w), (batch, _, _, channels) = kernel_size, strides, x.shape
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  rows, columns = (x.shape[1] - kh) // stride_h + 1, (x.shape[2] - kw) // stride_w + 1
+  patches = jnp.zeros((batch, rows, columns, kh * kw * channels), x.dtype)
+  for place, (i, j) in enumerate((i, j) for i in range(kh) for j in range(kw)):
+    shifted = x[:, i : i + stride_h * (rows - 1) + 1 : stride_h, j : j + stride_w * (columns - 1) + 1 : stride_w]
+    # A concatenation would first write each shift to an array of its own.
+    patches = lax.dynamic_update_slice(patches, shifted, (0, 0, 0, place * channels))
+  return patches
+
+
+def _patches_forward(x, kernel, *, strides, pads):
+  return _patches(x, kernel.shape[:2], strides, pads) @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _patches_to_kernel(x, kernel, cotangent, *, strides, pads):
+  """Patches (outer) cotangent, summed over pixels; transposed, because the product is a fifth faster that way round."""
+  patches = _patches(x, kernel.shape[:2], strides, pads)
+  patches, cotangent = (a.reshape(-1, a.shape[-1]) for a in (patches, cotangent))
+  precise = jnp.promote_types(x.dtype, jnp.float32)
+  product = lax.dot_general(cotangent, patches, (((0,), (0,)), ((), ())), preferred_element_type=precise)
+  return product.T.reshape(kernel.shape).astype(kernel.dtype)
+
+
 def _native_to_input(x, kernel, cotangent, *, strides, pads):
-  return jax.vjp(lambda x: _native(x, kernel, strides, pads), x)[1](cotangent)[0]
+  return jax.vjp(lambda x: _native(x, kernel, strides=strides, pads=pads), x)[1](cotangent)[0]
 
 
 def _native_to_kernel(x, kernel, cotangent, *, strides, pads):
-  return jax.vjp(lambda kernel: _native(x, kernel, strides, pads), kernel)[1](cotangent)[0]
+  return jax.vjp(lambda kernel: _native(x, kernel, strides=strides, pads=pads), kernel)[1](cotangent)[0]
 
 
 def _rows_to_kernel(x, kernel, cotangent, *, strides, pads):

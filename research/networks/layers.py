@@ -3,7 +3,7 @@
 All of them take float arrays with the batch leading, keep their parameters in float32 and compute in `dtype`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -184,6 +184,6 @@ def flatten(x: Float[Array, "batch ..."]) -> Float[Array, "batch feature"]:
   return x.reshape(x.shape[0], -1)
 
 
-def logits_layer(features: Sequence[int] | int, **options) -> nn.Dense:
+def logits_layer(features: int, **options) -> nn.Dense:
   """The last layer: float32 whatever the compute type, since a loss takes its exponentials."""
   return nn.Dense(features, dtype=jnp.float32, **options)

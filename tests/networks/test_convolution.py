@@ -14,7 +14,7 @@ from research.networks import convolution, layers
 SHAPES = [
   (channels, size, stride, image)
   for (channels, size), stride, image in itertools.product(
-    [((1, 8), 3), ((3, 16), 2), ((3, 4), 7), ((16, 8), 3), ((4, 6), 5), ((64, 16), 1), ((32, 8), 3), ((64, 64), 3)],
+    [((1, 8), 3), ((3, 16), 2), ((3, 4), 7), ((16, 8), 3), ((4, 6), 5), ((64, 16), 1), ((32, 8), 3), ((32, 64), 3)],
     [1, 2],
     [(8, 9)],
   )
@@ -57,9 +57,17 @@ def test_every_form_of_both_gradients_agrees(image, stride, pads):
   for native, other in (
     (convolution._native_to_input, convolution._shifts_to_input),
     (convolution._native_to_kernel, convolution._rows_to_kernel),
+    (convolution._native_to_kernel, convolution._patches_to_kernel),
   ):
     a, b = (jax.jit(lambda f=f: f(x, kernel, cotangent, **arguments))() for f in (native, other))
     np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_patches_agree_forward():
+  x, kernel = problem((3, 5), 3, (8, 7))
+  for stride, pads in itertools.product((1, 2), (((1, 1), (0, 1)), ((0, 0), (0, 0)))):
+    ours = convolution._patches_forward(x, kernel, strides=(stride, stride), pads=pads)
+    np.testing.assert_allclose(ours, reference(x, kernel, stride, pads), rtol=1e-4, atol=1e-4)
 
 
 def test_bfloat16_gradients_keep_their_types():
