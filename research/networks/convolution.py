@@ -47,7 +47,8 @@ def conv(
 def forward_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
   """How CPU computes the convolution: 'native', or 'patches' (one matrix product of everything that a filter sees)."""
   height, width, channels, features = kernel_shape
-  # 26x26x32 -> 64, in the textbook network's whole step: 108 against 150 ms.  With 16 channels, native is twice as fast.
+  # 26x26x32 -> 64 in the textbook CNN step, busy machine, unpaired: 105-110 ms wall against 135-165, though no less
+  # CPU time (190-200 ms either way): products use both cores.  With 16 channels native is several times faster.
   return "patches" if height * width > 1 and max(strides) == 1 and 32 <= channels <= features // 2 else "native"
 
 
@@ -64,7 +65,7 @@ def weight_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
 def input_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
   """How CPU computes the gradient to the images: 'native', or 'shifts' (one matrix product, then added shifts)."""
   _, _, channels, _ = kernel_shape
-  # 32x32x16 -> 32 with stride 2: 7 against 15 ms.  One or three channels: 2 to 4 against 7 to 13 ms.
+  # 32x32x16 -> 32 with stride 2: 9 against 14 ms.  One or three channels: 2 to 4 against 7 to 13 ms.
   return "shifts" if max(strides) > 1 or channels <= 4 else "native"
 
 
