@@ -28,6 +28,7 @@ GUARD = "guard"  # beside a dispatch's metrics: int32 [2], updates skipped so fa
 MODES = ("auto", "jit", "pmap", "fsdp")
 # Arrays smaller than this stay whole on every device: gathering them costs more than it saves.
 FSDP_MIN_ELEMENTS = 1024
+SMALL_FEED = 2**16  # bytes of a feed below which the time to place it is all overhead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,13 @@ class Plan:
     """Host arrays [steps, batch, ...] onto the devices, each its share of the batch."""
     if self.mode == "pmap":
       feed = jax.tree.map(self._split_batch, feed)
-    return jax.device_put(feed, self._feed_sharding)
+    small = sum(x.nbytes for x in jax.tree.leaves(feed)) < SMALL_FEED
+    return self._copy(feed) if small else jax.device_put(feed, self._feed_sharding)
+
+  @functools.cached_property
+  def _copy(self) -> Callable:
+    # A compiled function takes host arrays in a sixth of the time of device_put, at the price of a second copy.
+    return jax.jit(lambda feed: feed, out_shardings=self._feed_sharding)
 
   def _split_batch(self, x):
     """[steps, batch, ...] to [device, steps, share, ...]."""
