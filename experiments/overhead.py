@@ -2,9 +2,9 @@
 
   python -m experiments.overhead
 
-The value is the wall time of a step in the loop, with data, metrics, guards and a row of every hundredth step, less that
-of the compiled update alone, called in a row on the same feeds.  `of_a_10_ms_step_us` is the same for a step of about ten
-milliseconds, where the host's work should hide behind the device's: about zero, or below it.
+The value is the wall time of a step in the loop, with data, metrics, guards and a row of every hundredth step, less
+that of the compiled update alone, called in a row on the same feeds.  `of_a_10_ms_step_us` is the same for a step of
+about ten milliseconds, where the host's work should hide behind the device's: about zero, or below it.
 """
 
 import contextlib

@@ -72,8 +72,7 @@ def test_two_sets_are_not_confused():
   np.testing.assert_allclose([two, again], [2 * one, one])
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap", "fsdp"])
-@pytest.mark.parametrize("per_dispatch", [1, 5])
+@pytest.mark.parametrize(("mode", "per_dispatch"), [("jit", 1), ("pmap", 5), ("fsdp", 1)])
 def test_streamed_training_is_resident_training(mode, per_dispatch, tmp_path):
   base = sketches.classifier()
   resident = base.train_data
