@@ -170,7 +170,7 @@ def main() -> int:
     print("\n".join(chosen))
     return 0
   if arguments.here:
-    host.tune_allocator()
+    host.tune_cpu()
     run = convergence if chosen[0].endswith("convergence") else step_time
     print(json.dumps(run(chosen[0])), flush=True)
     return 0

@@ -49,7 +49,9 @@ def _network(model: ml_collections.ConfigDict):
     case "imagenet" if model.depth in resnet.IMAGENET:
       return functools.partial(resnet.IMAGENET[model.depth], **options)
   depths = {"cifar": sorted(resnet.CIFAR), "imagenet": sorted(resnet.IMAGENET), "wide": "6n + 4", "fast": "any"}
-  raise UserError("config.model", {"name": model.name, "depth": model.depth}, f"choose a name and its depth from {depths}.")
+  raise UserError(
+    "config.model", {"name": model.name, "depth": model.depth}, f"choose a name and its depth from {depths}."
+  )
 
 
 def _whitened(variables, batch):

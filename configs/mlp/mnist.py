@@ -23,6 +23,9 @@ def get_config(variant: str = ""):
   config.train.batch_size = 250
   config.train.duration = "60 epochs"
   config.train.ema_decay = 0.999
-  config.published.test_error = {"value": 0.0106, "source": "Srivastava et al. 2014, table 2: dropout + max-norm, 3x1024"}
+  config.published.test_error = {
+    "value": 0.0106,
+    "source": "Srivastava et al. 2014, table 2: dropout + max-norm, 3x1024",
+  }
   config.bars.test_error = {"max": 0.0110}
   return common.variant(config, variant)

@@ -1,9 +1,10 @@
 """Two-dimensional convolution in the form that its shape and platform run fastest: the one place that chooses.
 
 A convolution and its two gradients can each be computed by the compiler's own convolution or as matrix products over
-shifted copies of the image.  On accelerators the compiler's is always right.  On CPU it depends on the shape: with few
-input channels XLA's weight gradient is several times slower than matrix products, and its input gradient of a strided
-convolution convolves an image that is three quarters zeros.  The rules are measured, in `weight_form` and `input_form`.
+shifted copies of the image.  On accelerators the compiler's is always right.  On CPU it depends on the shape: with one
+input channel the compiler's forward pass is several times slower, its input gradient of a strided convolution convolves
+an image that is three quarters zeros, and for a 1x1 kernel there is nothing but a matrix product to do.  The rules are
+measured (2 cores, jax 0.10.2, with `training/host.py`'s settings) and stand in `forward_form`, `weight_form`, `input_form`.
 
 The choice between platforms is made when the program is lowered, so compiling for a TPU on a CPU host gets TPU's form.
 `conv` defines its own reverse derivative; it can be differentiated again in reverse, not in forward mode (`jax.jvp`).
@@ -44,34 +45,28 @@ def conv(
   return _conv(x, kernel, strides, ((int(top), int(bottom)), (int(left), int(right))))
 
 
-def forward_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
-  """How CPU computes the convolution: 'native', or 'patches' (one matrix product of everything that a filter sees)."""
-  height, width, channels, features = kernel_shape
-  # 26x26x32 -> 64 in the textbook CNN step, busy machine, unpaired: 105-110 ms wall against 135-165, though no less
-  # CPU time (190-200 ms either way): products use both cores.  With 16 channels native is several times faster.
-  return "patches" if height * width > 1 and max(strides) == 1 and 32 <= channels <= features // 2 else "native"
+def forward_form(kernel_shape: Sequence[int]) -> str:
+  """How CPU computes the convolution: 'native', or 'shifts' (a product for each place of the kernel, added up)."""
+  # 28x28x1, batch 128: 3x3 -> 32: 2.5 against 5.0 ms; 5x5 -> 6: 0.7 against 9.1 ms.
+  return "shifts" if kernel_shape[2] == 1 else "native"
 
 
-def weight_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
-  """How CPU computes the gradient to the weights: 'native', 'patches', or 'rows' (a matrix product a kernel row)."""
-  _, _, channels, _ = kernel_shape
-  if forward_form(kernel_shape, strides) == "patches":
-    return "patches"  # which exist already
-  # 28x28x1 -> 32: 2 against 8 ms a batch of 128; with three channels and more the copies cost what the products save,
-  # except where a stride quarters them.
-  return "rows" if channels == 1 or (max(strides) > 1 and channels >= 32) else "native"
+def weight_form(kernel_shape: Sequence[int]) -> str:
+  """How CPU computes the gradient to the weights: 'native', or 'rows' (a matrix product a kernel row)."""
+  # 56x56x64 -> 256, 1x1: 39 against 65 ms.  3x3 is native's: 26x26x32 -> 64: 25 against 43 ms.
+  return "rows" if max(kernel_shape[:2]) == 1 else "native"
 
 
 def input_form(kernel_shape: Sequence[int], strides: tuple[int, int]) -> str:
   """How CPU computes the gradient to the images: 'native', or 'shifts' (one matrix product, then added shifts)."""
-  _, _, channels, _ = kernel_shape
-  # 32x32x16 -> 32 with stride 2: 9 against 14 ms.  One or three channels: 2 to 4 against 7 to 13 ms.
-  return "shifts" if max(strides) > 1 or channels <= 4 else "native"
+  height, width, channels, _ = kernel_shape
+  # 32x32x16 -> 32 with stride 2: 3.8 against 13.6 ms.  32x32x3 -> 64: 5 against 22 ms.
+  return "shifts" if max(strides) > 1 or channels <= 4 or height * width == 1 else "native"
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _conv(x: Array, kernel: Array, strides: tuple[int, int], pads: Pads) -> Array:
-  form = {"native": _native, "patches": _patches_forward}[forward_form(kernel.shape, strides)]
+  form = {"native": _native, "shifts": _shifts_forward}[forward_form(kernel.shape)]
   return _on_cpu(form, _native, strides, pads)(x, kernel)
 
 
@@ -83,10 +78,10 @@ def _backward(strides, pads, saved, cotangent):
   """Both gradients; under `jit` one that nobody uses, such as the first layer's to its images, is never computed."""
   x, kernel = saved
   to_input = _native_to_input if input_form(kernel.shape, strides) == "native" else _shifts_to_input
-  to_kernel = {"native": _native_to_kernel, "patches": _patches_to_kernel, "rows": _rows_to_kernel}
+  to_kernel = _native_to_kernel if weight_form(kernel.shape) == "native" else _rows_to_kernel
   return (
     _on_cpu(to_input, _native_to_input, strides, pads)(x, kernel, cotangent),
-    _on_cpu(to_kernel[weight_form(kernel.shape, strides)], _native_to_kernel, strides, pads)(x, kernel, cotangent),
+    _on_cpu(to_kernel, _native_to_kernel, strides, pads)(x, kernel, cotangent),
   )
 
 
@@ -107,30 +102,15 @@ def _native(x, kernel, *, strides, pads):
   return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUT)
 
 
-def _patches(x, kernel_size, strides, pads):
-  """What each output pixel sees, [batch, row, column, kh * kw * channel]: written shift by shift, in place."""
-  (kh, kw), (stride_h, stride_w), (batch, _, _, channels) = kernel_size, strides, x.shape
+def _shifts_forward(x, kernel, *, strides, pads):
+  """Sum over places (i, j) of the kernel of the image shifted by (i, j), times the weights there."""
+  (kh, kw), (stride_h, stride_w) = kernel.shape[:2], strides
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   rows, columns = (x.shape[1] - kh) // stride_h + 1, (x.shape[2] - kw) // stride_w + 1
-  patches = jnp.zeros((batch, rows, columns, kh * kw * channels), x.dtype)
-  for place, (i, j) in enumerate((i, j) for i in range(kh) for j in range(kw)):
-    shifted = x[:, i : i + stride_h * (rows - 1) + 1 : stride_h, j : j + stride_w * (columns - 1) + 1 : stride_w]
-    # A concatenation would first write each shift to an array of its own.
-    patches = lax.dynamic_update_slice(patches, shifted, (0, 0, 0, place * channels))
-  return patches
-
-
-def _patches_forward(x, kernel, *, strides, pads):
-  return _patches(x, kernel.shape[:2], strides, pads) @ kernel.reshape(-1, kernel.shape[-1])
-
-
-def _patches_to_kernel(x, kernel, cotangent, *, strides, pads):
-  """Patches (outer) cotangent, summed over pixels; transposed, because the product is a fifth faster that way round."""
-  patches = _patches(x, kernel.shape[:2], strides, pads)
-  patches, cotangent = (a.reshape(-1, a.shape[-1]) for a in (patches, cotangent))
-  precise = jnp.promote_types(x.dtype, jnp.float32)
-  product = lax.dot_general(cotangent, patches, (((0,), (0,)), ((), ())), preferred_element_type=precise)
-  return product.T.reshape(kernel.shape).astype(kernel.dtype)
+  shifted = lambda i, j: x[
+    :, i : i + stride_h * (rows - 1) + 1 : stride_h, j : j + stride_w * (columns - 1) + 1 : stride_w
+  ]
+  return sum(shifted(i, j) @ kernel[i, j] for i in range(kh) for j in range(kw))
 
 
 def _native_to_input(x, kernel, cotangent, *, strides, pads):
