@@ -94,10 +94,11 @@ def experiment(
     augment=augmentation_of(config.augment, data),
     views=views,
   )
-  normal = {"mean": data.mean, "std": data.std}
   folds = config.data.folds
   whole = _with_folds(config, data) if folds else None
-  train_data = whole or sources.training(data.train, train.batch_size, seed=config.seed, **normal, scale=_area(config))
+  train_data = whole or sources.training(
+    data.train, train.batch_size, seed=config.seed, mean=data.mean, std=data.std, scale=_area(config)
+  )
   size = {"batch_size": train.batch_size, "num_examples": train_data.num_examples}
   total = durations.steps(train.duration, **size, field="config.train.duration")
   optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), total_steps=total, **size)
@@ -120,7 +121,7 @@ def experiment(
     learner = ensemble(member, train.members)._replace(evaluate=evaluate)
 
   measure = functools.partial(
-    sources.evaluation, batch_size=config.data.eval_batch_size, **normal, centre=_centre(config)
+    sources.evaluation, batch_size=config.data.eval_batch_size, mean=data.mean, std=data.std, centre=config.data.centre
   )
   test_data = _with_folds(config, data, training=False) if folds else measure(data.test)
   return Experiment(
@@ -151,6 +152,8 @@ def augmentation_of(wanted: ml_collections.ConfigDict, data: Splits) -> Callable
 
 def _with_folds(config, data: Splits, training: bool = True):
   """The whole labelled set, each example with the fold that holds it out."""
+  if isinstance(data.test, examples.Stream):
+    raise UserError("config.data.folds", config.data.folds, "only a set in memory can be cross-validated: set it to 0.")
   arrays = {
     **data.test.arrays,
     "fold": (examples.ranks(data.test.label, config.seed) % config.data.folds).astype(np.int32),
@@ -164,10 +167,6 @@ def _with_folds(config, data: Splits, training: bool = True):
 def _area(config):
   """Random parts of streamed training images, as for ImageNet (Szegedy et al. 2015), where the config asks for them."""
   return tuple(config.data.random_area) or None
-
-
-def _centre(config):
-  return config.data.centre
 
 
 def predictive(family: family_lib.Classifier, members: int, folds: int) -> Callable:
@@ -231,7 +230,7 @@ def report(state, predict, dataset, test, first_layer) -> Report:
 
 
 def predictions(state, predict, path: str, config, data: Splits) -> dict[str, np.ndarray]:
-  """Probabilities and classes of the inputs at `path` (`.npz`, an image, a folder of images); of the test set if empty."""
+  """Probabilities and classes of the inputs at `path`: an `.npz`, an image, a folder; by default of the test set."""
   names = np.asarray(data.test.class_names)
   assemble, size = pipeline.normalised(data.mean, data.std), config.data.eval_batch_size
   if path and not config.data.folds:

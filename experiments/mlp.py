@@ -4,7 +4,7 @@
   python -m experiments.mlp --config=configs/mlp/mnist.py --config.data.data_dir=...
   python -m experiments.mlp --mode=predict --workdir=... --input=images.npz
 
-Rumelhart, Hinton & Williams 1986; dropout and max-norm: Srivastava et al. 2014; batch normalisation: Ioffe & Szegedy 2015.
+Rumelhart, Hinton & Williams 1986; dropout and max-norm: Srivastava et al. 2014; batch norm: Ioffe & Szegedy 2015.
 """
 
 import ml_collections

@@ -5,8 +5,8 @@
   python -m experiments.resnet --config=configs/resnet/cifar10_fast.py
   python -m experiments.resnet --config=configs/resnet/imagenet.py --config.run.parallelism=pmap
 
-He et al. 2015 (v1) and 2016 (v2, identity mappings); Zagoruyko & Komodakis 2016 (wide); Goyal et al. 2017 (zero-init of the
-last scale, large batches); Jordan 2024 (fast).
+He et al. 2015 (v1) and 2016 (v2, identity mappings); Zagoruyko & Komodakis 2016 (wide); Goyal et al. 2017 (zero-init of
+the last scale, large batches); Jordan 2024 (fast).
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Eight fake CPU devices for every test, set before jax is imported anywhere; compiled programs shared between tests."""
+"""Eight fake CPU devices for every test, set before jax is imported anywhere; compiled programs are shared."""
 
 import os
 import tempfile

@@ -1,6 +1,6 @@
 """CIFAR-10 soonest: a whitening first layer, two convolutions a group, one-cycle rate; widths for a CPU.
 
-Paper: Page 2018; Jordan 2024 (airbench94: 94 % in 3.8 A100-seconds, widths 64-256-256; `gpu` is that width in bfloat16).
+Paper: Page 2018; Jordan 2024 (airbench94: 94 % in 3.8 A100-seconds, widths 64-256-256; `:gpu` has those, in bfloat16)
 Command: python -m experiments.resnet --config=configs/resnet/cifar10_fast.py --config.data.data_dir=...
 Hardware: 2 CPU cores (`:gpu` one GPU)
 Time: about 13 minutes

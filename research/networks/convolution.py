@@ -2,9 +2,10 @@
 
 A convolution and its two gradients can each be computed by the compiler's own convolution or as matrix products over
 shifted copies of the image.  On accelerators the compiler's is always right.  On CPU it depends on the shape: with one
-input channel the compiler's forward pass is several times slower, its input gradient of a strided convolution convolves
-an image that is three quarters zeros, and for a 1x1 kernel there is nothing but a matrix product to do.  The rules are
-measured (2 cores, jax 0.10.2, with `training/host.py`'s settings) and stand in `forward_form`, `weight_form`, `input_form`.
+input channel the compiler's forward pass is several times slower, its input gradient of a strided convolution
+convolves an image that is three quarters zeros, and for a 1x1 kernel there is nothing to do but a matrix product.  The
+rules are measured (2 cores, jax 0.10.2, with the settings of `training/host.py`) and stand in `forward_form`,
+`weight_form` and `input_form`.
 
 The choice between platforms is made when the program is lowered, so compiling for a TPU on a CPU host gets TPU's form.
 `conv` defines its own reverse derivative; it can be differentiated again in reverse, not in forward mode (`jax.jvp`).
