@@ -21,7 +21,6 @@ from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIELDS = ("Paper", "Command", "Hardware", "Time", "Expected")
-_NOT_EXPERIMENTS = ("cli", "session", "results", "benchmark")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +75,10 @@ def entries(root: pathlib.Path = ROOT) -> list[Entry]:
 
 
 def experiments(root: pathlib.Path = ROOT) -> dict[str, str]:
-  """Name of every experiment file -> first line of its docstring."""
+  """Name of every experiment file -> first line of its docstring; experiments are the files that name a DEFAULT config."""
   files = [path for path in sorted((root / "experiments").glob("*.py")) if not path.stem.startswith("_")]
-  return {path.stem: docstring(path).partition("\n")[0] for path in files if path.stem not in _NOT_EXPERIMENTS}
+  names_default = lambda path: re.search(r"^DEFAULT = ", path.read_text(), re.MULTILINE)
+  return {path.stem: docstring(path).partition("\n")[0] for path in files if names_default(path)}
 
 
 def listing(root: pathlib.Path = ROOT, only: Sequence[str] = (), width: int = 100) -> str:

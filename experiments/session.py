@@ -1,5 +1,6 @@
 """One run, from a config to what it leaves behind."""
 
+import pathlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -61,6 +62,8 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   experiment: Experiment = build(config)
   settings = settings_of(config, experiment.train_data)
   plan = plan_of(config, experiment)
+  if mode != "train" and not (pathlib.Path(workdir) / "checkpoints").is_dir():
+    raise UserError("--workdir", workdir, "it holds no checkpoint: train there first (--mode=train).")
   directory = rundir.RunDirectory(workdir)
   try:
     directory.claim(config.to_dict())
