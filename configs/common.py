@@ -101,6 +101,7 @@ def mlp() -> ml_collections.ConfigDict:
       "dropout": 0.0,  # rate behind every hidden layer
       "input_dropout": 0.0,  # rate at the input
       "input_noise": 0.0,  # standard deviation of normal noise at the input
+      "noise": 0.0,  # the same for every hidden layer, before its activation
       "batch_norm": False,  # normalise every hidden layer before its activation
       "kernel_init": "he",  # lecun, he, glorot, orthogonal
     }

@@ -75,7 +75,7 @@ def entries(root: pathlib.Path = ROOT) -> list[Entry]:
 
 
 def experiments(root: pathlib.Path = ROOT) -> dict[str, str]:
-  """Name of every experiment file -> first line of its docstring; an experiment is a file that names a DEFAULT config."""
+  """Name of every experiment file -> first line of its docstring; experiments are the files with a DEFAULT config."""
   files = [path for path in sorted((root / "experiments").glob("*.py")) if not path.stem.startswith("_")]
   names_default = lambda path: re.search(r"^DEFAULT = ", path.read_text(), re.MULTILINE)
   return {path.stem: docstring(path).partition("\n")[0] for path in files if names_default(path)}

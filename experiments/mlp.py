@@ -29,6 +29,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
       dropout=model.dropout,
       input_dropout=model.input_dropout,
       input_noise=model.input_noise,
+      noise=model.noise,
       batch_norm=model.batch_norm,
       kernel_init=model.kernel_init,
       dtype=dtype,

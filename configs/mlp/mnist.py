@@ -1,9 +1,10 @@
-"""Permutation-invariant MNIST without augmentation: three hidden layers, batch norm, noise, dropout, weight averaging.
+"""Permutation-invariant MNIST without augmentation: batch norm and Gaussian noise at every layer, weights averaged.
 
-Paper: Srivastava et al. 2014, table 2: 1.25 % (dropout, 3x1024), 1.06 % (with max-norm).
+Paper: Rasmus et al. 2015, table 1, the baseline with noise and batch norm: 0.80 % after 150 epochs of batch 100;
+  Srivastava et al. 2014, table 2: 1.25 % (dropout, 3x1024), 1.06 % (with max-norm).
 Command: python -m experiments.mlp --config=configs/mlp/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: about 8 minutes
+Time: about 6 minutes
 Expected: <= 1.10 % test error
 """
 
@@ -14,10 +15,10 @@ def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
   config = common.mlp()
   config.data.name = "mnist"
-  config.model.features = (1024, 1024, 1024)
+  config.model.features = (1000, 500, 250, 250, 250)
   config.model.batch_norm = True
-  config.model.input_dropout = 0.2
-  config.model.dropout = 0.4
+  config.model.input_noise = 0.3
+  config.model.noise = 0.3
   config.optimizer.learning_rate = 2e-3
   config.optimizer.warmup = "1 epoch"
   config.train.batch_size = 250

@@ -22,6 +22,7 @@ class MLP(nn.Module):
     dropout: rate behind every hidden layer.
     input_dropout: rate at the input.
     input_noise: standard deviation of normal noise added to the input.
+    noise: the same for every hidden layer, before its activation (Rasmus et al. 2015, the baseline of table 1).
     batch_norm: whether every hidden layer is normalised before its activation.
     kernel_init: 'lecun', 'he', 'glorot' or 'orthogonal'.
     dtype: compute type; parameters and logits are float32.
@@ -33,6 +34,7 @@ class MLP(nn.Module):
   dropout: float = 0.0
   input_dropout: float = 0.0
   input_noise: float = 0.0
+  noise: float = 0.0
   batch_norm: bool = False
   kernel_init: str = "he"
   dtype: jnp.dtype = jnp.float32
@@ -48,5 +50,6 @@ class MLP(nn.Module):
       x = nn.Dense(width, use_bias=not self.batch_norm, kernel_init=kernel_init, dtype=self.dtype)(x)
       if self.batch_norm:
         x = layers.BatchNorm(dtype=self.dtype)(x, train)
+      x = layers.GaussianNoise(self.noise)(x, train)
       x = layers.Dropout(self.dropout)(self.activation(x), train)
     return layers.logits_layer(self.num_outputs, kernel_init=kernel_init)(x)

@@ -34,7 +34,7 @@ def tree(tmp_path):
     "configs/gan/broken.py": "def (",
     "experiments/__init__.py": "",
     "experiments/cli.py": '"""The command line."""',
-    "experiments/cnn.py": '"""Convolutional networks.\n\nMore."""\nimport nothing_there\nDEFAULT = "configs/cnn/x.py"\n',
+    "experiments/cnn.py": '"""Convolutional networks.\n\nMore."""\nimport nowhere\nDEFAULT = "configs/cnn/x.py"\n',
   }
   for name, text in files.items():
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
