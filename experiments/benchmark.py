@@ -15,9 +15,11 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from research.training import host
+from research.training.preemption import EXIT_PREEMPTED
 
 BATCH, WARMUP, BUDGET_SECONDS = 128, 5, 15
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
@@ -38,7 +40,14 @@ def _network(name: str):
   }[name]()
 
 
-WORKLOADS = ("vision/mlp_step", "vision/cnn_step", "vision/resnet20_step", "vision/cnn_mnist_convergence")
+WORKLOADS = (
+  "vision/mlp_step",
+  "vision/cnn_step",
+  "vision/resnet20_step",
+  "vision/cnn_mnist_convergence",
+  "loop/host_overhead",
+  "loop/start",
+)
 
 
 def _learner(network, optimizer):
@@ -134,6 +143,28 @@ def convergence(name: str) -> dict:
   return _result(name, "train_time", seconds, "s", **measured, evaluation_s=evaluation, **detail)
 
 
+def host_overhead(name: str) -> dict:
+  """Microseconds of host time per step: see `experiments.overhead`."""
+  from experiments import overhead
+
+  measured = overhead.measure()
+  assert measured["workload"] == name
+  return measured
+
+
+def start(name: str) -> dict:
+  """Seconds of a whole process that imports `experiments.mlp`, trains one step of a cached config, saves and exits."""
+  seconds = []
+  for _ in range(4):
+    with tempfile.TemporaryDirectory() as folder:
+      begin = time.perf_counter()
+      command = [sys.executable, "-m", "experiments.mlp", f"--workdir={folder}/run", "--config.run.stop_at=1"]
+      done = subprocess.run(command, capture_output=True, check=False)
+      seconds.append(time.perf_counter() - begin)
+      assert done.returncode == EXIT_PREEMPTED, done.stderr.decode()
+  return _result(name, "process_time", statistics.median(seconds[1:]), "s", first_s=seconds[0], runs=len(seconds) - 1)
+
+
 def _result(name: str, metric: str, value: float, unit: str, **detail) -> dict:
   import jax
 
@@ -171,7 +202,11 @@ def main() -> int:
     return 0
   if arguments.here:
     host.tune_cpu()
-    run = convergence if chosen[0].endswith("convergence") else step_time
+    run = {
+      "vision/cnn_mnist_convergence": convergence,
+      "loop/host_overhead": host_overhead,
+      "loop/start": start,
+    }.get(chosen[0], step_time)
     print(json.dumps(run(chosen[0])), flush=True)
     return 0
   failed = False
