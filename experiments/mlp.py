@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from experiments import classification, cli
+from research.errors import UserError
 from research.evaluation import figures
 from research.networks.mlp import MLP
 from research.training.experiment import Experiment
@@ -21,6 +22,9 @@ DEFAULT = "configs/mlp/digits.py"
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """An MLP classifier; what augments images has no place here, since the protocols are permutation-invariant."""
   model = config.model
+  if model.batch_norm and config.data.folds:
+    remedy = "held-out examples share batches with the others and would enter their statistics: set it to False."
+    raise UserError("config.model.batch_norm", True, f"in a cross-validation, {remedy}")
 
   def network(num_classes, dtype):
     return MLP(

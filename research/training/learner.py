@@ -108,7 +108,9 @@ def _summed(metrics):
 def cross_validation(learner: Learner, folds: int) -> Learner:
   """k-fold cross-validation as an ensemble: member i never trains on fold i, and is evaluated on nothing else.
 
-  The batch must hold `fold`, an integer in [0, folds) per example.  Metrics are pooled over the folds.
+  The batch must hold `fold`, an integer in [0, folds) per example.  Metrics are pooled over the folds.  What is held
+  out is masked, not removed: the family must weigh examples by `mask`, and its network must not look across examples,
+  as batch normalisation does.
   """
 
   def view(member, batch, training):
