@@ -62,6 +62,8 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   experiment: Experiment = build(config)
   settings = settings_of(config, experiment.train_data)
   plan = plan_of(config, experiment)
+  if mode == "predict" and experiment.predict is None:
+    raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
   if mode != "train" and not (pathlib.Path(workdir) / "checkpoints").is_dir():
     raise UserError("--workdir", workdir, "it holds no checkpoint: train there first (--mode=train).")
   directory = rundir.RunDirectory(workdir)
@@ -208,8 +210,6 @@ def _final(experiment, config, settings, plan, directory, state):
 
 
 def _predict(experiment, settings, plan, directory, source) -> int:
-  if experiment.predict is None:
-    raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
   state = restore(experiment, settings, plan, directory)
   arrays = experiment.predict(jax.device_put(jax.device_get(state), jax.local_devices()[0]), source)
   path = directory.path / "predictions.npz"

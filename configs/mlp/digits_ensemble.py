@@ -4,7 +4,7 @@ Paper: Lakshminarayanan, Pritzel & Blundell 2017, deep ensembles; on scikit-lear
 Command: python -m experiments.mlp --config=configs/mlp/digits_ensemble.py
 Hardware: 2 CPU cores
 Time: under a minute
-Expected: a little more accurate, and better calibrated, than one of the five (configs/mlp/digits.py)
+Expected: about 98 % test accuracy, and a lower negative log-likelihood than one of the five (configs/mlp/digits.py)
 """
 
 from configs import common
