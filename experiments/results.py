@@ -104,7 +104,7 @@ def collect(rundirs: Iterable[pathlib.Path], folder: pathlib.Path) -> list[pathl
 
 def file_name(result: Result) -> str:
   """`cnn-mnist-seed0-cpu.json`: the same for the same experiment, config, overrides, seed and kind of device."""
-  parts = [short_config(result), *(f"{k}={v}" for k, v in sorted(result.get("overrides", {}).items()))]
+  parts = [short_config(result), *(f"{k}={v}" for k, v in changes(result))]
   if not parts[0].startswith(result["experiment"]):
     parts.insert(0, result["experiment"])
   return (
@@ -135,7 +135,7 @@ def render(
   """Markdown; a function of its arguments alone, whatever order the results come in."""
   groups: dict[tuple, list[Result]] = {}
   for result in sorted(results, key=file_name):
-    overrides = str(sorted(result.get("overrides", {}).items()))
+    overrides = str(changes(result))
     key = (result["experiment"], short_config(result), overrides, result["device"], not result["finished"])
     groups.setdefault(key, []).append(result)
   blocks = [preface.rstrip()]
@@ -172,8 +172,14 @@ def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
   return "\n\n".join([*parts, "Definitions:\n\n" + "\n".join(notes)] if notes else parts)
 
 
+def changes(result: Result) -> list[tuple[str, str]]:
+  """What the command line changed in the config; not the seed, nor where data lie, nor how the run was run."""
+  mine = lambda field: field in ("seed", "data.data_dir") or field.startswith("run.")
+  return sorted((field, value) for field, value in result.get("overrides", {}).items() if not mine(field))
+
+
 def _label(result: Result) -> str:
-  overrides = " ".join(f"{k}={v}" for k, v in sorted(result.get("overrides", {}).items()))
+  overrides = " ".join(f"{k}={v}" for k, v in changes(result))
   return f"{short_config(result)} {overrides}".strip() + ("" if result["finished"] else " (unfinished)")
 
 

@@ -141,3 +141,10 @@ def test_bad_input_is_a_user_error(content, tmp_path, capsys):
 
 def test_results_md_is_what_the_command_writes():
   assert (ROOT / "RESULTS.md").read_text() == results.render_collection(ROOT / "results"), "run `make results`"
+
+
+def test_a_seed_is_no_change_of_the_config():
+  seeds = [result(seed=s, overrides={"seed": str(s), "run.keep": "3"}) for s in range(3)]
+  assert results.file_name(seeds[1]) == results.file_name(result(seed=1))
+  assert "(3)" in results.render(seeds)
+  assert results.changes(result(overrides={"train.batch_size": "64"})) == [("train.batch_size", "64")]
