@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float
@@ -38,10 +37,3 @@ class Mean:
 
 
 Metrics = Mapping[str, Mean]
-
-
-def add(left: Metrics | None, right: Metrics) -> Metrics:
-  """Sums of two accumulations of the same metrics."""
-  if left is None:
-    return right
-  return jax.tree.map(jnp.add, left, right)

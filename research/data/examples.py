@@ -136,12 +136,6 @@ def stratified_order(label: Int[np.ndarray, " example"], seed: int) -> Int[np.nd
   return np.lexsort((label, (ranks(label, seed) + 0.5) / sizes))
 
 
-def folds(label: Int[np.ndarray, " example"], count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-  """Stratified cross-validation: (training indices, test indices) of `count` folds; class sizes differ by at most 1."""
-  fold = ranks(label, seed) % count
-  return [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(count)]
-
-
 def held_out(label: Int[np.ndarray, " example"], seed: int = 0, fraction: float = 0.2) -> dict[str, np.ndarray]:
   """Indices of 'train', 'test' and 'all' of a set that has no test set: a stratified `fraction` is held out."""
   order = stratified_order(label, seed)

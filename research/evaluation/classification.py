@@ -91,12 +91,6 @@ def precision_recall(confusion: Int[np.ndarray, "true predicted"]) -> tuple[np.n
     return confusion.diagonal() / confusion.sum(0), confusion.diagonal() / confusion.sum(1)
 
 
-def ensemble(log_probs: Float[np.ndarray, "member example class"]) -> LogProbs:
-  """Log of the members' mean probability."""
-  log_probs = log_probs.astype(np.float64)
-  return np.logaddexp.reduce(log_probs, axis=0) - np.log(len(log_probs))
-
-
 def summary(log_probs: LogProbs, labels: Labels, top: tuple[int, ...] = ()) -> dict[str, float]:
   """Every scalar measure by name, `top` adding top-k accuracies.
 

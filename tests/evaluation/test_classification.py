@@ -77,11 +77,6 @@ def test_absent_classes_are_nan():
   np.testing.assert_allclose(recall, [2 / 3, 1, np.nan])
 
 
-def test_ensemble_averages_probabilities():
-  members = np.stack([LOG_PROBS, LOG_PROBS[::-1], np.full_like(LOG_PROBS, -np.log(5))])
-  np.testing.assert_allclose(np.exp(c.ensemble(members)), np.exp(members).mean(0))
-
-
 @pytest.mark.parametrize(
   ("log_probs", "labels", "message"),
   [
