@@ -3,8 +3,8 @@
 Paper: none; held against the Flax MNIST example, 99.17 %, and the single networks of An et al. 2020, about 99.7 %.
 Command: python -m experiments.cnn --config=configs/cnn/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: about 6 minutes
-Expected: >= 99.55 % test accuracy
+Time: about 7 minutes
+Expected: 99.5 % test accuracy (99.55 % is the aim, and missed)
 """
 
 from configs import common
