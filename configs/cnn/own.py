@@ -3,7 +3,7 @@
 Paper: none.
 Command: python -m experiments.cnn --config=configs/cnn/own.py --config.data.path=my_images
 Hardware: any
-Time: depends on the data; 2 CPU cores do about 3,000 images of 28x28 a second
+Time: depends on the data; 2 CPU cores train on about 2,000 images of 28x28 a second
 Expected: nothing; a fifth of the images is held out for testing where the folder has no `test`
 """
 
