@@ -148,7 +148,7 @@ def test_update_is_pure(trained):
     build(trained), parallel.plan("jit", 1), trained.settings.seed, trained.settings.steps_per_dispatch
   )
   data = executor.experiment.train_data
-  given = numbers((dict(data.resident), data.feed(0)))
+  given = [array.copy() for array in numbers((dict(data.resident), data.feed(0)))]
   results = []
   for _ in range(2):
     ((_, _, feed, count),) = executor.feeds(data, [(0, 1)], executor.steps_per_dispatch)
