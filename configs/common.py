@@ -29,7 +29,7 @@ def base() -> ml_collections.ConfigDict:
         "ema_decay": 0.0,  # of the parameters' moving average that is evaluated; 0 evaluates the parameters
         "accumulate": 1,  # micro-batches per update
         "members": 1,  # networks trained together by vmap; their predictions are averaged
-        "precision": "float32",  # of the forward and backward pass: float32 or bfloat16; parameters are float32
+        "precision": "float32",  # float32; bfloat16 forward and backward, parameters float32; float64 throughout
       },
       "run": run(),
       "published": {},  # metric -> {value, source}: what result.json shows beside

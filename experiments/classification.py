@@ -15,12 +15,11 @@ from research.errors import UserError
 from research.evaluation import classification as measures
 from research.evaluation import figures
 from research.families import classifier as family_lib
-from research.training import durations, optimizers, steps
+from research.training import durations, optimizers, precision, steps
 from research.training.experiment import Experiment, Report
 from research.training.learner import cross_validation, ensemble
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of its training pixels
-COMPUTE = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 class Splits(NamedTuple):
@@ -85,9 +84,7 @@ def experiment(
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
   """
   data, train = load(config.data), config.train
-  compute = COMPUTE.get(train.precision)
-  if compute is None:
-    raise UserError("config.train.precision", train.precision, f"choose one of {', '.join(COMPUTE)}.")
+  compute = precision.dtype(train.precision)
   family = family_lib.classifier(
     network(num_classes=data.train.num_classes, dtype=compute),
     label_smoothing=train.label_smoothing,

@@ -17,6 +17,7 @@ from research.training import compilation, durations, loop, parallel, rundir
 from research.training.disk import disk_errors
 from research.training.executor import Executor
 from research.training.experiment import Experiment, Report
+from research.training.precision import precision
 from research.training.preemption import EXIT_PREEMPTED, Preempted, Preemption
 
 EXIT_NON_FINITE = 3
@@ -43,7 +44,7 @@ def run(
     mode, source: as on the command line.
   """
   try:
-    with Preemption() as preemption, disk_errors(workdir):
+    with Preemption() as preemption, disk_errors(workdir), precision(config.train.precision):
       preemption.nothing_to_save(None)
       header = {"experiment": name, "config": config_name, "overrides": dict(overrides or {}), "seed": config.seed}
       return _run(build, config, workdir, mode, source, header, preemption)
@@ -165,8 +166,8 @@ def _train_or_evaluate(experiment, config, settings, plan, directory, header, mo
     "finished": True,
   }
   path = directory.write_json("result.json", result)
-  for figure in paths:
-    print(f"figure {figure}")
+  for file in paths:
+    print(f"{'figure' if file.suffix == '.png' else 'sample'} {file}")
   shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in metrics.items() if isinstance(m["value"], float))
   print(f"result {path}  step {step}  {shown}  ({wall:.0f} s)")
   return 0
@@ -190,7 +191,8 @@ def restore(
 
 
 def _final(experiment, config, settings, plan, directory, state):
-  """Metrics of the test set and of the report, each with its definition and the published value; the figures' paths."""
+  """Metrics of the test set and of the report, each with its definition and the published value; the paths of
+  figures and samples."""
   executor = Executor(experiment, plan, settings.seed)
   values = {f"test_{name}": value for name, value in executor.evaluate(state, experiment.test_data).items()}
   definitions = {f"test_{name}": f"{text}; test set" for name, text in experiment.definitions.items()}
@@ -205,8 +207,13 @@ def _final(experiment, config, settings, plan, directory, state):
     metrics[name] = {"value": rundir.to_python(np.asarray(value)), "definition": definition, **shown, **extra}
   curves = figures.learning_curves(rundir.read_rows(directory.path / "metrics.jsonl"))
   drawn = {"learning_curves": curves, **report.figures}
-  folder = directory.path / "figures"
-  return metrics, [figures.save(figure, folder / f"{name}.png") for name, figure in drawn.items()]
+  paths = [figures.save(figure, directory.path / "figures" / f"{name}.png") for name, figure in drawn.items()]
+  if report.files:
+    (directory.path / "samples").mkdir(exist_ok=True)
+  for name, contents in report.files.items():
+    paths.append(directory.path / "samples" / name)
+    paths[-1].write_bytes(contents)
+  return metrics, paths
 
 
 def _predict(experiment, settings, plan, directory, source) -> int:

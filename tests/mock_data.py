@@ -95,3 +95,9 @@ def write_all(folder: Path, examples: int = 40) -> str:
     for i in range(examples // 2):
       (folder / "own" / label / f"{i:03}.png").write_bytes(encode(rng.integers(0, 256, (36, 32, 3), np.uint8)))
   return str(folder)
+
+
+def write_raw(folder: Path) -> str:
+  """Every set of plain files that a config asks for, `folder/<name>/<file>`; returns `folder`."""
+  folder.mkdir(parents=True)
+  return str(folder)

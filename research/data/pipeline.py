@@ -163,6 +163,33 @@ def shuffled(
   return Dataset(name, dict(arrays), feed, assemble, batch_size, count)
 
 
+def passes(
+  arrays: Mapping[str, np.ndarray],
+  batch_size: int,
+  *,
+  seed: int,
+  name: str = "train",
+  assemble: Assemble = rows,
+) -> Dataset:
+  """A training set for exact sums: shuffled as by `shuffled`, but no batch crosses the end of an epoch.
+
+  The last batch of an epoch is padded and masked instead, so that as many batches as `Dataset.num_batches` hold every
+  example once: what learns by sufficient statistics, in one pass or with the whole set as one batch, counts each once.
+  Arguments as `shuffled`.
+  """
+  count = _count(arrays, batch_size, name)
+  order, batches = Order(count, _seed(seed)), -(-count // batch_size)
+
+  def feed(step: int) -> dict[str, np.ndarray]:
+    epoch, batch = divmod(step, batches)
+    place = in_order(count, batch * batch_size, batch_size)
+    first = epoch * count + batch * batch_size
+    index = order(first, min(batch_size, count - batch * batch_size))
+    return {**place, "index": np.pad(index, (0, batch_size - len(index)), mode="edge")}
+
+  return Dataset(name, dict(arrays), feed, assemble, batch_size, count)
+
+
 def sequential(
   arrays: Mapping[str, np.ndarray], batch_size: int, *, name: str = "eval", assemble: Assemble = rows
 ) -> Dataset:

@@ -16,11 +16,13 @@ class Report:
     metrics: final numbers by name; they join the test metrics in `result.json`.
     figures: matplotlib figures by name, saved as `figures/<name>.png`.
     definitions: what each metric of `metrics` is, a sentence.
+    files: what else is to be kept, such as music and text, by file name: the contents of `samples/<name>`.
   """
 
   metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
   figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,4 +18,5 @@ def data(tmp_path_factory):
   folder = tmp_path_factory.mktemp("data")
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv("TFDS_DATA_DIR", str(mock_data.write_all(folder)))
+    patch.setenv("GENERA_DATA_DIR", str(mock_data.write_raw(folder / "raw")))
     yield folder

@@ -24,6 +24,7 @@ from research.training import loop, parallel, rundir
 from research.training.checkpoint import Checkpoints
 from research.training.compilation import CompileClock
 from research.training.executor import Executor
+from research.training.precision import precision
 from research.training.preemption import Preempted
 from tests.conformance.conftest import CONFIGS
 
@@ -70,8 +71,13 @@ def run(experiment, settings, folder, mode="jit", devices=1):
 @pytest.fixture(scope="module", params=CONFIGS)
 def trained(request, data, tmp_path_factory):
   """One undisturbed run of each config on one device, from the config to `result.json`."""
-  name, folder = request.param, tmp_path_factory.mktemp("whole")
-  config, programs, clock, printed = load(name, data), {}, CompileClock(), io.StringIO()
+  config = load(request.param, data)
+  with precision(config.train.precision):
+    yield train(request.param, config, tmp_path_factory)
+
+
+def train(name, config, tmp_path_factory):
+  folder, programs, clock, printed = tmp_path_factory.mktemp("whole"), {}, CompileClock(), io.StringIO()
 
   def counted(config):
     experiment = experiment_of(name)(config)
@@ -194,14 +200,14 @@ def test_key_streams_are_distinct(trained, monkeypatch):
 
 
 def test_another_seed_is_another_run(trained, data):
-  executors = []
+  states, feeds = [], []
   for seed in (0, 1):
-    config = load(trained.name, data, seed=seed)
-    experiment = experiment_of(trained.name)(config)
-    executors.append(Executor(experiment, parallel.plan("jit", 1), seed))
-  states = [numbers(executor.init_state()) for executor in executors]
+    experiment = experiment_of(trained.name)(load(trained.name, data, seed=seed))
+    executor = Executor(experiment, parallel.plan("jit", 1), seed, trained.settings.steps_per_dispatch)
+    ((_, _, feed, count),) = executor.feeds(experiment.train_data, [(0, 1)], executor.steps_per_dispatch)
+    feeds.append(jax.tree.leaves(experiment.train_data.feed(0)))
+    states.append(numbers(executor.update(executor.init_state(), feed, count)[0]))  # what is counted starts from 0
   assert any((a != b).any() for a, b in zip(*states, strict=True) if a.dtype.kind == "f")
-  feeds = [jax.tree.leaves(executor.experiment.train_data.feed(0)) for executor in executors]
   assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(*feeds, strict=True)), "the seed reaches the data"
 
 

@@ -121,6 +121,20 @@ def test_evaluation_is_ordered_padded_and_masked(build, count, batch):
     dataset.feed(dataset.num_batches)
 
 
+@pytest.mark.parametrize(("count", "batch"), [(10, 4), (12, 4), (3, 8)])
+def test_passes_hold_every_example_once_an_epoch(count, batch):
+  dataset, orders = pipeline.passes(make_arrays(count), batch, seed=0), []
+  for epoch in range(2):
+    batches = [read(dataset, epoch * dataset.num_batches + i) for i in range(dataset.num_batches)]
+    mask, label = (np.concatenate([b[key] for b in batches]) for key in ("mask", "label"))
+    assert len(mask) == dataset.num_batches * batch
+    assert sorted(label[mask > 0]) == list(range(count))
+    orders.append(label[mask > 0].tolist())
+  assert count == 3 or orders[0] != orders[1]
+  other = read(pipeline.passes(make_arrays(count), batch, seed=1), 0)["label"]
+  assert count == 3 or (other != read(dataset, 0)["label"]).any()
+
+
 def test_random_transform_is_a_function_of_seed_and_step():
   def transform(record, generator):
     return {"label": record["label"], "noise": generator.random(3)}
