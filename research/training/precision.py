@@ -28,7 +28,7 @@ def precision(name: str) -> Generator[None]:
 
   For the whole process, not for this thread alone: checkpoints are read and written by other threads.
   """
-  wide, before = dtype(name) == jnp.float64, jax.config.x64_enabled
+  wide, before = dtype(name) == jnp.float64, jnp.result_type(float) == jnp.float64
   jax.config.update("jax_enable_x64", wide)
   try:
     yield
