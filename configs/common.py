@@ -3,8 +3,8 @@
 import ml_collections
 
 
-def base() -> ml_collections.ConfigDict:
-  """A config without a model: seed, data, optimizer, training, run, published numbers."""
+def classical() -> ml_collections.ConfigDict:
+  """A config without model and optimizer, for what learns by counting: seed, data, training, run, published numbers."""
   return ml_collections.ConfigDict(
     {
       "seed": 0,  # of initialisation, data order, augmentation, dropout: everything
@@ -14,28 +14,43 @@ def base() -> ml_collections.ConfigDict:
         "path": "",  # the user's own .npz file or folder of images
         "validation": 0.0,  # share of the training set held out and evaluated during training; 0 trains on all of it
       },
-      "optimizer": {
-        "name": "adam",  # sgd, momentum, adam, adamw, lion, lamb, muon
-        "learning_rate": 1e-3,  # its peak
-        "schedule": "cosine",  # constant, cosine, linear, piecewise, one_cycle
-        "warmup": "0 steps",  # duration of the linear warm-up
-        "final_fraction": 0.0,  # learning rate at the end, as a share of the peak
-        "weight_decay": 0.0,  # on kernels only
-        "clip_norm": 0.0,  # largest global norm of the gradient; 0 does not clip
-      },
       "train": {
-        "batch_size": 128,  # over all devices
-        "duration": "10 epochs",  # steps, epochs or examples
-        "ema_decay": 0.0,  # of the parameters' moving average that is evaluated; 0 evaluates the parameters
+        "batch_size": 1000,  # over all devices
+        "duration": "1 epoch",  # steps, epochs or examples
         "accumulate": 1,  # micro-batches per update
-        "members": 1,  # networks trained together by vmap; their predictions are averaged
-        "precision": "float32",  # float32; bfloat16 forward and backward, parameters float32; float64 throughout
+        "precision": "float64",  # float32; bfloat16 forward and backward, parameters float32; float64 throughout
       },
       "run": run(),
       "published": {},  # metric -> {value, source}: what result.json shows beside
       "bars": {},  # metric -> {min or max}: what this project set out to reach
     }
   )
+
+
+def base() -> ml_collections.ConfigDict:
+  """`classical`, with the fields of what learns by gradient."""
+  config = classical()
+  config.optimizer = ml_collections.ConfigDict(
+    {
+      "name": "adam",  # sgd, momentum, adam, adamw, lion, lamb, muon
+      "learning_rate": 1e-3,  # its peak
+      "schedule": "cosine",  # constant, cosine, linear, piecewise, one_cycle
+      "warmup": "0 steps",  # duration of the linear warm-up
+      "final_fraction": 0.0,  # learning rate at the end, as a share of the peak
+      "weight_decay": 0.0,  # on kernels only
+      "clip_norm": 0.0,  # largest global norm of the gradient; 0 does not clip
+    }
+  )
+  config.train.update(
+    {
+      "batch_size": 128,
+      "duration": "10 epochs",
+      "ema_decay": 0.0,  # of the parameters' moving average that is evaluated; 0 evaluates the parameters
+      "members": 1,  # networks trained together by vmap; their predictions are averaged
+      "precision": "float32",
+    }
+  )
+  return config
 
 
 def run() -> ml_collections.ConfigDict:
@@ -159,6 +174,6 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   config.run.update({"eval_every": "4 steps", "save_every": "3 steps", "log_every": "2 steps"})
   config.data.eval_batch_size = 64
   config.bars = ml_collections.ConfigDict()
-  if "warmup" in config.optimizer:
+  if "warmup" in config.get("optimizer", {}):
     config.optimizer.warmup = "2 steps"
   return config
