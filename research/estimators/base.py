@@ -1,0 +1,66 @@
+"""What scikit-learn's interface to the families shares: float64, keys, and one loop for those that iterate."""
+
+import contextlib
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+from sklearn.utils import check_random_state
+
+from research.training.learner import Batch, Learner, State
+
+
+def float64() -> contextlib.AbstractContextManager:
+  """Within it 64-bit numbers exist, for this thread alone: two wrappers may be fitted by two threads."""
+  return jax.enable_x64(True)
+
+
+def key_of(random_state) -> Key[Array, ""]:
+  """The key of a scikit-learn `random_state`: None, an integer, or a NumPy generator, which is drawn from."""
+  return jax.random.key(check_random_state(random_state).randint(2**31))
+
+
+def fit(
+  learner: Learner, batch: Batch, *, key: Key[Array, ""], max_iterations: int, tolerance: float, metric: str
+) -> tuple[State, Float[Array, " max_iterations"]]:
+  """Updates on one batch, the whole data set, until a metric gains less than `tolerance`.
+
+  One compiled program for equal shapes and the *same* learner: build it once per set of hyper-parameters, for instance
+  by a function under `functools.lru_cache`.  May itself be mapped by `jax.vmap`, over keys for several starts.
+
+  Args:
+    learner: of which `update` is deterministic or nearly so, as that of EM.
+    batch: with its `mask`.
+    key: of the initialisation and of the run.
+    max_iterations: updates at most, at least 1.
+    tolerance: an update that adds less to the metric is the last one; `-inf` never stops.
+    metric: the name of one of `update`'s metrics, to be maximised.  It describes the state *before* its update.
+
+  Returns:
+    The state after the last update, whose `step` is the number of updates; and the metric at each of them, then NaN.
+    A metric that is not finite ends the loop: look at the last entry, and at `state.skipped`.
+  """
+  return _fit(learner, batch, key, tolerance, max_iterations, metric)
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "max_iterations", "metric"))
+def _fit(learner, batch, key, tolerance, max_iterations, metric):
+  start = learner.init(key, batch)
+  dtype = jax.eval_shape(lambda: learner.update(start, batch)[1][metric].value()).dtype
+
+  def wanted(carry):
+    state, _, gain, _ = carry
+    # A comparison with NaN is false.
+    return (state.step < max_iterations) & (gain >= tolerance)
+
+  def iterate(carry):
+    state, before, _, trace = carry
+    new, metrics = learner.update(state, batch)
+    value = metrics[metric].value().astype(dtype)
+    return new, value, value - before, trace.at[state.step].set(value)
+
+  infinite = jnp.asarray(jnp.inf, dtype)
+  trace = jnp.full(max_iterations, jnp.nan, dtype)
+  state, _, _, trace = jax.lax.while_loop(wanted, iterate, (start, -infinite, infinite, trace))
+  return state, trace
