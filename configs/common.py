@@ -107,6 +107,23 @@ def classification() -> ml_collections.ConfigDict:
   return config
 
 
+def generative() -> ml_collections.ConfigDict:
+  """`base`, with the fields of what generates: VAE, GAN, diffusion."""
+  config = base()
+  config.data.update(
+    {
+      "test_split": "test",  # measured once, at the end
+      "normalise": "none",  # pixels are 0 to 1; each family brings them to its own range
+      "image_size": 0,  # height and width that images are brought to; 0 leaves them
+      "channels": 0,  # 1 grey, 3 colour; 0 leaves them
+      "streamed": False,  # read images when they are needed; False: only where they exceed 1 GiB
+      "eval_batch_size": 1000,  # over all devices
+    }
+  )
+  config.report = ml_collections.ConfigDict({"samples": 64})  # images in a figure
+  return config
+
+
 def mlp() -> ml_collections.ConfigDict:
   """`classification`, with a multilayer perceptron."""
   config = classification()
@@ -176,4 +193,6 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   config.bars = ml_collections.ConfigDict()
   if "warmup" in config.get("optimizer", {}):
     config.optimizer.warmup = "2 steps"
+  if "samples" in config.get("report", {}):
+    config.report.samples = 8
   return config

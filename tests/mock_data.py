@@ -100,4 +100,8 @@ def write_all(folder: Path, examples: int = 40) -> str:
 def write_raw(folder: Path) -> str:
   """Every set of plain files that a config asks for, `folder/<name>/<file>`; returns `folder`."""
   folder.mkdir(parents=True)
+  rng = np.random.default_rng(0)
+  (folder / "binarized_mnist").mkdir()
+  bits = {split: rng.integers(0, 256, (40, 98), np.uint8) for split in ("train", "valid", "test")}
+  np.savez(folder / "binarized_mnist" / "binarized_mnist.npz", **bits)
   return str(folder)

@@ -1,0 +1,65 @@
+"""What the experiments that generate share: the data, and batches of it outside the loop."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from experiments import classification
+from research.data import binarized_mnist, examples, files, pipeline
+from research.data.dataset import Dataset
+from research.errors import UserError
+
+
+def load(data: ml_collections.ConfigDict) -> classification.Splits:
+  """The splits that a config's `data` names, in memory: as `classification.load`, and static binarized MNIST.
+
+  Raises:
+    UserError: as there; or a set that is too large for memory.
+  """
+  if data.name == binarized_mnist.NAME:
+    train, validation, test = (binarized_mnist.load(split, data.path or None) for split in ("train", "valid", "test"))
+    return classification.Splits(train, validation, test, None, None)
+  splits = classification.load(data)
+  if isinstance(splits.train, examples.Stream) or isinstance(splits.test, examples.Stream):
+    remedy = "only sets in memory can be modelled: give a smaller one, or a smaller config.data.image_size."
+    raise UserError("config.data.name", data.name, remedy)
+  return splits
+
+
+def inputs_at(path: str, shape: tuple[int, ...], batch_size: int, assemble: pipeline.Assemble) -> Dataset:
+  """The user's own images, in order.
+
+  Args:
+    path: an `.npz` archive, an image or a folder (`files.unlabelled`).
+    shape: of one image, as the model was trained.
+    batch_size, assemble: as `pipeline.sequential`.
+  """
+  inputs, _ = files.unlabelled(path, shape)
+  arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
+  return pipeline.sequential(arrays, batch_size, name=path, assemble=assemble)
+
+
+def over(dataset: Dataset, function: Callable[[Any, Mapping[str, Any]], Any], state: Any) -> Any:
+  """`function(state, batch)` of every example of an evaluation set, on one device.
+
+  Args:
+    dataset: of one pass (`pipeline.sequential`).
+    function: pure; a tree of arrays with a leading axis of the batch.
+    state: handed on.
+
+  Returns:
+    That tree, as NumPy arrays over all examples, padding left out.
+  """
+
+  @jax.jit
+  def one(state, resident, fed):
+    batch = dataset.assemble(resident, fed)
+    return function(state, batch), batch["mask"]
+
+  resident = jax.device_put(dict(dataset.resident))
+  found = [jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches)]
+  kept = np.concatenate([mask for _, mask in found]) > 0
+  return jax.tree.map(lambda *parts: np.concatenate(parts)[kept], *(tree for tree, _ in found))
