@@ -74,6 +74,7 @@ def statistics_learner(
   evaluate: Callable[[Any, Any], Mapping[str, Mean]],
   combine: Combine = latest,
   accumulate: int = 1,
+  prepare: Callable[[Any, Statistics, Any], Any] | None = None,
 ) -> learner_lib.Learner:
   """A learner whose update is an E-step, summed over the devices, and a closed-form M-step.
 
@@ -85,6 +86,8 @@ def statistics_learner(
     evaluate: `evaluate(params, batch) -> metrics`.
     combine: what becomes of the statistics of the batches before: `latest`, `total` or `stepwise(...)`.
     accumulate: micro-batches that the E-step goes through one after the other, to bound its memory.
+    prepare: `prepare(params, statistics, batch) -> params`: what the E-step must know of a batch before it goes through
+      it, such as a shift that keeps its sums small; sums over devices are its own to take.
 
   An update whose parameters are not finite leaves state and parameters as they were, and counts itself in `skipped`.
   """
@@ -97,10 +100,11 @@ def statistics_learner(
 
   def update(state, batch):
     key = randomness.stream_key(state.key, "statistics", state.step)
-    new, metrics = _expect(expect, state.params, batch, key, accumulate)
+    before = prepare(state.params, state.statistics, batch) if prepare else state.params
+    new, metrics = _expect(expect, before, batch, key, accumulate)
     new, count = axes.psum((new, batch["mask"].sum()))
     statistics = combine(state.statistics, new, count, state.step)
-    params = maximise(state.params, statistics)
+    params = maximise(before, statistics)
     finite = learner_lib.all_finite((params, statistics))
     old = state.params, state.statistics
     params, statistics = learner_lib.keep_if(finite, (params, statistics), old)
