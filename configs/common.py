@@ -124,6 +124,18 @@ def generative() -> ml_collections.ConfigDict:
   return config
 
 
+def measure() -> ml_collections.ConfigDict:
+  """How samples are measured: by the features and labels of a classifier that this project trains."""
+  return ml_collections.ConfigDict(
+    {
+      "samples": 10_000,  # whose classes are counted
+      "classifier": "",  # folder of a finished run of experiments.cnn; empty: one is trained, once, and kept
+      "config": "configs/cnn/mnist.py",  # that one's config; its data are those that are generated
+      "duration": "5 epochs",  # of its training
+    }
+  )
+
+
 def mlp() -> ml_collections.ConfigDict:
   """`classification`, with a multilayer perceptron."""
   config = classification()
@@ -195,4 +207,6 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
     config.optimizer.warmup = "2 steps"
   if "samples" in config.get("report", {}):
     config.report.samples = 8
+  if "measure" in config:
+    config.measure.update({"samples": 16, "duration": "2 steps"})
   return config

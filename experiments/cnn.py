@@ -8,6 +8,9 @@
 LeCun, Bottou, Bengio & Haffner 1998; the textbook network is that of the MNIST examples of Keras, PyTorch and Flax.
 """
 
+import functools
+
+import flax.linen as nn
 import ml_collections
 import numpy as np
 
@@ -22,19 +25,19 @@ DEFAULT = "configs/cnn/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A convolutional classifier."""
-  model = config.model
+  return classification.experiment(config, functools.partial(network, config.model), first_layer=_filters)
 
-  def network(num_classes, dtype):
-    match model.name:
-      case "textbook":
-        return cnn.CNN(num_classes, dropout=model.dropout, dtype=dtype)
-      case "lenet5":
-        return cnn.LeNet5(num_classes, dtype=dtype)
-      case "small":
-        return cnn.SmallCNN(num_classes, stages=model.stages, dropout=model.dropout, dtype=dtype)
-    raise UserError("config.model.name", model.name, "choose textbook, lenet5 or small.")
 
-  return classification.experiment(config, network, first_layer=_filters)
+def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Module:
+  """The network that a config's `model` names."""
+  match model.name:
+    case "textbook":
+      return cnn.CNN(num_classes, dropout=model.dropout, dtype=dtype)
+    case "lenet5":
+      return cnn.LeNet5(num_classes, dtype=dtype)
+    case "small":
+      return cnn.SmallCNN(num_classes, stages=model.stages, dropout=model.dropout, dtype=dtype)
+  raise UserError("config.model.name", model.name, "choose textbook, lenet5 or small.")
 
 
 def _filters(params, image_shape: tuple[int, ...]):

@@ -78,16 +78,18 @@ def gradient_learner(
     total, grads, metrics, mutable = _gradients(loss, state, batch, key, accumulate)
     total, grads = axes.psum((total, grads))
     grads = jax.tree.map(lambda g: (g / total.count).astype(g.dtype), grads)
-    grad_norm = _norm(grads)
+    grad_norm = global_norm(grads)
     finite = jnp.isfinite(total.value()) & jnp.isfinite(grad_norm)
 
     def learn(old):
       updates, opt_state = optimizer.update(grads, old["opt_state"], old["params"])
       params = optax.apply_updates(old["params"], updates)
-      ema = _average(old["ema"], {"params": params, "mutable": mutable}, ema_decay, state.step) if ema_decay else None
+      ema = (
+        moving_average(old["ema"], {"params": params, "mutable": mutable}, ema_decay, state.step) if ema_decay else None
+      )
       return {"params": params, "mutable": mutable, "opt_state": opt_state, "ema": ema}
 
-    learned = _learn_if(
+    learned = learn_if(
       finite, learn, {name: getattr(state, name) for name in ("params", "mutable", "opt_state", "ema")}
     )
     new = state.replace(step=state.step + 1, skipped=state.skipped + ~finite, **learned)
@@ -129,7 +131,7 @@ def _gradients(loss, state, batch, key, accumulate):
   return mean, grads, metrics, mutable
 
 
-def _learn_if(finite, learn, old):
+def learn_if(finite: jax.Array, learn: Callable, old):
   """`learn(old)` where finite, else `old`.
 
   On CPU a branch: a selection would read and write every array once more, a tenth of a small network's step.  Elsewhere
@@ -140,11 +142,12 @@ def _learn_if(finite, learn, old):
   return jax.lax.platform_dependent(finite, old, cpu=branch, default=select)
 
 
-def _norm(grads):
-  """Global norm, by dot products: XLA's CPU backend vectorises those, not the sum of squares."""
+def global_norm(grads) -> jax.Array:
+  """Norm of all leaves together, by dot products: XLA's CPU backend vectorises those, not the sum of squares."""
   return jnp.sqrt(sum(jnp.vdot(g, g, preferred_element_type=jnp.float32) for g in jax.tree.leaves(grads)))
 
 
-def _average(ema, new, decay, step):
-  decay = jnp.minimum(decay, (1 + step) / (10 + step))
-  return jax.tree.map(lambda old, x: (decay * old + (1 - decay) * x).astype(old.dtype), ema, new)
+def moving_average(ema, new, decay: float, step: jax.Array):
+  """The exponential moving average after one more; its decay warms up as (1 + step) / (10 + step)."""
+  kept = jnp.minimum(decay, (1 + step) / (10 + step))
+  return jax.tree.map(lambda old, x: (kept * old + (1 - kept) * x).astype(old.dtype), ema, new)

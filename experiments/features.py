@@ -1,0 +1,150 @@
+"""The classifier by whose features and labels samples are measured: this project's own small network.
+
+It is loaded from a run of `experiments.cnn`, or trained once by that experiment and kept in the user's cache folder, so
+that measuring needs nothing else.
+"""
+
+import contextlib
+import hashlib
+import logging
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from flax import traverse_util
+from jaxtyping import Float, Int
+
+from experiments import cli, cnn, generative, session
+from research.data import cache
+from research.data.examples import Examples
+from research.errors import UserError
+from research.training import loop, parallel, precision, rundir, steps
+from research.training.executor import Executor
+
+_BATCH = 500
+
+
+class Measured(NamedTuple):
+  """What the classifier makes of images: the inputs of its last layer, and the most probable class."""
+
+  features: Float[np.ndarray, "example feature"]
+  labels: Int[np.ndarray, " example"]
+
+
+class Classifier(NamedTuple):
+  """Attributes:
+  measure: `measure(images) -> Measured` of uint8 images [example, height, width, channel].
+  accuracy: its share of right answers on the test set.
+  num_classes: how many it tells apart.
+  """
+
+  measure: Callable[[np.ndarray], Measured]
+  accuracy: float
+  num_classes: int
+
+
+def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDict) -> Classifier:
+  """The classifier that a config's `measure` asks for.
+
+  Args:
+    measure: `configs.common.measure()`.
+    data: the config's `data`: what is generated, and what a new classifier learns.
+
+  Raises:
+    UserError: `measure.classifier` is no folder of a run of `experiments.cnn`.
+  """
+  if measure.classifier:
+    config, arrays = _loaded(pathlib.Path(measure.classifier))
+  else:
+    config = cli.load_config(measure.config)
+    with config.unlocked():
+      config.train.duration = measure.duration
+      config.data.update({name: data[name] for name in config.data if name in data and name != "validation"})
+      config.data.validation = 0.0
+    key = {"config": _essence(config), "data": _digest(config)}
+    arrays = cache.cached("classifier", key, lambda: _trained(config))
+  splits = generative.load(config.data)
+  network = cnn.network(config.model, splits.train.num_classes, precision.dtype(config.train.precision))
+  mean, std = (0.0 if splits.mean is None else splits.mean), (1.0 if splits.std is None else splits.std)
+  variables = traverse_util.unflatten_dict(
+    {name: value for name, value in arrays.items() if name != "accuracy"}, sep="/"
+  )
+
+  @jax.jit
+  def of_batch(variables, images):
+    features, logits = penultimate(network, variables, (images.astype(jnp.float32) / 255 - mean) / std)
+    return features, logits.argmax(-1)
+
+  def of_all(images):
+    placed, found = jax.device_put(variables), []
+    for start in range(0, len(images), _BATCH):
+      batch = images[start : start + _BATCH]
+      padded = np.pad(batch, ((0, _BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))  # one compiled program
+      found.append([np.asarray(x)[: len(batch)] for x in of_batch(placed, padded)])
+    features, labels = (np.concatenate(parts) for parts in zip(*found))
+    return Measured(features, labels.astype(np.int64))
+
+  return Classifier(of_all, float(arrays["accuracy"]), splits.train.num_classes)
+
+
+def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The input [batch, feature] of a network's last dense layer, and its output: features and logits."""
+  entered = []
+
+  def note(call, args, kwargs, context):
+    if isinstance(context.module, nn.Dense) and context.method_name == "__call__":
+      entered.append(args[0])
+    return call(*args, **kwargs)
+
+  with nn.intercept_methods(note):
+    logits = jnp.asarray(network.apply(variables, inputs, train=False))
+  return entered[-1], logits
+
+
+def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
+  logging.warning("Training the classifier that measures samples (%s), once.", config.train.duration)
+  with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
+    experiment = cnn.experiment(config)
+    settings = session.settings_of(config, experiment.train_data)
+    state = loop.train(experiment, settings, parallel.plan("jit", 1), directory).state
+    return _arrays(experiment, state)
+
+
+def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, np.ndarray]]:
+  if not (folder / "config.json").is_file() or not (folder / "checkpoints").is_dir():
+    remedy = "name the folder of a finished run of experiments.cnn, or leave it empty."
+    raise UserError("config.measure.classifier", str(folder), remedy)
+  with contextlib.closing(rundir.RunDirectory(folder)) as directory:
+    config = ml_collections.ConfigDict(directory.read_json("config.json"))
+    experiment = cnn.experiment(config)
+    settings = session.settings_of(config, experiment.train_data)
+    state = session.restore(experiment, settings, parallel.plan("jit", 1), directory)
+  return config, _arrays(experiment, state)
+
+
+def _arrays(experiment, state) -> dict[str, np.ndarray]:
+  """The variables by path, and the test accuracy."""
+  executor = Executor(experiment, parallel.plan("jit", 1), 0)
+  accuracy = executor.evaluate(state, experiment.test_data)["accuracy"]
+  variables = traverse_util.flatten_dict(steps.variables_of(jax.device_get(state)), sep="/")
+  return {**{name: np.asarray(value) for name, value in variables.items()}, "accuracy": np.asarray(accuracy)}
+
+
+def _essence(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """What of a config changes the trained network."""
+  whole = config.to_dict()
+  data = {name: value for name, value in whole["data"].items() if name not in ("data_dir", "path")}
+  return {**{name: whole[name] for name in ("seed", "model", "augment", "optimizer", "train")}, "data": data}
+
+
+def _digest(config: ml_collections.ConfigDict) -> str:
+  """Of the training set, wherever it lies."""
+  train = generative.load(config.data).train
+  assert isinstance(train, Examples)  # which `load` sees to
+  return hashlib.sha256(train.inputs.tobytes() + train.label.tobytes()).hexdigest()
