@@ -1,0 +1,1 @@
+"""Diffusion models: a Gaussian process in time, a network that predicts what noise hides, samplers, likelihoods."""

@@ -1,0 +1,157 @@
+"""A diffusion model: a process, a network and what it predicts become init, loss, evaluate and a denoiser."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from research import randomness
+from research.errors import UserError
+from research.families.diffusion import loss as loss_lib
+from research.families.diffusion import parameterisation
+from research.families.diffusion import process as process_lib
+from research.families.diffusion.process import Process, Time, along
+from research.metrics import Mean
+
+DEFINITIONS = {"loss": "mean over examples, dimensions and times of the weighted squared error that training minimises"}
+LEVEL_RANGE = 20.0  # λ beyond which the network is not told any more
+
+
+class Diffusion(NamedTuple):
+  """The functions of a diffusion model; a batch has `inputs`, `mask`, and `label` where it is conditional.
+
+  Attributes:
+    init, loss, evaluate: for `gradient_learner`.
+    process: `process(variables) -> Process`.
+    denoiser: `denoiser(variables, label=None, guidance=1.0) -> denoise(x, t) -> Prediction`.
+  """
+
+  init: Callable
+  loss: Callable
+  evaluate: Callable
+  process: Callable[[Any], Process]
+  denoiser: Callable
+
+
+def level(log_snr: Time) -> Time:
+  """How the network is told the noise: from 0 at λ = 20 to 1,000 at λ = -20, as step numbers are."""
+  return 500 - (500 / LEVEL_RANGE) * jnp.clip(log_snr, -LEVEL_RANGE, LEVEL_RANGE)
+
+
+def diffusion(
+  network: nn.Module,
+  process: str,
+  *,
+  predicts: str = "noise",
+  weighting: str = "output",
+  times: str = "uniform",
+  data_std: float = 1.0,
+  num_classes: int = 0,
+  label_dropout: float = 0.1,
+) -> Diffusion:
+  """A diffusion model over any network `(x, level, label, train) -> output`, output of x's shape.
+
+  Args:
+    network: a Flax module; `level` is float [batch] in [0, 1000] (`level`), `label` int [batch] or None.
+    process: linear, cosine, edm, rectified_flow or learned.
+    predicts: one of `parameterisation.NAMES`.
+    weighting, times: as `loss.weight` and `loss.draw_times`.
+    data_std: of the data; inputs are scaled to unit variance at every time (Karras et al. 2022, table 1, c_in).
+    num_classes: above 0 the network is told the label, or `num_classes` for none.
+    label_dropout: share of training examples whose label is withheld, for guidance (Ho & Salimans 2021).
+
+  Raises:
+    UserError: no such process, parameterisation, weighting or distribution of times.
+  """
+  parameterisation.check(predicts)
+  is_learned = process == "learned"
+  constant = None if is_learned else process_lib.fixed(process)
+  loss_lib.check(weighting, times, constant or process_lib.learned(process_lib.init_schedule(jax.random.key(0))))
+  if is_learned and weighting != "elbo":
+    raise UserError("config.train.weighting", weighting, "a learned schedule needs the bound that it varies: elbo.")
+
+  def process_of(variables) -> Process:
+    return constant or process_lib.learned(variables["params"]["schedule"])
+
+  def output(variables, process, x, t, label, **options):
+    scale = jax.lax.rsqrt(jnp.square(process.alpha(t) * data_std) + jnp.square(process.sigma(t)))
+    scaled, told = along(scale, x) * x, jnp.broadcast_to(level(process.log_snr(t)), x.shape[:1])
+    own = {name: value["network"] for name, value in variables.items() if "network" in value}
+    return network.apply(own, scaled, told, label, **options)
+
+  def init(key, batch):
+    x = batch["inputs"]
+    label = batch["label"] if num_classes else None
+    made = network.init({"params": key, "dropout": key}, x, jnp.zeros(len(x)), label, train=False)
+    variables: dict[str, dict] = {name: {"network": value} for name, value in made.items()}
+    if is_learned:
+      variables["params"]["schedule"] = process_lib.init_schedule(randomness.stream_key(key, "schedule"))
+    return variables
+
+  def errors(variables, process, batch, key, label, **options) -> Float[Array, " batch"]:
+    """The weighted squared error of every example, mean over its dimensions."""
+    x = batch["inputs"]
+    keys = randomness.example_keys(randomness.stream_key(key, "noise"), len(x))
+    noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
+    t = loss_lib.draw_times(randomness.stream_key(key, "time"), len(x), times, process).astype(x.dtype)
+    wanted = parameterisation.target(predicts, process, t, x, noise, data_std)
+    found = output(variables, process, process.diffuse(x, t, noise), t, label, **options)
+    square = jnp.square(found - wanted).reshape(len(x), -1).mean(-1)
+    return loss_lib.weight(weighting, process, t, predicts, data_std) * square
+
+  def with_schedule(variables, batch, key, label, options):
+    """The loss, whose gradient moves the network; and its square, whose gradient moves the schedule alone.
+
+    The schedule changes nothing but the loss's variance (Kingma et al. 2021, section 5.1 and appendix I.2).
+    """
+    frozen = jax.tree.map(jax.lax.stop_gradient, variables)
+    value = errors(variables, process_of(frozen), batch, key, label, **options)
+    square = jnp.square(errors(frozen, process_of(variables), batch, key, label, **options))
+    return value + (square - jax.lax.stop_gradient(square))
+
+  def loss(variables, batch, key):
+    count = len(batch["inputs"])
+    label = None
+    if num_classes:
+      keys = randomness.example_keys(randomness.stream_key(key, "label"), count)
+      dropped = jax.vmap(lambda key: jax.random.bernoulli(key, label_dropout))(keys)
+      label = jnp.where(dropped, num_classes, batch["label"])
+    options = {"train": True, "rngs": {"dropout": randomness.stream_key(key, "dropout")}}
+    if is_learned:
+      per_example = with_schedule(variables, batch, key, label, options)
+    else:
+      per_example = errors(variables, process_of(variables), batch, key, label, **options)
+    return Mean.of(per_example, batch["mask"]), ({}, {})
+
+  def evaluate(variables, batch):
+    # The same times and noise at every evaluation, so that their values can be compared.
+    key = randomness.stream_key(jax.random.key(0), "evaluate")
+    label = batch["label"] if num_classes else None
+    return {"loss": Mean.of(errors(variables, process_of(variables), batch, key, label, train=False), batch["mask"])}
+
+  def denoiser(variables, label=None, guidance=1.0):
+    return _denoiser(output, process_of(variables), variables, predicts, data_std, num_classes, label, guidance)
+
+  return Diffusion(init, loss, evaluate, process_of, denoiser)
+
+
+def _denoiser(output, process, variables, predicts, data_std, num_classes, label, guidance):
+  """`denoise(x, t)`; with guidance w the output is o(none) + w (o(label) - o(none)) (Ho & Salimans 2021, eq. 6)."""
+
+  def denoise(x, t):
+    nobody = jnp.full(x.shape[:1], num_classes) if num_classes else None
+    if label is None or not num_classes:
+      found = output(variables, process, x, t, nobody, train=False)
+    elif isinstance(guidance, float) and guidance == 1.0:
+      found = output(variables, process, x, t, label, train=False)
+    else:
+      both_t = jnp.concatenate([t, t]) if t.ndim else t
+      both = output(variables, process, jnp.concatenate([x, x]), both_t, jnp.concatenate([nobody, label]), train=False)
+      without, with_label = jnp.split(both, 2)
+      found = without + guidance * (with_label - without)
+    return parameterisation.solve(predicts, process, t, x, found, data_std)
+
+  return denoise

@@ -1,0 +1,155 @@
+"""Every sampler, given the exact score of Gaussian data, draws from those data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.families.diffusion import process as process_lib
+from research.families.diffusion import samplers
+from research.networks import layers
+from tests.families.diffusion import gaussian
+
+COUNT = 20_000
+SAMPLERS = {
+  "ancestral": (samplers.ancestral(), 300),
+  "ddim": (samplers.ddim(), 200),
+  "ddim_half": (samplers.ddim(0.5), 300),
+  "euler": (samplers.euler(), 200),
+  "heun": (samplers.heun(), 40),
+  "heun_churn": (samplers.heun(churn=0.05), 60),
+  "dpm_solver": (samplers.dpm_solver(), 40),
+}
+
+
+def draw(process, sampler, steps, spacing="log_snr", key=0, denoise=None, count=COUNT):
+  denoise = denoise or gaussian.denoiser(process)
+  noise_key, key = jax.random.split(jax.random.key(key))
+  x = process.prior_std() * jax.random.normal(noise_key, (count, 2))
+
+  def step(args, carry, t, s, key):
+    return sampler.step(process, denoise, *carry, t, s, key)
+
+  run = samplers.chain(step)
+  return np.asarray(run((), (x, sampler.init(x)), samplers.grid(process, steps, spacing), key)[0])
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "edm", "rectified_flow"])
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_sampler_recovers_mean_and_covariance(name, kind):
+  sampler, steps = SAMPLERS[kind]
+  x = draw(process_lib.fixed(name), sampler, steps)
+  # Four standard errors, and what a finite step leaves.
+  np.testing.assert_allclose(x.mean(0), gaussian.MEAN, atol=0.025 + 0.01)
+  np.testing.assert_allclose(np.cov(x.T), gaussian.COVARIANCE, atol=0.03 + 0.02)
+
+
+def test_ddim_with_eta_one_is_ancestral_sampling():
+  process = process_lib.fixed("cosine")
+  one, other = (draw(process, sampler, 20, key=5, count=50) for sampler in (samplers.ddim(1.0), samplers.ancestral()))
+  np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def exact(process, x, time):
+  """The probability flow from `time` to the start, in closed form: along each axis of C a scaling."""
+  values, axes = np.linalg.eigh(gaussian.COVARIANCE.astype(np.float64))
+  spread = lambda t: np.sqrt(float(process.alpha(t)) ** 2 * values + float(process.sigma(t)) ** 2)
+  late, early = jnp.float32(time), jnp.float32(process.start)
+  centred = (x - float(process.alpha(late)) * gaussian.MEAN) @ axes
+  moved = centred * spread(early) / spread(late)
+  return moved @ axes.T + float(process.alpha(early)) * gaussian.MEAN
+
+
+@pytest.mark.parametrize(
+  ("sampler", "order"), [(samplers.ddim(), 1), (samplers.dpm_solver(), 2), (samplers.heun(), 2), (samplers.euler(), 1)]
+)
+def test_order_of_accuracy(sampler, order):
+  """The distance from the closed form of the probability flow falls as steps^-order."""
+  with jax.enable_x64(True):
+    process = process_lib.fixed("linear")
+    x = process.prior_std() * jax.random.normal(jax.random.key(0), (20, 2))
+    denoise = gaussian.denoiser(process, gaussian.MEAN.astype(np.float64), gaussian.COVARIANCE.astype(np.float64))
+    errors = []
+    for steps in (80, 160):
+      times, carry = samplers.grid(process, steps, "log_snr"), (x, sampler.init(x))
+      for t, s in zip(times[:-1], times[1:]):
+        carry = sampler.step(process, denoise, *carry, t, s, jax.random.key(0))
+      errors.append(np.abs(carry[0] - exact(process, np.asarray(x), process.end)).mean())
+  assert 0.8 * 2**order < errors[0] / errors[1] < 1.3 * 2**order
+
+
+@pytest.mark.parametrize("spacing", ["uniform", "log_snr", "karras"])
+@pytest.mark.parametrize("name", process_lib.FIXED)
+def test_grids_fall_from_end_to_start(name, spacing):
+  process = process_lib.fixed(name)
+  times = samplers.grid(process, 12, spacing)
+  assert times.shape == (13,)
+  np.testing.assert_allclose(times[jnp.array([0, -1])], [process.end, process.start], rtol=1e-6)
+  assert (np.diff(times) < 0).all()
+
+
+def test_karras_grid_is_that_of_the_paper():
+  """EDM's σ_i for 18 steps (Karras et al. 2022, eq. 5) without its last one, which is 0."""
+  i = np.arange(18) / 17
+  expected = (80 ** (1 / 7) + i * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+  np.testing.assert_allclose(samplers.grid(process_lib.edm(), 17, "karras"), expected, rtol=1e-3)
+
+
+def test_host_and_device_loops_are_the_same():
+  process, sampler = process_lib.fixed("cosine"), samplers.ancestral()
+
+  def step(args, carry, t, s, key):
+    return sampler.step(process, gaussian.denoiser(process), *carry, t, s, key)
+
+  x = jax.random.normal(jax.random.key(0), (7, 2))
+  times = samplers.grid(process, 10)
+  one, other = (samplers.chain(step, loop)((), (x, ()), times, jax.random.key(1))[0] for loop in ("host", "device"))
+  np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_convolutions_are_seen_and_products_are_not():
+  x, conv = jnp.ones((2, 8, 8, 4)), layers.Conv(4)
+  variables = conv.init(jax.random.key(0), x)
+  assert samplers.convolves_on_cpu(jax.jit(lambda x: conv.apply(variables, x)), x)
+  assert not samplers.convolves_on_cpu(jax.jit(lambda x: x @ x), x)
+
+
+def test_inpainting_draws_from_the_conditional():
+  """Given the second coordinate, the first of Gaussian data has a known mean and variance; resampling is needed for it."""
+  process, value = process_lib.fixed("linear"), 0.7
+  known, mask = jnp.asarray([0.0, value]), jnp.asarray([0.0, 1.0])
+  (m0, m1), c = gaussian.MEAN, gaussian.COVARIANCE
+  mean, variance = m0 + c[0, 1] / c[1, 1] * (value - m1), c[0, 0] - c[0, 1] ** 2 / c[1, 1]
+  found = {}
+  for repeats in (1, 8):
+    sampler = samplers.constrained(samplers.ancestral(), samplers.keep(known, mask), repeats)
+    found[repeats] = draw(process, sampler, 60, count=5_000)
+    np.testing.assert_allclose(found[repeats][:, 1], value, atol=0.05)
+  assert abs(found[8][:, 0].mean() - mean) < 0.06
+  assert abs(found[8][:, 0].var() - variance) < 0.06
+  assert abs(found[8][:, 0].mean() - mean) < abs(found[1][:, 0].mean() - mean)
+
+
+def test_super_resolution_keeps_the_low_frequencies():
+  process, shape = process_lib.fixed("rectified_flow"), (3, 4, 4, 1)
+  reference = jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
+  constrain = samplers.match_low_pass(reference, 2)
+  x = constrain(process, jnp.zeros(shape), jnp.float32(0.0), jax.random.key(0))
+  np.testing.assert_allclose(samplers.low_pass(x, 2), samplers.low_pass(reference, 2), atol=1e-5)
+  blocks = np.asarray(reference)[:, :2, :2].mean((1, 2, 3))
+  np.testing.assert_allclose(samplers.low_pass(reference, 2)[:, 1, 1, 0], blocks, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  "call",
+  [
+    lambda: samplers.by_name("dpm"),
+    lambda: samplers.grid(process_lib.edm(), 0),
+    lambda: samplers.grid(process_lib.edm(), 3, "even"),
+    lambda: samplers.chain(lambda: None, "gpu"),
+  ],
+)
+def test_what_does_not_exist_is_refused(call):
+  with pytest.raises(UserError, match="choose one of|at least one"):
+    call()
