@@ -61,6 +61,36 @@ class Conv(nn.Module):
     return y
 
 
+class ConvTranspose(nn.Module):
+  """Transposed two-dimensional convolution, by default one that doubles the image: see `convolution.conv_transpose`.
+
+  Attributes:
+    features: number of filters.
+    kernel_size: (height, width) of a filter.
+    strides: of both axes.
+    padding: rows and columns cut off on every side; (kernel - stride) / 2 gives sides of exactly `strides` times.
+    use_bias: whether a bias is added.
+    kernel_init: initializer of the kernel [height, width, in, out].
+    dtype: compute type.
+  """
+
+  features: int
+  kernel_size: tuple[int, int] = (4, 4)
+  strides: int = 2
+  padding: int = 1
+  use_bias: bool = True
+  kernel_init: Callable = nn.initializers.lecun_normal()
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height_out width_out out"]:
+    kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
+    y = convolution.conv_transpose(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding)
+    if self.use_bias:
+      y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+    return y
+
+
 class BatchNorm(nn.Module):
   """Batch normalisation (Ioffe and Szegedy, 2015, algorithm 1), with the statistics of the *global* batch.
 

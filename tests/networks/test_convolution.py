@@ -62,6 +62,56 @@ def test_every_form_of_both_gradients_agrees(image, stride, pads):
     np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 3), (2, 2))])
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (2, 2), (6, 3), (4, 4)])
+@pytest.mark.parametrize("image", [(8, 8), (9, 7)])
+def test_phases_agree_where_the_stride_divides_the_kernel(image, size, stride, pads):
+  x, kernel = problem((3, 5), size, image)
+  y = reference(x, kernel, stride, pads)
+  cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
+  arguments = dict(strides=(stride, stride), pads=pads)
+  forms = (convolution._native_to_input, convolution._phases_to_input)
+  a, b = (jax.jit(lambda f=f: f(x, kernel, cotangent, **arguments))() for f in forms)
+  np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def spread(x, kernel, stride, padding):
+  """A transposed convolution as its definition says: every pixel adds its multiple of the kernel to the output."""
+  batch, height, width, _ = x.shape
+  size, features = kernel.shape[0], kernel.shape[-1]
+  out = np.zeros((batch, (height - 1) * stride + size, (width - 1) * stride + size, features))
+  for i, j in itertools.product(range(height), range(width)):
+    place = slice(i * stride, i * stride + size), slice(j * stride, j * stride + size)
+    out[:, *place] += np.einsum("bc,hwco->bhwo", x[:, i, j], kernel)
+  return out[:, padding : out.shape[1] - padding, padding : out.shape[2] - padding]
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [(4, 2, 1), (3, 2, 1), (4, 2, 0), (2, 2, 0), (5, 1, 2)])
+@pytest.mark.parametrize("channels", [(6, 8), (6, 1)])
+def test_transposed_convolution_spreads_the_kernel(size, stride, padding, channels):
+  x, kernel = problem(channels, size, (5, 4))
+  ours = jax.jit(lambda: convolution.conv_transpose(x, kernel, stride, padding))()
+  np.testing.assert_allclose(ours, spread(x, kernel, stride, padding), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [(6, 8), (6, 1)])
+def test_gradients_of_a_transposed_convolution_are_those_of_lax(channels):
+  x, kernel = problem(channels, 4, (5, 4))
+  pads = ((2, 2), (2, 2))  # 4 - 1 - 1
+
+  def dilated(x, kernel):
+    layout = ("NHWC", "HWIO", "NHWC")
+    flipped = kernel[::-1, ::-1]
+    return lax.conv_general_dilated(x, flipped, (1, 1), pads, lhs_dilation=(2, 2), dimension_numbers=layout)
+
+  def both(f):
+    y, back = jax.vjp(f, x, kernel)
+    return y, *back(jnp.cos(y))
+
+  for a, b in zip(jax.jit(lambda: both(convolution.conv_transpose))(), both(dilated), strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
 def test_shifts_agree_forward():
   x, kernel = problem((3, 5), 3, (8, 7))
   for stride, pads in itertools.product((1, 2), (((1, 1), (0, 1)), ((0, 0), (0, 0)))):
