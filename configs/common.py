@@ -136,6 +136,106 @@ def measure() -> ml_collections.ConfigDict:
   )
 
 
+def diffusion() -> ml_collections.ConfigDict:
+  """`generative`, with a diffusion model: its network, its process, its sampler."""
+  config = generative()
+  config.data.normalise = "centred"  # images from -1 to 1
+  config.data.limit = 0  # training examples used, the first ones; 0 uses all
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "dit",  # mlp, unet, dit
+      "features": 128,  # of mlp and dit: width of a block
+      "depth": 4,  # of mlp and dit: number of blocks
+      "heads": 4,  # of dit: of attention
+      "patch": 4,  # of dit: side of a patch
+      "widths": (32, 64, 64),  # of unet: channels of the stages
+      "blocks": 2,  # of unet: residual blocks a stage
+      "attention": (False, True, False),  # of unet: whether a stage has attention
+      "dropout": 0.0,  # of unet and dit
+      "process": "cosine",  # linear, cosine (variance preserving), edm, rectified_flow, learned (VDM)
+      "predicts": "v",  # noise, data, v, velocity, edm
+      "data_std": 1.0,  # standard deviation of the inputs, which scales what the network sees
+      "conditional": True,  # on the label
+    }
+  )
+  config.train.weighting = "output"  # output, noise, min_snr, elbo: what the squared error is weighted for
+  config.train.times = "uniform"  # uniform, logit_normal, log_normal
+  config.train.label_dropout = 0.1  # share of labels withheld, for guidance
+  config.sampler = ml_collections.ConfigDict(
+    {
+      "name": "dpm_solver",  # ancestral, ddim, heun, dpm_solver, euler
+      "steps": 25,
+      "spacing": "log_snr",  # uniform in time; log_snr; karras
+      "eta": 0.0,  # of ddim: share of the ancestral noise
+      "churn": 0.0,  # of heun: relative rise of the noise at every step
+      "guidance": 1.0,  # weight of the label's direction; 1 is none
+      "loop": "auto",  # device, host; auto chooses by platform and network
+    }
+  )
+  config.report.update(
+    {
+      "bound_nodes": 0,  # of the quadrature of the variational bound, over the test set; 0 leaves it out
+      "likelihood_steps": 0,  # Runge-Kutta steps of the exact likelihood, over the test set; 0 leaves it out
+      "edits": 8,  # test images that are inpainted, enlarged and redrawn; 0 for none
+      "repeats": 4,  # resamplings of a step when inpainting
+      "augment": (),  # numbers of labels at which a classifier learns with and without samples
+      "compare": (),  # other samplers, (name, steps) each, and the parameters without average, to measure beside
+    }
+  )
+  config.measure = measure()
+  config.measure.samples = 0  # compared with as many training images, by class and by a classifier's features; 0: none
+  return config
+
+
+def vae() -> ml_collections.ConfigDict:
+  """`generative`, with a variational autoencoder."""
+  config = generative()
+  config.data.update(
+    {
+      "binarise": False,  # draw every pixel from its grey value: anew at each step, once for evaluation
+      "leave_out": "",  # classes left out of training, to be told as anomalies: "3,5" or "all"; a model for each
+    }
+  )
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "mlp",  # mlp, conv, vq (convolutions around a codebook)
+      "likelihood": "bernoulli",  # bernoulli, gaussian, logistic (discretised, for bytes)
+      "std": 0.0,  # of gaussian, in units of pixels 0 to 1; 0 learns it for every pixel
+      "conditional": False,  # encoder and decoder see the label
+      "latents": (50,),  # of mlp: sizes of the levels of latents, top first
+      "hidden": (200, 200),  # of mlp: widths between two levels, from the image up
+      "activation": "tanh",  # of mlp: relu, tanh, leaky_relu, elu, gelu, gated
+      "dropout": 0.0,  # of mlp: rate in the encoder
+      "vector": 32,  # of conv: size of the top level
+      "maps": (),  # of conv: channels of the latents at each stage, largest first; (): only the vector
+      "widths": (32, 64),  # of conv and vq: channels of the stages, each half the size of the one before
+      "blocks": 1,  # of conv and vq: residual blocks a stage
+      "codes": 64,  # of vq: entries of the codebook
+      "code_size": 16,  # of vq: length of an entry
+      "commitment": 0.25,  # of vq: weight of the encoder's distance to its code
+      "code_decay": 0.99,  # of vq: of the codebook's moving averages
+    }
+  )
+  config.train.update(
+    {
+      "objective": "elbo",  # elbo, iwae
+      "samples": 1,  # of the latents, for each image
+      "beta": 1.0,  # weight of the KL divergence in training
+      "warmup": "0 steps",  # duration of the linear rise of that weight from 0
+      "eval_samples": 10,  # of the importance-weighted bound in evaluation
+    }
+  )
+  config.report.update(
+    {
+      "importance_samples": 1000,  # of the test log-likelihood
+      "chunk": 50,  # of them at once
+      "batch_size": 100,  # images at once, with so many samples each
+      "sweeps": 20,  # of Gibbs sampling, to impute missing pixels
+    }
+  )
+  return config
+
+
 def mlp() -> ml_collections.ConfigDict:
   """`classification`, with a multilayer perceptron."""
   config = classification()
@@ -207,6 +307,8 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
     config.optimizer.warmup = "2 steps"
   if "samples" in config.get("report", {}):
     config.report.samples = 8
+  if "importance_samples" in config.get("report", {}):
+    config.report.update({"importance_samples": 10, "chunk": 5, "batch_size": 20, "sweeps": 3})
   if "measure" in config:
     config.measure.update({"samples": 16, "duration": "2 steps"})
   return config
