@@ -385,13 +385,14 @@ def check_counts(inputs: np.ndarray, field: str = "inputs") -> None:
     UserError: naming the first example that has one.
   """
   check_finite(inputs, field)
-  _refuse(inputs < 0, inputs, field, "multinomial models take counts: give features of 0 or more.")
+  _refuse(inputs < 0, inputs, field, "Negative values in data: a model of counts takes features of 0 or more.")
 
 
 def _check_categories(sizes: np.ndarray, inputs: np.ndarray, field: str = "inputs") -> None:
   """Refuses categories that the model does not have."""
   check_finite(inputs, field)
-  _refuse((inputs < 0) | (inputs != np.floor(inputs)), inputs, field, "number the categories from 0, in whole numbers.")
+  _refuse(inputs < 0, inputs, field, "Negative values in data: categories are numbered from 0.")
+  _refuse(inputs != np.floor(inputs), inputs, field, "categories are whole numbers, from 0: encode or bin the feature.")
   least = f"a feature has this category, which is beyond those it was declared with ({int(sizes.max())} at most)"
   _refuse(inputs >= sizes, inputs, field, f"{least}: declare more, or map it to one of them.")
 
