@@ -139,7 +139,6 @@ def measure() -> ml_collections.ConfigDict:
 def diffusion() -> ml_collections.ConfigDict:
   """`generative`, with a diffusion model: its network, its process, its sampler."""
   config = generative()
-  config.data.normalise = "centred"  # images from -1 to 1
   config.data.limit = 0  # training examples used, the first ones; 0 uses all
   config.model = ml_collections.ConfigDict(
     {
@@ -172,18 +171,25 @@ def diffusion() -> ml_collections.ConfigDict:
       "loop": "auto",  # device, host; auto chooses by platform and network
     }
   )
+  return config
+
+
+def diffusion_images() -> ml_collections.ConfigDict:
+  """`diffusion`, with what is measured and drawn of images."""
+  config = diffusion()
   config.report.update(
     {
       "bound_nodes": 0,  # of the quadrature of the variational bound, over the test set; 0 leaves it out
-      "likelihood_steps": 0,  # Runge-Kutta steps of the exact likelihood, over the test set; 0 leaves it out
-      "edits": 8,  # test images that are inpainted, enlarged and redrawn; 0 for none
-      "repeats": 4,  # resamplings of a step when inpainting
-      "augment": (),  # numbers of labels at which a classifier learns with and without samples
-      "compare": (),  # other samplers, (name, steps) each, and the parameters without average, to measure beside
+      "edits": 8,  # test images that are inpainted, enlarged and redrawn
+      "repeats": 4,  # resamplings of every step when inpainting
+      "factor": 4,  # of the enlargement; divides the sides of the images
+      "strength": 0.6,  # share of the steps that is done again when an image is redrawn
+      "augment": 0,  # samples beside the training examples for a classifier to learn from; 0 trains none
+      "augment_config": "configs/cnn/mnist.py",  # that classifier
+      "augment_duration": "600 steps",  # of its training, with samples and without
+      "compare": (),  # sampler:steps, or last (parameters without average), whose samples are measured too
     }
   )
-  config.measure = measure()
-  config.measure.samples = 0  # compared with as many training images, by class and by a classifier's features; 0: none
   return config
 
 
@@ -233,6 +239,34 @@ def vae() -> ml_collections.ConfigDict:
       "sweeps": 20,  # of Gibbs sampling, to impute missing pixels
     }
   )
+  return config
+
+
+def gan() -> ml_collections.ConfigDict:
+  """`generative`, with two networks, two optimizers and what is measured of the samples."""
+  config = generative()
+  config.measure = measure()
+  config.data.stacked = False  # three grey images as the channels of one: stacked MNIST
+  config.data.examples = 100_000  # of points: training examples
+  config.model = ml_collections.ConfigDict(
+    {
+      "network": "dcgan",  # dcgan; mlp (images as vectors, and points)
+      "latent_size": 64,  # components of z
+      "generator_widths": (128, 64),  # dcgan: channels from the smallest image on; mlp: of the hidden layers
+      "critic_widths": (64, 128),  # the same of the discriminator
+      "output": "tanh",  # of mlp: tanh, sigmoid, linear
+      "generator_norm": True,  # of mlp: batch normalisation in the generator
+      "critic_norm": "batch",  # batch (dcgan only), spectral, none
+      "conditional": False,  # on the class: one-hot beside z, projection in the discriminator
+      "loss": "non_saturating",  # non_saturating, least_squares, hinge, wasserstein
+      "gradient_penalty": 0.0,  # its weight; 10 with the Wasserstein loss
+      "r1": 0.0,  # gamma of the R1 penalty
+      "augment": (),  # DiffAugment: color, translation, cutout
+    }
+  )
+  config.optimizer.update({"learning_rate": 2e-4, "schedule": "constant", "b1": 0.5})  # Radford et al. 2016
+  config.critic_optimizer = ml_collections.ConfigDict(config.optimizer.to_dict())
+  config.train.update({"batch_size": 64, "critic_steps": 1, "ema_decay": 0.999})  # a batch is divided among the steps
   return config
 
 
