@@ -1,5 +1,6 @@
 """What the experiments that generate share: the data, and batches of it outside the loop."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,17 +30,25 @@ def load(data: ml_collections.ConfigDict) -> classification.Splits:
   return splits
 
 
-def inputs_at(path: str, shape: tuple[int, ...], batch_size: int, assemble: pipeline.Assemble) -> Dataset:
-  """The user's own images, in order.
+def inputs_at(
+  path: str, shape: tuple[int, ...], batch_size: int, assemble: pipeline.Assemble
+) -> tuple[Dataset, np.ndarray]:
+  """The user's own images in order, and a name for each.
 
   Args:
     path: an `.npz` archive, an image or a folder (`files.unlabelled`).
     shape: of one image, as the model was trained.
     batch_size, assemble: as `pipeline.sequential`.
   """
-  inputs, _ = files.unlabelled(path, shape)
+  inputs, names = files.unlabelled(path, shape)
   arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
-  return pipeline.sequential(arrays, batch_size, name=path, assemble=assemble)
+  return pipeline.sequential(arrays, batch_size, name=path, assemble=assemble), np.asarray(names)
+
+
+def identified(dataset: Dataset) -> Dataset:
+  """An evaluation set whose batches have the field `index`: what is random in its evaluation is keyed by example."""
+  assemble = lambda resident, fed: {**dataset.assemble(resident, fed), "index": fed["index"]}
+  return dataclasses.replace(dataset, assemble=assemble)
 
 
 def over(dataset: Dataset, function: Callable[[Any, Mapping[str, Any]], Any], state: Any) -> Any:

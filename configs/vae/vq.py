@@ -1,0 +1,27 @@
+"""A VQ-VAE on MNIST: 7x7 codes from a codebook of 64.
+
+Paper: van den Oord, Vinyals & Kavukcuoglu 2017; codebook by moving averages, appendix A.1
+Command: python -m experiments.vae --config=configs/vae/vq.py --config.data.data_dir=...
+Hardware: 2 CPU cores
+Time: under 10 minutes
+Expected: all 64 codes in use
+"""
+
+from configs import common
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = common.vae()
+  config.data.name = "mnist"
+  config.data.validation = 0.1
+  config.model.name = "vq"
+  config.model.widths = (32, 32)
+  config.train.batch_size = 128
+  config.train.duration = "3 epochs"
+  config.train.ema_decay = 0.99
+  config.report.batch_size = 500
+  config.optimizer.learning_rate = 2e-3
+  if variant == "smoke":
+    config.model.update({"widths": (4, 4), "codes": 8, "code_size": 4})
+  return common.variant(config, variant)
