@@ -166,6 +166,62 @@ def filters(
   return image_grid(scaled, title=title)
 
 
+def densities(
+  panels: Mapping[str, Float[np.ndarray, "side side"]], axis: Float[np.ndarray, " side"], points: np.ndarray
+) -> "Figure":
+  """Densities in the plane on one scale of colours, and points [point, 2] drawn from the first.
+
+  Args:
+    panels: name -> density at (axis[column], axis[row]).
+    axis: the places along either axis.
+    points: shown in a panel of their own.
+  """
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(3.2 * (len(panels) + 1), 3.3), layout="constrained")
+  *maps, last = figure.subplots(1, len(panels) + 1)
+  extent = (axis[0], axis[-1], axis[0], axis[-1])
+  brightest = max(panel.max() for panel in panels.values())
+  for axes, (name, panel) in zip(maps, panels.items()):
+    axes.imshow(panel, origin="lower", extent=extent, cmap="Blues", vmin=0, vmax=brightest)
+    axes.set_title(name, fontsize=10)
+  last.plot(*points.T, ".", markersize=1.5, color=_BLUE)
+  last.set(xlim=extent[:2], ylim=extent[2:], aspect="equal")
+  last.set_title(f"{len(points):,} samples", fontsize=10)
+  return figure
+
+
+def point_clouds(clouds: Float[np.ndarray, "cloud point 2"], limit: float, titles: Sequence[str] = ()) -> "Figure":
+  """Clouds of points in the plane, such as one at several times, side by side within +-`limit`; larger with titles."""
+  from matplotlib.figure import Figure
+
+  side = 3.2 if titles else 2.0
+  figure = Figure(figsize=(side * len(clouds), side + (0.3 if titles else 0.1)), layout="constrained")
+  for i, (axes, cloud) in enumerate(zip(np.ravel(figure.subplots(1, len(clouds))), clouds)):
+    axes.set_title(titles[i] if titles else "", fontsize=10)
+    axes.plot(*cloud.T, ".", markersize=1.2, color=_BLUE)
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xticks=[], yticks=[])
+  return figure
+
+
+def spectrograms(rows: Mapping[str, Float[np.ndarray, "sound time"]], window: int = 128) -> "Figure":
+  """Log-magnitude spectra over time, low frequencies at the bottom, of sounds side by side; a row for each name."""
+  from matplotlib.figure import Figure
+
+  count = max(len(sounds) for sounds in rows.values())
+  figure = Figure(figsize=(1.3 * count, 1.7 * len(rows)), layout="constrained")
+  grid = np.reshape(figure.subplots(len(rows), count), (len(rows), count))
+  for line, (name, sounds) in zip(grid, rows.items()):
+    for axes, sound in zip(line, sounds):
+      width = min(window, len(sound))
+      frames = np.lib.stride_tricks.sliding_window_view(sound, width)[:: max(width // 4, 1)]
+      levels = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(width))) + 1e-3)
+      axes.imshow(levels.T, origin="lower", aspect="auto", cmap="magma", vmin=-40, vmax=30)
+      axes.set(xticks=[], yticks=[])
+    line[0].set_ylabel(name, fontsize=8)
+  return figure
+
+
 def learning_curves(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None) -> "Figure":
   """One panel for each quantity over the steps, training and evaluation together.
 

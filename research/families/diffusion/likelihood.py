@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from research.families.diffusion import parameterisation
+from research import randomness
+from research.families.diffusion import parameterisation, samplers
 from research.families.diffusion.process import Process
 from research.families.diffusion.samplers import Denoise
-
-DIVERGENCES = ("exact", "hutchinson")
 
 
 def velocity_and_divergence(
@@ -40,7 +40,7 @@ def velocity_and_divergence(
 
 
 def flow_step(process: Process, denoise: Denoise, carry, t, s, probes=None):
-  """One Runge-Kutta step of fourth order from time t to time s of (x, ∫ div v dt): for `samplers.chain`."""
+  """One Runge-Kutta step of fourth order from time t to time s of (x, ∫ div v dt)."""
 
   def rates(x, time):
     field = lambda x: parameterisation.velocity(process, time, denoise(x, time))
@@ -63,27 +63,35 @@ def log_prior(process: Process, x: Float[Array, "batch ..."]) -> Float[Array, " 
   return -0.5 * jnp.square(flat).sum(-1) - constant
 
 
-def log_likelihood(
-  process: Process,
-  denoise: Denoise,
-  x: Float[Array, "batch ..."],
-  times: Float[Array, " steps+1"],
-  probes: Float[Array, "probe batch ..."] | None = None,
-) -> Float[Array, " batch"]:
-  """log p(x) in nats: log p(x_end) + ∫ div v dt, instantaneous change of variables (Song et al. 2021, eq. 39).
+Setup = Callable[[Any], tuple[Process, Denoise]]
 
-  Of the density of x at `times[-1]`, the process's start; of discrete data add uniform noise first.
+
+def log_likelihood(setup: Setup, probes: int = 0, loop: str = "auto") -> Callable[..., Float[Array, " batch"]]:
+  """`run(args, x, times, key) -> log p(x)` in nats: log p(x_end) + ∫ div v dt (Song et al. 2021, eq. 39).
+
+  Of the density at `times[-1]`, the process's start; of discrete data, add uniform noise first.
 
   Args:
-    process, denoise: the model.
-    x: continuous data.
-    times: from the process's end to its start, as `samplers.grid` gives them; integrated from start to end.
-    probes: as `velocity_and_divergence`.
+    setup: `setup(args) -> (process, denoise)`: the model, of its variables.
+    probes: number of Rademacher vectors of Hutchinson's estimate of the divergence; 0: exactly.
+    loop: as `samplers.chain`.
+
+  `times` go from the process's end to its start, as `samplers.grid` gives them; integrated from start to end.
   """
-  forward = times[::-1]
-  body = lambda i, carry: flow_step(process, denoise, carry, forward[i], forward[i + 1], probes)
-  noise, divergence = jax.lax.fori_loop(0, len(times) - 1, body, (x, jnp.zeros(len(x), x.dtype)))
-  return log_prior(process, noise) + divergence
+
+  def step(args, carry, t, s, key):
+    del key
+    inner, vectors = args
+    return flow_step(*setup(inner), carry, t, s, vectors)
+
+  integrate = samplers.chain(step, loop)
+
+  def run(args, x, times, key):
+    vectors = jax.random.rademacher(key, (probes, *x.shape), x.dtype) if probes else None
+    noise, divergence = integrate((args, vectors), (x, jnp.zeros(len(x), x.dtype)), times[::-1], key)
+    return log_prior(setup(args)[0], noise) + divergence
+
+  return run
 
 
 def prior_divergence(process: Process, x: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
@@ -112,35 +120,50 @@ def reconstruction(process: Process, x: Array, key: Key[Array, ""], levels: int 
   return -logs.reshape(len(x), -1).sum(-1)
 
 
-def diffusion_loss_step(process: Process, denoise: Denoise, x: Array, log_snr: Array, noise: Array) -> Array:
-  """½ |ε - ε̂|² [batch] at a signal-to-noise ratio: what is integrated over λ."""
-  t = process.time(log_snr)
-  error = noise - denoise(process.diffuse(x, t, noise), t).noise
-  return 0.5 * jnp.square(error).reshape(len(x), -1).sum(-1)
+class Bound(NamedTuple):
+  """The three parts of a bound on -log p(x), in nats, one an example [batch] (Kingma et al. 2021, eq. 11)."""
+
+  prior: Array
+  reconstruction: Array
+  diffusion: Array
 
 
-def quadrature(process: Process, nodes: int) -> tuple[Float[Array, " node"], Array]:
-  """Midpoints in λ from the process's end to its start, and the width of an interval."""
-  low, high = process.log_snr(jnp.asarray([process.end, process.start], float))
-  return low + (high - low) * (jnp.arange(nodes) + 0.5) / nodes, (high - low) / nodes
+def variational_bound(setup: Setup, nodes: int, levels: int = 256, loop: str = "auto") -> Callable[..., Bound]:
+  """`run(args, x, key) -> Bound` for pixels x of so many grey levels, scaled to -1 to 1: the continuous-time bound.
 
+  Its diffusion part is ½ ∫ E|ε - ε̂|² dλ (Kingma et al. 2021, eq. 18), by the midpoint rule: `nodes` values of λ, the
+  same for all examples.  It depends on the schedule through the ends of λ alone.
 
-def diffusion_loss(
-  process: Process, denoise: Denoise, x: Array, key: Key[Array, ""], nodes: int
-) -> Float[Array, " batch"]:
-  """½ ∫ E|ε - ε̂|² dλ in nats (Kingma et al. 2021, eq. 18), by the midpoint rule in λ: the same λ for all examples.
-
-  The integral depends on the process through the ends of λ alone.
+  Args:
+    setup, loop: as `log_likelihood`.
+    nodes: of the quadrature.
+    levels: of a pixel.
   """
-  log_snr, width = quadrature(process, nodes)
 
-  def add(i, total):
-    noise = jax.random.normal(jax.random.fold_in(key, i), x.shape, x.dtype)
-    return total + diffusion_loss_step(process, denoise, x, log_snr[i], noise)
+  def add(args, total, log_snr, next_log_snr, key):
+    inner, x = args
+    process, denoise = setup(inner)
+    t = process.time(0.5 * (log_snr + next_log_snr))
+    noise = jax.random.normal(key, x.shape, x.dtype)
+    error = noise - denoise(process.diffuse(x, t, noise), t).noise
+    return total + 0.5 * (next_log_snr - log_snr) * jnp.square(error).reshape(len(x), -1).sum(-1)
 
-  return width * jax.lax.fori_loop(0, nodes, add, jnp.zeros(len(x), x.dtype))
+  integrate = samplers.chain(add, loop)
+
+  @jax.jit
+  def rest(args, x, key):
+    process = setup(args)[0]
+    return prior_divergence(process, x), reconstruction(process, x, key, levels)
+
+  def run(args, x, key):
+    process = setup(args)[0]
+    ends = process.log_snr(jnp.asarray([process.end, process.start], float))
+    diffusion = integrate((args, x), jnp.zeros(len(x), x.dtype), jnp.linspace(*ends, nodes + 1), key)
+    return Bound(*rest(args, x, randomness.stream_key(key, "reconstruction")), diffusion)
+
+  return run
 
 
-def bits_per_dimension(nats: Array, x: Float[Array, "batch ..."]) -> Array:
-  """Of nats an example."""
-  return nats / (x[0].size * math.log(2))
+def bits_per_dimension(nats: Float[Array, " batch"], size: int) -> Float[Array, " batch"]:
+  """Nats of an example of `size` dimensions as bits of one."""
+  return nats / (size * math.log(2))

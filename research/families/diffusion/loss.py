@@ -37,7 +37,7 @@ def weight(name: str, process: Process, t: Time, predicts: str, data_std: float 
   * output: 1. With noise predicted Ho's simple loss, with velocity flow matching's, with edm that of EDM.
   * noise: such that the error of the noise counts 1 (Ho et al. 2020, eq. 14), whatever is predicted.
   * min_snr: such that the error of the data counts min(α²/σ², `clip`) (Hang et al. 2023, section 3.4).
-  * elbo: such that the error of the noise counts -λ'(t) / 2: the variational bound in nats (Kingma et al. 2021, eq. 17).
+  * elbo: such that the error of the noise counts -λ'(t) / 2: the variational bound (Kingma et al. 2021, eq. 17).
   """
   if name == "output":
     return jnp.ones_like(t)

@@ -26,7 +26,8 @@ class Diffusion(NamedTuple):
   Attributes:
     init, loss, evaluate: for `gradient_learner`.
     process: `process(variables) -> Process`.
-    denoiser: `denoiser(variables, label=None, guidance=1.0) -> denoise(x, t) -> Prediction`.
+    denoiser: `denoiser(variables, label=None, guidance=1.0) -> denoise(x, t) -> Prediction`; `guidance` is a number,
+      not an array: 1 costs one evaluation of the network, any other two.
   """
 
   init: Callable
@@ -142,14 +143,17 @@ def _denoiser(output, process, variables, predicts, data_std, num_classes, label
   """`denoise(x, t)`; with guidance w the output is o(none) + w (o(label) - o(none)) (Ho & Salimans 2021, eq. 6)."""
 
   def denoise(x, t):
-    nobody = jnp.full(x.shape[:1], num_classes) if num_classes else None
-    if label is None or not num_classes:
+    nobody = jnp.full(x.shape[:1], num_classes)
+    if not num_classes:
+      found = output(variables, process, x, t, None, train=False)
+    elif label is None:
       found = output(variables, process, x, t, nobody, train=False)
-    elif isinstance(guidance, float) and guidance == 1.0:
+    elif guidance == 1.0:
       found = output(variables, process, x, t, label, train=False)
     else:
-      both_t = jnp.concatenate([t, t]) if t.ndim else t
-      both = output(variables, process, jnp.concatenate([x, x]), both_t, jnp.concatenate([nobody, label]), train=False)
+      twice = lambda a, b: jnp.concatenate([a, b])
+      times = twice(t, t) if t.ndim else t
+      both = output(variables, process, twice(x, x), times, twice(nobody, label), train=False)
       without, with_label = jnp.split(both, 2)
       found = without + guidance * (with_label - without)
     return parameterisation.solve(predicts, process, t, x, found, data_std)

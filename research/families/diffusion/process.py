@@ -142,7 +142,7 @@ Schedule = Mapping[str, Array]
 
 
 def init_schedule(key: Key[Array, ""], width: int = 64) -> Schedule:
-  """Parameters of `learned`, at first nearly a straight λ(t): log-weights of the first layer, a hidden one, its output."""
+  """Parameters of `learned`, at first nearly a straight λ(t)."""
   weight, bias = jax.random.normal(key, (2, width))
   small = jnp.full((width,), -6.0)
   return {"slope": jnp.zeros(()), "weight": 0.1 * weight + 1, "bias": 2 * bias, "output": small}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from research.errors import UserError
 from research.families.diffusion import parameterisation
@@ -57,7 +57,7 @@ def ddim(eta: float = 0.0) -> Sampler:
 
 
 def ancestral() -> Sampler:
-  """DDPM's sampler (Ho et al. 2020, algorithm 2): from q(x_s | x_t, x) with the predicted x (Kingma et al. 2021, eq. 26)."""
+  """DDPM's sampler (Ho et al. 2020, algorithm 2): q(x_s | x_t, x) with the predicted x (VDM, eq. 26)."""
 
   def step(process, denoise, x, memory, t, s, key):
     prediction = denoise(x, t)
@@ -94,7 +94,9 @@ def heun(churn: float = 0.0, noise_scale: float = 1.0) -> Sampler:
       higher = jnp.minimum(process.time(process.log_snr(t) - 2 * jnp.log1p(churn)), process.end)
       ratio, variance = process.transition(t, higher)
       fresh = noise_scale * jax.random.normal(key, x.shape, x.dtype)
-      x, t = ratio * x + jnp.sqrt(jnp.maximum(variance, 0)) * fresh, higher
+      # At the very end there is no later time.
+      x = jnp.where(higher > t, ratio * x + jnp.sqrt(variance) * fresh, x)
+      t = higher
     first = parameterisation.velocity(process, t, denoise(x, t))
     guess = x + (s - t) * first
     second = parameterisation.velocity(process, s, denoise(guess, s))
@@ -141,27 +143,32 @@ def grid(process: Process, steps: int, spacing: str = "uniform", rho: float = 7.
   Args:
     process: whose span is divided.
     steps: number of steps, at least 1.
-    spacing: uniform in t; log_snr, even in λ (Lu et al. 2022); karras, even in (σ/α)^(1/rho) (Karras et al. 2022, eq. 5).
+    spacing: uniform in t; log_snr, even in λ (Lu et al. 2022); karras, even in (σ/α)^(1/rho) (EDM, eq. 5).
     rho: of karras.
 
   Raises:
     UserError: no such spacing, or fewer than one step.
   """
+  check_grid(steps, spacing)
+  along = jnp.linspace(0.0, 1.0, steps + 1)
+  ends = process.log_snr(jnp.asarray([process.end, process.start], float))
+  low, high = jnp.clip(ends, -LOG_SNR_RANGE, LOG_SNR_RANGE)
+  if spacing == "uniform":
+    times = process.end + (process.start - process.end) * along
+  elif spacing == "log_snr":
+    times = process.time(low + (high - low) * along)
+  else:
+    largest, smallest = (jnp.exp(-0.5 * value / rho) for value in (low, high))
+    times = process.time(-2 * rho * jnp.log(largest + (smallest - largest) * along))
+  return times.at[0].set(process.end).at[-1].set(process.start)
+
+
+def check_grid(steps: int, spacing: str) -> None:
+  """Raises UserError where `grid` has no such spacing, or there is no step."""
   if steps < 1:
     raise UserError("config.sampler.steps", steps, "take at least one step.")
   if spacing not in ("uniform", "log_snr", "karras"):
     raise UserError("config.sampler.spacing", spacing, "choose one of uniform, log_snr, karras.")
-  along = jnp.linspace(0.0, 1.0, steps + 1)
-  if spacing == "uniform":
-    return process.end + (process.start - process.end) * along
-  ends = process.log_snr(jnp.asarray([process.end, process.start], float))
-  low, high = jnp.clip(ends, -LOG_SNR_RANGE, LOG_SNR_RANGE)
-  if spacing == "log_snr":
-    log_snr = low + (high - low) * along
-  else:
-    largest, smallest = (jnp.exp(-0.5 * value / rho) for value in (low, high))
-    log_snr = -2 * rho * jnp.log(largest + (smallest - largest) * along)
-  return process.time(log_snr).at[0].set(process.end).at[-1].set(process.start)
 
 
 def constrained(sampler: Sampler, constrain: Callable, repeats: int = 1) -> Sampler:
@@ -254,5 +261,5 @@ def chain(step: Callable, loop: str = "auto") -> Callable:
 
 
 def convolves_on_cpu(step: Callable, *args) -> bool:
-  """Whether the compiled function runs on CPU and has a convolution."""
-  return jax.default_backend() == "cpu" and "stablehlo.convolution" in step.lower(*args).as_text()
+  """Whether the function runs on CPU and has a convolution."""
+  return jax.default_backend() == "cpu" and "stablehlo.convolution" in jax.jit(step).lower(*args).as_text()

@@ -11,7 +11,7 @@ COVARIANCE = np.array([[0.5, 0.3], [0.3, 0.8]], np.float32)
 
 
 def denoiser(process, mean=MEAN, covariance=COVARIANCE):
-  """The conditional expectations of data and noise given x_t: x_t is N(α m, α² C + σ² I), jointly Gaussian with both."""
+  """E[data | x_t] and E[noise | x_t]: x_t is N(α m, α² C + σ² I), jointly Gaussian with both."""
 
   def one(x, t):
     alpha, sigma = process.alpha(t), process.sigma(t)

@@ -1,0 +1,40 @@
+"""A small diffusion transformer on scikit-learn's digits: the embedded default.
+
+Paper: Peebles & Xie 2023 (DiT); Nichol & Dhariwal 2021 (cosine schedule); Salimans & Ho 2022 (v).
+Command: python -m experiments.diffusion
+Hardware: 2 CPU cores
+Time: TIME
+Expected: samples of every class that a person recognises
+"""
+
+from configs import common
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = common.diffusion_images()
+  config.data.name = "digits"
+  config.data.eval_batch_size = 360
+  config.model.update({"features": 96, "depth": 3, "heads": 4, "patch": 2})
+  config.train.batch_size = 128
+  config.train.duration = "2500 steps"
+  config.train.ema_decay = 0.995
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.warmup = "100 steps"
+  config.optimizer.clip_norm = 1.0
+  config.sampler.guidance = 2.0
+  config.report.samples = 80
+  config.report.factor = 2
+  config.report.bound_nodes = 30
+  config.report.augment_config = "configs/cnn/digits.py"
+  config.run.steps_per_dispatch = 50
+  return smaller(common.variant(config, variant), variant)
+
+
+def smaller(config, variant: str):
+  """What `smoke` shrinks beside `common.variant`."""
+  if variant == "smoke":
+    config.model.update({"features": 16, "depth": 1, "heads": 2})
+    config.sampler.steps = 2
+    config.report.update({"bound_nodes": 2, "edits": 2, "repeats": 1})
+  return config

@@ -1,0 +1,34 @@
+"""Spoken digits: the same process on half a second of sound, by a transformer over stretches of the waveform.
+
+Paper: none for this set (Jakobovski's free spoken digits); diffusion on waveforms: Chen et al. 2021 (WaveGrad).
+Command: python -m experiments.diffusion --config=configs/diffusion/spoken_digits.py --config.data.path=...
+Hardware: 2 CPU cores
+Time: TIME
+Expected: WAV files, one a digit, in the run's folder `samples`; what they sound like stands in RESULTS.md
+"""
+
+from configs import common
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = common.diffusion()
+  config.data.name = "spoken_digits"
+  config.data.length = 4096  # samples of a frame, at 8 kHz
+  config.data.eval_batch_size = 250
+  config.model.update({"features": 192, "depth": 4, "heads": 4, "patch": 64, "data_std": 0.16})
+  config.train.weighting = "min_snr"
+  config.train.batch_size = 64
+  config.train.duration = "4000 steps"
+  config.train.ema_decay = 0.999
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.warmup = "200 steps"
+  config.optimizer.clip_norm = 1.0
+  config.sampler.steps = 50
+  config.report.samples = 20
+  config = common.variant(config, variant)
+  if variant == "smoke":
+    config.data.length = 64
+    config.model.update({"features": 16, "depth": 1, "heads": 2, "patch": 16})
+    config.sampler.steps = 2
+  return config

@@ -1,0 +1,263 @@
+"""What a trained diffusion model is used for: likelihoods, samples, strips, edits, sound, and data for a classifier."""
+
+import contextlib
+import io
+import pathlib
+import tempfile
+import wave
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from experiments import cli, cnn, features, session
+from research import randomness
+from research.data import files, mixtures, spoken_digits
+from research.evaluation import figures
+from research.evaluation import generative as measures
+from research.families.diffusion import generation, likelihood, samplers
+from research.families.diffusion import model as family
+from research.training import loop, parallel, rundir, steps
+from research.training.executor import Executor
+from research.training.experiment import Report
+
+Pixels = UInt8[np.ndarray, "example height width channel"]
+DEFINITIONS = {
+  "log_likelihood": "exact log-likelihood along the probability flow, nats, mean over the test points",
+  "true_log_likelihood": "log-density of the mixture itself, nats, mean over the same test points",
+  "likelihood_gap": "true_log_likelihood - log_likelihood, nats",
+  "bits_per_dim": "variational bound in continuous time, bits per pixel and channel, mean over the test set; the KL of "
+  "the prior, the reconstruction of 8 bits, and the diffusion loss by the midpoint rule over the log signal-to-noise",
+  "classifier_feature_distance": "Frechet distance between Gaussians fitted to the features that this project's own "
+  "classifier has of as many samples as training images (config.measure.samples); not FID",
+  "floor": "the same distance between the test set and as many training images as it has images",
+  "distance_over_floor": "classifier_feature_distance over floor",
+  "class_agreement": "share of samples whose class, to that classifier, is the label they were drawn for",
+  "seconds_per_1000_samples": "wall time of drawing those samples, compilation included, for 1,000 of them",
+  "accuracy_real": "test accuracy of a classifier trained on the labelled examples alone",
+  "accuracy_with_samples": "test accuracy of the same classifier, trained as long on those and the model's samples",
+}
+
+
+class Use:
+  """A model in use: `report(state)` and `predict(state, path)` of the experiment."""
+
+  def __init__(self, config: ml_collections.ConfigDict, model: family.Diffusion, draw: generation.Generator, data):
+    self._config, self._model, self._generator, self._data = config, model, draw, data
+    self._shape, self._classes = data.test.inputs.shape[1:], data.train.num_classes if config.model.conditional else 0
+
+  def report(self, state) -> Report:
+    """Measures, figures and files, by the kind of data."""
+    variables, key = steps.variables_of(state), randomness.stream_key(state.key, "report")
+    made = {"points": self._points, "sound": self._sound, "images": self._images}[self._data.kind](variables, key)
+    if self._config.report.get("augment"):
+      made = made | self._augmentation(variables, key)
+    metrics = {name: value for name, value in made.items() if isinstance(value, float)}
+    shown = {name: value for name, value in made.items() if not isinstance(value, float | bytes)}
+    definitions = {name: text for metric, text in DEFINITIONS.items() for name in metrics if name.startswith(metric)}
+    kept = {name: value for name, value in made.items() if isinstance(value, bytes)}
+    return Report(metrics, shown, definitions, kept)
+
+  def predict(self, state, path: str) -> dict[str, np.ndarray]:
+    """Samples with their labels; or, of the images at `path`, what becomes of them."""
+    variables, key = steps.variables_of(state), randomness.stream_key(state.key, "predict")
+    if path:
+      inputs, _ = files.unlabelled(path, self._shape)
+      return self._edits(variables, inputs, key)
+    labels = self._labels(self._config.report.samples)
+    return {"samples": self._draw(self._generator, variables, labels, key), "label": labels}
+
+  def _labels(self, count: int) -> np.ndarray:
+    """Every class in turn."""
+    return (np.arange(count) % max(self._classes, 1)).astype(np.int32)
+
+  def _draw(self, generator: generation.Generator, variables, labels: np.ndarray, key) -> np.ndarray:
+    """As many samples as labels, in batches of `eval_batch_size` at most; images as bytes."""
+    size = min(self._config.data.eval_batch_size, len(labels))
+    drawn = []
+    for start in range(0, len(labels), size):
+      label = np.resize(labels[start : start + size], size)  # one compiled program
+      key_of_batch = jax.random.fold_in(key, start)
+      given = jnp.asarray(label) if self._classes else None
+      drawn.append(np.asarray(generator.draw(variables, (size, *self._shape), key_of_batch, given)))
+    x = np.concatenate(drawn)[: len(labels)]
+    return as_bytes(x) if self._data.kind == "images" else x
+
+  def _points(self, variables, key) -> dict[str, Any]:
+    """The exact likelihood beside the truth, and where samples lie."""
+    mixture, test = mixtures.MIXTURES[self._config.data.name](), self._data.test.inputs
+    setup = lambda variables: (self._model.process(variables), self._model.denoiser(variables))
+    density = likelihood.log_likelihood(setup)
+    process = self._model.process(variables)
+    times = samplers.grid(process, self._config.report.likelihood_steps, self._config.sampler.spacing)
+    found = float(density(variables, jnp.asarray(test), times, key).mean())
+    truth = float(mixture.log_density(test).mean())
+    drawn = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)
+    axis = np.linspace(-2.2, 2.2, self._config.report.density_side, dtype=np.float32)
+    places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    logs = np.asarray(density(variables, jnp.asarray(places), times, key)).reshape(len(axis), -1)
+    path = np.asarray(self._generator.path(variables, drawn.shape, key, 6, self._given(len(drawn))))
+    return {
+      "log_likelihood": found,
+      "true_log_likelihood": truth,
+      "likelihood_gap": truth - found,
+      "density": figures.densities(
+        {"model": np.exp(logs), "truth": np.exp(mixture.log_density(places)).reshape(logs.shape)}, axis, drawn
+      ),
+      "denoising": figures.point_clouds(path, 2.5),
+    }
+
+  def _given(self, count: int):
+    return jnp.asarray(self._labels(count)) if self._classes else None
+
+  def _sound(self, variables, key) -> dict[str, Any]:
+    """A recording of every digit to listen to, and its spectrogram."""
+    drawn = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)[..., 0]
+    names = [f"digit_{label}_{i}.wav" for i, label in enumerate(self._labels(len(drawn)))]
+    sounds = {name: wav(sound, spoken_digits.RATE) for name, sound in zip(names, drawn)}
+    shown = min(len(drawn), 10)
+    real = [self._data.test.inputs[self._data.test.label == label][0, :, 0] for label in self._labels(shown)]
+    return {**sounds, "spectrograms": figures.spectrograms({"samples": drawn[:shown], "recordings": np.stack(real)})}
+
+  def _images(self, variables, key) -> dict[str, Any]:
+    """Sample grid, strip, edits; the bound; distances to the training set."""
+    report, made = self._config.report, {}
+    columns = self._classes or None
+    labels = self._labels(report.samples // (columns or 1) * (columns or 1) or report.samples)
+    drawn = self._draw(self._generator, variables, labels, key)
+    made["samples"] = figures.image_grid(drawn, columns=columns, title=f"{len(drawn)} samples")
+    path = self._generator.path(variables, (6, *self._shape), key, 9, self._given(6))
+    strip = as_bytes(np.asarray(path)).swapaxes(0, 1).reshape(-1, *self._shape)
+    made["denoising"] = figures.image_grid(strip, columns=9, title="from noise to image")
+    shown = self._data.test.inputs[: report.edits]
+    for name, images in self._edits(variables, shown, key).items():
+      rows = np.concatenate(list(images)).reshape(-1, *self._shape)
+      made[name] = figures.image_grid(rows, columns=len(shown), title=EDITS[name])
+    if report.bound_nodes:
+      made["bits_per_dim"] = self._bound(variables, key)
+    if "measure" in self._config and self._config.measure.samples:
+      made |= self._measures(variables, key)
+    return made
+
+  def _edits(self, variables, images: Pixels, key) -> dict[str, np.ndarray]:
+    """Inpainting, super-resolution, image to image, each [row, image, ...]: what is given and what is made of it."""
+    report, x = self._config.report, jnp.asarray(as_floats(images))
+    ancestral = samplers.ancestral()
+    options = {"spacing": self._config.sampler.spacing, "loop": self._config.sampler.loop}
+    several = max(2 * self._config.sampler.steps, 2)
+    keep = lambda given: samplers.keep(*given)
+    inpaint = generation.generator(self._model, ancestral, several, constrain=keep, repeats=report.repeats, **options)
+    mask = jnp.ones(self._shape).at[:, self._shape[1] // 2 :].set(0.0)
+    enlarge = generation.generator(
+      self._model, ancestral, several, constrain=lambda given: samplers.match_low_pass(given, report.factor), **options
+    )
+    painted, larger = (
+      [generator.draw(variables, x.shape, jax.random.fold_in(key, i), None, given) for i in range(3)]
+      for generator, given in ((inpaint, (x, mask)), (enlarge, x))
+    )
+    redrawn = [
+      self._generator.redraw(variables, x, jax.random.fold_in(key, i), report.strength, self._given_class(len(x), i))
+      for i in range(3)
+    ]
+    made = {
+      "inpainting": [x, jnp.where(mask > 0, x, 0.0), *painted],
+      "super_resolution": [x, samplers.low_pass(x, report.factor), *larger],
+      "image_to_image": [x, *redrawn],
+    }
+    return {name: as_bytes(np.stack(rows)) for name, rows in made.items()}
+
+  def _given_class(self, count: int, label: int):
+    return jnp.full(count, label) if self._classes else None
+
+  def _bound(self, variables, key) -> float:
+    """Bits per dimension of the whole test set, without labels."""
+    setup = lambda variables: (self._model.process(variables), self._model.denoiser(variables))
+    bound = likelihood.variational_bound(setup, self._config.report.bound_nodes, loop=self._config.sampler.loop)
+    test, size, total = self._data.test.inputs, self._config.data.eval_batch_size, jnp.zeros(())
+    for start in range(0, len(test), size):
+      x = jnp.asarray(as_floats(np.resize(test[start : start + size], (size, *self._shape))))
+      nats = sum(bound(variables, x, jax.random.fold_in(key, start)))
+      total += likelihood.bits_per_dimension(nats, test[0].size)[: len(test) - start].sum()
+    return float(total) / len(test)
+
+  def _measures(self, variables, key) -> dict[str, float]:
+    """Distances of features, and whether samples are of their class."""
+    import time
+
+    config, data = self._config, self._data
+    judge = features.classifier(config.measure, config.data)
+    count = min(config.measure.samples, len(data.train))
+    of_train = judge.measure(data.train.inputs[:count])
+    moments = measures.moments(of_train.features)
+    of_test = judge.measure(data.test.inputs[:count])
+    equal = measures.moments(of_train.features[: len(of_test.features)])
+    floor = measures.frechet_distance(measures.moments(of_test.features), equal)
+    labels = data.train.label[:count] if self._classes else self._labels(count)
+    begin = time.perf_counter()
+    found = judge.measure(self._draw(self._generator, variables, labels, key))
+    seconds = time.perf_counter() - begin
+    distance = measures.frechet_distance(measures.moments(found.features), moments)
+    made = {"classifier_feature_distance": distance, "floor": floor, "distance_over_floor": distance / floor}
+    made["seconds_per_1000_samples"] = 1000 * seconds / count
+    if self._classes:
+      made["class_agreement"] = float((found.labels == labels).mean())
+    return made
+
+  def _augmentation(self, variables, key) -> dict[str, float]:
+    """A classifier's test accuracy with the labelled examples alone, and with samples beside them."""
+    data, count = self._data, self._config.report.augment
+    labels = self._labels(count)
+    drawn = self._draw(self._generator, variables, labels, randomness.stream_key(key, "augment"))
+    together = np.concatenate([data.train.inputs, drawn]), np.concatenate([data.train.label, labels])
+    return {
+      "accuracy_real": self._accuracy(data.train.inputs, data.train.label),
+      "accuracy_with_samples": self._accuracy(*together),
+    }
+
+  def _accuracy(self, inputs: Pixels, label: np.ndarray) -> float:
+    """Of the classifier of `report.augment_config`, trained on these and measured on the test set."""
+    config = cli.load_config(self._config.report.augment_config)
+    with tempfile.TemporaryDirectory() as folder:
+      path = pathlib.Path(folder) / "examples.npz"
+      test = self._data.test
+      np.savez(path, train_inputs=inputs, train_label=label, test_inputs=test.inputs, test_label=test.label)
+      with config.unlocked():
+        config.data.update({"path": str(path), "validation": 0.0})
+        config.train.duration = self._config.report.augment_duration
+      experiment = cnn.experiment(config)
+      settings = session.settings_of(config, experiment.train_data)
+      plan = parallel.plan("jit", 1)
+      with contextlib.closing(rundir.RunDirectory(f"{folder}/run")) as directory:
+        state = loop.train(experiment, settings, plan, directory).state
+      return float(Executor(experiment, plan, 0).evaluate(state, experiment.test_data)["accuracy"])
+
+
+EDITS = {
+  "inpainting": "given, hidden, and three completions of the right half",
+  "super_resolution": "given, its blocks, and three enlargements of them",
+  "image_to_image": "given, and redrawn as three classes",
+}
+
+
+def as_bytes(x: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+  """Values from -1 to 1 as pixels."""
+  return np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def as_floats(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+  """Pixels as values from -1 to 1."""
+  return pixels.astype(np.float32) / np.float32(127.5) - 1
+
+
+def wav(sound: Float[np.ndarray, " time"], rate: int) -> bytes:
+  """A mono WAV file of 16 bits."""
+  file = io.BytesIO()
+  with wave.open(file, "wb") as out:
+    out.setnchannels(1)
+    out.setsampwidth(2)
+    out.setframerate(rate)
+    out.writeframes((32767 * np.clip(sound, -1, 1)).astype("<i2").tobytes())
+  return file.getvalue()
