@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
@@ -116,7 +116,7 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
     check_is_fitted(self)
     X = validate_data(self, X, dtype=np.float64, reset=False)
     program, params = self._program(), self._state["params"]
-    program.family.observation.check(X, "X")
+    self._check(program, X)
     with base.float64():
       scores = [(program.log_joint(params, inputs), kept) for inputs, _, _, kept in _chunks(X)]
       return np.concatenate([np.asarray(score)[:kept] for score, kept in scores])
@@ -172,29 +172,45 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
   def _count(self, X, y, classes, sample_weight):
     first = not hasattr(self, "_state")
     X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
-    check_classification_targets(y)
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    found, label = np.unique(y, return_inverse=True)
-    if classes is not None and not first and not np.array_equal(np.unique(classes), self.classes_):
-      raise UserError("classes", list(classes), f"the first call to partial_fit gave {self.classes_.tolist()}.")
+    if y.dtype.kind not in "biuSU":  # else they are labels, and the check takes longer than the counting
+      check_classification_targets(y)
+    if sample_weight is not None:
+      sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    label = self._labels(y, classes, first)
     if first:
-      self.classes_ = found if classes is None else np.unique(classes)
       self._declare(X)
-    if not np.isin(found, self.classes_).all():
-      raise UserError("y", found.tolist(), f"there are labels that are not in the classes {self.classes_.tolist()}.")
     program = self._program()
-    program.family.observation.check(X, "X")
-    label = np.searchsorted(self.classes_, found)[label]
+    self._check(program, X)
     with base.float64():
       state = program.start(X.shape[1])
       state = state if first else state.replace(**self._state)
+      weight = np.ones(len(X)) if sample_weight is None else sample_weight
       for inputs, labels, mask, _ in _chunks(X, label, weight):
         state = program.count(state, {"inputs": inputs, "label": labels, "mask": mask})
-      state = jax.device_get(state)
-    if state.skipped:
+      params, counted, skipped = jax.device_get((state.params, state.statistics, state.skipped))
+    if skipped:
       raise UserError("X", float(np.abs(X).max()), "sums over the examples overflow: scale the features down.")
-    self._state = {"params": state.params, "statistics": state.statistics}
+    self._state = {"params": params, "statistics": counted}
     return self
+
+  def _labels(self, y, classes, first: bool) -> Int[np.ndarray, " example"]:
+    """Labels as places among the classes, which the first data fix."""
+    found, label = np.unique(y, return_inverse=True)
+    if first:
+      self.classes_ = found if classes is None else np.unique(classes)
+    elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+      raise UserError("classes", list(classes), f"the first call to partial_fit gave {self.classes_.tolist()}.")
+    if found is self.classes_:
+      return label
+    if not np.isin(found, self.classes_).all():
+      raise UserError("y", found.tolist(), f"there are labels that are not in the classes {self.classes_.tolist()}.")
+    return np.searchsorted(self.classes_, found)[label]
+
+  def _check(self, program: _Compiled, X) -> None:
+    """What scikit-learn's validation, which knows NaN, does not know."""
+    check = program.family.observation.check
+    if check is not None:
+      check(X, "X")
 
   def _declare(self, X) -> None:
     """Takes from the first data what later data cannot change."""

@@ -44,10 +44,11 @@ class Observation(NamedTuple):
       leave out the factor that depends on x alone.
     features: `features(inputs) -> [batch, statistic]`, in which the log-odds of two classes are linear.
     mean: `mean(parameters) -> [class, feature]`, the expected input.
-    check: `check(inputs, field)` refuses host arrays that the model is not for, by `UserError`.
     sample: `sample(parameters, key) -> [feature]`, of one class; None where the model is no distribution.
     anchor: `anchor(inputs, weights) -> [class, feature]`, where the classes lie, to be known before they are counted;
       None where it need not be.
+    check: `check(inputs, field)` refuses finite host arrays that the model is not for, by `UserError`; None if it is
+      for all.
     uses_prior: whether p(y) enters the score of a class.
   """
 
@@ -56,9 +57,9 @@ class Observation(NamedTuple):
   log_likelihood: Callable[[Tree, Inputs], Scores]
   features: Callable[[Inputs], Float[Array, "batch statistic"]]
   mean: Callable[[Tree], Float[Array, "class feature"]]
-  check: Callable[[np.ndarray, str], None]
   sample: Callable[[Tree, Key[Array, ""]], Float[Array, " feature"]] | None = None
   anchor: Callable[[Inputs, Weights], Float[Array, "class feature"]] | None = None
+  check: Callable[[np.ndarray, str], None] | None = None
   uses_prior: bool = True
 
 
@@ -115,7 +116,6 @@ def gaussian(var_smoothing: float = 1e-9) -> Observation:
     log_likelihood=log_likelihood,
     features=lambda inputs: jnp.concatenate([inputs, inputs**2], -1),
     mean=lambda parameters: parameters["mean"],
-    check=check_finite,
     sample=sample,
     anchor=anchor,
   )
@@ -159,7 +159,6 @@ def bernoulli(alpha: float = 1.0, threshold: float = 0.5) -> Observation:
     lambda inputs: (inputs > threshold).astype(inputs.dtype),
     parameters,
     mean=lambda parameters: jax.nn.sigmoid(parameters["weight"]),
-    check=check_finite,
     sample=sample,
   )
 
@@ -189,7 +188,7 @@ def multinomial(alpha: float = 1.0) -> Observation:
     lambda inputs: inputs,
     parameters,
     mean=lambda parameters: parameters["draws"][:, None] * jnp.exp(parameters["weight"]),
-    check=check_counts,
+    check=_check_counts,
     sample=sample,
   )
 
@@ -221,7 +220,7 @@ def complement(alpha: float = 1.0, norm: bool = False) -> Observation:
     lambda inputs: inputs,
     parameters,
     mean=lambda parameters: parameters["mean"],
-    check=check_counts,
+    check=_check_counts,
     uses_prior=False,
   )
 
@@ -291,6 +290,19 @@ class NaiveBayes:
     given = np.asarray(self.prior, float)
     if given.shape != (self.num_classes,) or (given < 0).any() or not np.isclose(given.sum(), 1):
       raise UserError("prior", self.prior, f"give {self.num_classes} probabilities that sum to 1.")
+
+  def check(self, inputs: np.ndarray, field: str = "inputs") -> None:
+    """Refuses host arrays [example, feature] that the model is not for.
+
+    Raises:
+      UserError: NaN or infinite features; what is no count (multinomial, complement); what is none of the categories
+        (categorical).
+    """
+    # The sum is one pass without a mask of all features; it is finite but for a reason.
+    if not np.isfinite(inputs.sum()):
+      _refuse(~np.isfinite(inputs), inputs, field, "replace or remove values that are NaN or infinite.")
+    if self.observation.check is not None:
+      self.observation.check(inputs, field)
 
   def init(self, key, batch) -> dict:
     """Parameters of nothing counted; independent of what is in the batch."""
@@ -369,35 +381,20 @@ class NaiveBayes:
     return {"count": weights.sum(0), "sums": self.observation.statistics(anchor, batch["inputs"], weights)}
 
 
-def check_finite(inputs: np.ndarray, field: str = "inputs") -> None:
-  """Refuses NaN and infinite features [example, feature].
-
-  Raises:
-    UserError: naming the first example that has one.
-  """
-  _refuse(~np.isfinite(inputs), inputs, field, "replace or remove values that are NaN or infinite.")
+def _check_counts(inputs: np.ndarray, field: str) -> None:
+  if inputs.min(initial=0) < 0:
+    _refuse(inputs < 0, inputs, field, "Negative values in data: a model of counts takes features of 0 or more.")
 
 
-def check_counts(inputs: np.ndarray, field: str = "inputs") -> None:
-  """Refuses what is no count: NaN, infinite or negative features [example, feature].
-
-  Raises:
-    UserError: naming the first example that has one.
-  """
-  check_finite(inputs, field)
-  _refuse(inputs < 0, inputs, field, "Negative values in data: a model of counts takes features of 0 or more.")
-
-
-def _check_categories(sizes: np.ndarray, inputs: np.ndarray, field: str = "inputs") -> None:
-  """Refuses categories that the model does not have."""
-  check_finite(inputs, field)
-  _refuse(inputs < 0, inputs, field, "Negative values in data: categories are numbered from 0.")
+def _check_categories(sizes: np.ndarray, inputs: np.ndarray, field: str) -> None:
+  if inputs.min(initial=0) < 0:
+    _refuse(inputs < 0, inputs, field, "Negative values in data: categories are numbered from 0.")
   _refuse(inputs != np.floor(inputs), inputs, field, "categories are whole numbers, from 0: encode or bin the feature.")
-  least = f"a feature has this category, which is beyond those it was declared with ({int(sizes.max())} at most)"
-  _refuse(inputs >= sizes, inputs, field, f"{least}: declare more, or map it to one of them.")
+  _refuse(inputs >= sizes, inputs, field, "an unseen category: declare more of them, or map it to one that is known.")
 
 
 def _refuse(bad: np.ndarray, inputs: np.ndarray, field: str, remedy: str) -> None:
+  """Names the first bad feature."""
   if bad.any():
     example, feature = np.argwhere(bad)[0].tolist()
     raise UserError(f"{field}[{example}, {feature}]", inputs[example, feature].item(), remedy)
