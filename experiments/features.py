@@ -24,6 +24,7 @@ from experiments import cli, cnn, generative, session
 from research.data import cache
 from research.data.examples import Examples
 from research.errors import UserError
+from research.evaluation import generative as measures_lib
 from research.training import loop, parallel, precision, rundir, steps
 from research.training.executor import Executor
 
@@ -91,6 +92,45 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
     return Measured(features, labels.astype(np.int64))
 
   return Classifier(of_all, float(arrays["accuracy"]), splits.train.num_classes)
+
+
+DEFINITIONS = {
+  "classes_covered": "classes that the classifier of `measure` finds among the samples",
+  "class_divergence": "KL in nats of the samples' class histogram, by that classifier, from the training set's",
+  "classifier_feature_distance": "Fréchet distance between Gaussians fitted to that classifier's features of the "
+  "samples and of the training set; not FID, whose features are Inception's",
+  "classifier_feature_distance_floor": "the same distance of the test set from the training set",
+  "precision": "share of samples within the manifold of training examples, k = 3 (Kynkäänniemi et al. 2019)",
+  "recall": "share of training examples within the manifold of samples, k = 3",
+  "classifier_accuracy": "share of test examples that the classifier of `measure` gets right",
+}
+
+
+def measures(
+  classifier: Classifier, samples: np.ndarray, train: Examples, test: Examples, pairs: int = 10_000
+) -> dict[str, float]:
+  """What `DEFINITIONS` says, of uint8 samples [sample, height, width, channel].
+
+  As many samples go into the distance as there are test examples, because it depends on their number; and up to `pairs`
+  of each kind into precision and recall.
+  """
+  ours, theirs, held_out = (classifier.measure(images) for images in (samples, train.inputs, test.inputs))
+  real, several = measures_lib.moments(theirs.features), min(pairs, len(samples), len(train))
+  quality = measures_lib.precision_recall(theirs.features[:several], ours.features[:several])
+  classes = classifier.num_classes
+  return {
+    "classes_covered": measures_lib.covered(ours.labels, classes),
+    "class_divergence": measures_lib.histogram_divergence(
+      ours.labels, classes, measures_lib.histogram(theirs.labels, classes)
+    ),
+    "classifier_feature_distance": measures_lib.frechet_distance(
+      measures_lib.moments(ours.features[: len(test)]), real
+    ),
+    "classifier_feature_distance_floor": measures_lib.frechet_distance(measures_lib.moments(held_out.features), real),
+    "precision": quality.precision,
+    "recall": quality.recall,
+    "classifier_accuracy": classifier.accuracy,
+  }
 
 
 def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:

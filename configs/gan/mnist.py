@@ -1,0 +1,40 @@
+"""DCGAN on MNIST; variants: `textbook`, the fully connected 100-128-784 pair; `wgan_gp`.
+
+Paper: Radford et al. 2016 (DCGAN); Goodfellow et al. 2014 (the fully connected pair); Gulrajani et al. 2017 (WGAN-GP).
+Command: python -m experiments.gan --config=configs/gan/mnist.py --config.data.data_dir=...
+Hardware: 2 CPU cores
+Time: to be measured
+Expected: 10 of 10 classes, KL of the class histogram <= 0.02
+"""
+
+from configs import common
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = common.gan()
+  config.data.name = "mnist"
+  config.train.duration = "6 epochs"
+  if variant == "textbook":
+    config.model.network = "mlp"
+    config.model.latent_size = 100
+    config.model.generator_widths = config.model.critic_widths = (128,)
+    config.model.output = "sigmoid"
+    config.model.generator_norm = False
+    config.model.critic_norm = "none"
+    config.train.duration = "50 epochs"
+    config.run.steps_per_dispatch = 100
+  if variant == "wgan_gp":
+    config.model.critic_norm = "none"
+    config.model.loss = "wasserstein"
+    config.model.gradient_penalty = 10.0
+    config.train.critic_steps = 5
+    config.train.batch_size = 320
+    for optimizer in (config.optimizer, config.critic_optimizer):
+      optimizer.learning_rate, optimizer.b1 = 1e-4, 0.0
+  if variant == "smoke":
+    config.model.generator_widths = config.model.critic_widths = (8, 8)
+  else:
+    config.bars.classes_covered = {"min": 10}
+    config.bars.class_divergence = {"max": 0.02}
+  return common.variant(config, variant, also=("textbook", "wgan_gp"))

@@ -1,0 +1,193 @@
+"""What a trained GAN is judged by: samples, their measures, and the figures that show what went wrong."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments import features
+from research import randomness
+from research.data import stacked as stacked_lib
+from research.data.dataset import Dataset
+from research.data.examples import Examples
+from research.data.mixtures import Mixture
+from research.errors import UserError
+from research.evaluation import figures
+from research.evaluation import generative as measures
+from research.families import gan as family_lib
+from research.training import game
+from research.training.experiment import Report
+
+_BATCH = 500
+
+
+class Data(NamedTuple):
+  """What a GAN learns.
+
+  Attributes:
+    train, validation, test: batches in the range of the generator's output.
+    shape: of an example.
+    labels: of training examples; where classes condition, samples have them in turn.
+    num_classes: of the labels.
+    signed: images are in [-1, 1], else [0, 1].
+    images: the training and the test set as they were read; None for points.
+    scale: of points, what they were divided by.
+    mixture: where they are from; None for images.
+  """
+
+  train: Dataset
+  validation: Dataset | None
+  test: Dataset
+  shape: tuple[int, ...]
+  labels: np.ndarray
+  num_classes: int
+  signed: bool = True
+  images: tuple[Examples, Examples] | None = None
+  scale: float = 1.0
+  mixture: Mixture | None = None
+
+
+class Sampler:
+  """Samples of a state's generator, the moving average where there is one; the same ones at every call."""
+
+  def __init__(
+    self, family: family_lib.GAN, state: game.GameState, data: Data, config: ml_collections.ConfigDict
+  ) -> None:
+    self.data, self.conditional, self._size = data, config.model.conditional, config.model.latent_size
+    self._key, self._variables = randomness.stream_key(state.key, "samples"), game.generator_of(state)
+    self._sample = jax.jit(family.sample)
+
+  def latents(self, count: int) -> np.ndarray:
+    """Standard normal [count, latent]."""
+    return np.asarray(jax.random.normal(self._key, (count, self._size)))
+
+  def labels(self, count: int) -> np.ndarray:
+    """The training set's first labels, again and again, so that classes come as often as they do there."""
+    return np.resize(self.data.labels, count).astype(np.int32)
+
+  def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
+    """Examples made of z: uint8 images, or points at their true scale."""
+    label = (self.labels(len(z)) if label is None else label) if self.conditional else None
+    parts = []
+    for start in range(0, len(z), _BATCH):
+      part = slice(start, start + _BATCH)
+      pad = _BATCH - len(z[part])  # one compiled program
+      padded = None if label is None else np.pad(label[part], (0, pad))
+      made = self._sample(self._variables, np.pad(z[part], ((0, pad), (0, 0))), padded)
+      parts.append(np.asarray(made, np.float32)[: _BATCH - pad])
+    made = np.concatenate(parts)
+    if self.data.mixture is not None:
+      return made * self.data.scale
+    unit = (made + 1) / 2 if self.data.signed else made
+    return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
+
+  def samples(self, count: int) -> np.ndarray:
+    """So many."""
+    return self(self.latents(count))
+
+
+def predictions(sampler: Sampler, path: str, config: ml_collections.ConfigDict) -> Mapping[str, np.ndarray]:
+  """`measure.samples` samples, with their labels where the model is conditioned on them."""
+  if path:
+    raise UserError("--input", path, "a GAN samples and takes no input: leave it out.")
+  count = config.measure.samples
+  made = {"samples": sampler.samples(count)}
+  return {**made, "label": sampler.labels(count)} if sampler.conditional else made
+
+
+def points(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
+  """Modes covered, share of good samples, and both clouds."""
+  mixture = sampler.data.mixture
+  assert mixture is not None
+  made = sampler.samples(config.measure.samples)
+  true, _ = mixture.draw(len(made), seed=3)
+  coverage, best = (measures.mixture_coverage(x, mixture.centres, mixture.std) for x in (made, true))
+  found = {
+    "modes_covered": coverage.modes,
+    "share_within_3sd": coverage.share,
+    "share_within_3sd_data": best.share,
+    # A KL of nothing has no number: all the mass is then on no mode, as far from uniform as one mode is.
+    "mode_divergence": np.nan_to_num(coverage.divergence, nan=np.log(len(mixture.centres))),
+  }
+  definitions = {
+    "modes_covered": f"modes of {len(mixture.centres)} with a sample within three standard deviations",
+    "share_within_3sd": "share of samples within three standard deviations of a mode",
+    "share_within_3sd_data": "the same share of points drawn from the mixture itself",
+    "mode_divergence": "KL in nats, from uniform, of the histogram of modes of the samples within three deviations",
+  }
+  limit = 1.2 * float(np.abs(mixture.centres).max())
+  clouds = figures.point_clouds(np.stack([true, made])[:, :5000], limit, ("data", "samples"))
+  return Report(found, {"samples": clouds}, definitions)
+
+
+def images(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
+  """Measures by the classifier's features, and the figures."""
+  assert sampler.data.images is not None
+  train, test = sampler.data.images
+  classifier = features.classifier(config.measure, config.data)
+  made = sampler.samples(config.measure.samples)
+  shown = config.report.samples
+  drawn = {"samples": figures.image_grid(made[:shown]), "interpolation": interpolation(sampler, max(2, shown // 8))}
+  if config.data.stacked:
+    found, definitions = stacked_measures(classifier, made)
+    return Report(found, drawn, definitions)
+  drawn["nearest"] = nearest(made[:10], train.inputs)
+  found, definitions = features.measures(classifier, made, train, test), dict(features.DEFINITIONS)
+  if sampler.conditional:
+    right = classifier.measure(made).labels == sampler.labels(len(made))
+    found["class_agreement"] = float(right.mean())
+    definitions["class_agreement"] = "share of samples in which the classifier sees the class that was asked for"
+    drawn["classes"] = by_class(sampler)
+  return Report(found, drawn, definitions)
+
+
+def stacked_measures(classifier: features.Classifier, made: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:
+  """Modes of 1,000, by the classifier's reading of each channel."""
+  classes = classifier.num_classes
+  digits = [classifier.measure(made[..., channel : channel + 1]).labels for channel in range(stacked_lib.CHANNELS)]
+  labels = np.asarray(digits).T @ (classes ** np.arange(stacked_lib.CHANNELS)[::-1])
+  modes = classes**stacked_lib.CHANNELS
+  found = {
+    "modes_covered": measures.covered(labels, modes),
+    "mode_divergence": measures.histogram_divergence(labels, modes),
+    "classifier_accuracy": classifier.accuracy,
+  }
+  count = len(made)
+  definitions = {
+    "modes_covered": f"triples of digits of {modes} that the classifier finds among {count} samples",
+    "mode_divergence": f"KL in nats, from uniform, of the histogram of triples of {count} samples; "
+    f"about {(modes - 1) / (2 * count):.3f} of perfect ones",
+    "classifier_accuracy": features.DEFINITIONS["classifier_accuracy"],
+  }
+  return found, definitions
+
+
+def nearest(made: np.ndarray, train: np.ndarray):
+  """Samples above, and below each the training image nearest to it by the Euclidean distance of pixels."""
+  index, _ = measures.nearest_neighbours(made.astype(np.float32), train.astype(np.float32))
+  return figures.image_grid(
+    np.concatenate([made, train[index]]), columns=len(made), title="samples; below, their nearest training images"
+  )
+
+
+def interpolation(sampler: Sampler, rows: int, columns: int = 8):
+  """Along great circles between pairs of z, which keep the length that a normal vector has (White 2016)."""
+  start, stop = jnp.split(sampler.latents(2 * rows), 2)
+  unit = lambda x: x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+  angle = jnp.arccos(jnp.clip((unit(start) * unit(stop)).sum(-1), -1, 1))[:, None, None]
+  t = jnp.linspace(0, 1, columns)[:, None]
+  z = (jnp.sin((1 - t) * angle) * start[:, None] + jnp.sin(t * angle) * stop[:, None]) / jnp.sin(angle)
+  label = np.repeat(sampler.labels(rows), columns)
+  made = sampler(np.asarray(z).reshape(rows * columns, -1), label)
+  return figures.image_grid(made, columns=columns, title="from one z to another")
+
+
+def by_class(sampler: Sampler, rows: int = 8):
+  """Each column one class, each row one z."""
+  classes = min(sampler.data.num_classes, 10)
+  z = np.repeat(sampler.latents(rows), classes, axis=0)
+  made = sampler(z, np.tile(np.arange(classes, dtype=np.int32), rows))
+  return figures.image_grid(made, columns=classes, title="columns: class; rows: z")
