@@ -76,18 +76,25 @@ def run() -> ml_collections.ConfigDict:
   )
 
 
+def images() -> dict:
+  """What `data` says of labelled images."""
+  return {
+    "test_split": "test",  # scored once, at the end
+    "normalise": "none",  # none: pixels 0 to 1; train: the training set's mean 0 and deviation 1; imagenet
+    "image_size": 0,  # height and width that images are brought to; 0 leaves them
+    "channels": 0,  # 1 grey, 3 colour; 0 leaves them
+    "streamed": False,  # read images when they are needed; False: only where they exceed 1 GiB
+    "eval_batch_size": 1000,  # over all devices
+  }
+
+
 def classification() -> ml_collections.ConfigDict:
   """`base`, with the fields of a classifier."""
   config = base()
   config.data.update(
     {
-      "test_split": "test",  # scored once, at the end
+      **images(),
       "folds": 0,  # k: cross-validate on test_split, k networks side by side; 0 does not
-      "normalise": "none",  # none: pixels 0 to 1; train: the training set's mean 0 and deviation 1; imagenet
-      "image_size": 0,  # height and width that images are brought to; 0 leaves them
-      "channels": 0,  # 1 grey, 3 colour; 0 leaves them
-      "streamed": False,  # read images when they are needed; False: only where they exceed 1 GiB
-      "eval_batch_size": 1000,  # over all devices
       "random_area": (),  # of streamed training images, the range of areas of a random part; (): the centre
       "centre": 1.0,  # of streamed test images, the part of the shorter side that is taken
     }
@@ -110,16 +117,7 @@ def classification() -> ml_collections.ConfigDict:
 def generative() -> ml_collections.ConfigDict:
   """`base`, with the fields of what generates: VAE, GAN, diffusion."""
   config = base()
-  config.data.update(
-    {
-      "test_split": "test",  # measured once, at the end
-      "normalise": "none",  # pixels are 0 to 1; each family brings them to its own range
-      "image_size": 0,  # height and width that images are brought to; 0 leaves them
-      "channels": 0,  # 1 grey, 3 colour; 0 leaves them
-      "streamed": False,  # read images when they are needed; False: only where they exceed 1 GiB
-      "eval_batch_size": 1000,  # over all devices
-    }
-  )
+  config.data.update(images())
   config.report = ml_collections.ConfigDict({"samples": 64})  # images in a figure
   return config
 
@@ -267,6 +265,31 @@ def gan() -> ml_collections.ConfigDict:
   config.optimizer.update({"learning_rate": 2e-4, "schedule": "constant", "b1": 0.5})  # Radford et al. 2016
   config.critic_optimizer = ml_collections.ConfigDict(config.optimizer.to_dict())
   config.train.update({"batch_size": 64, "critic_steps": 1, "ema_decay": 0.999})  # a batch is divided among the steps
+  return config
+
+
+def naive_bayes() -> ml_collections.ConfigDict:
+  """`classical`, with a naive Bayes model."""
+  config = classical()
+  config.data.update(images())
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "gaussian",  # gaussian, bernoulli, multinomial, complement, categorical
+      "var_smoothing": 1e-9,  # of gaussian: share of the largest variance that every variance gains
+      "alpha": 1.0,  # of the others: added to every count
+      "threshold": 0.5,  # of bernoulli: a pixel, 0 to 1, is on above it
+      "levels": 4,  # of categorical: grey levels that a pixel is brought to
+      "norm": False,  # of complement: divide the weights of a class by their sum
+    }
+  )
+  config.report = ml_collections.ConfigDict({"samples": 10})  # images of each class in a figure
+  config.comparison = ml_collections.ConfigDict(
+    {
+      "sizes": (),  # of training sets on which logistic regression is compared; (): it is not
+      "repeats": 20,  # random training sets of each size
+      "inverse_penalty": 1.0,  # of logistic regression: scikit-learn's C
+    }
+  )
   return config
 
 
