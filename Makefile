@@ -24,7 +24,7 @@ demo: $(STAMP)
 	$(RUN) -m experiments.cnn --workdir=runs/demo
 
 test: $(STAMP)
-	$(RUN) -m pytest $(PYTEST_ARGS)
+	$(RUN) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

@@ -11,7 +11,7 @@ from configs import common
 
 
 def get_config(variant: str = ""):
-  """The config; `smoke` is the same in seconds."""
+  """The config; `smoke` is a shallow stand-in in seconds: ResNet-8."""
   config = common.resnet()
   config.data.name = "digits"
   config.data.validation = 0.1
@@ -22,4 +22,6 @@ def get_config(variant: str = ""):
   config.train.batch_size = 64
   config.train.duration = "15 epochs"
   config.train.ema_decay = 0.95
+  if variant == "smoke":
+    config.model.depth = 8
   return common.variant(config, variant)

@@ -7,9 +7,11 @@ import pytest
 from tests import mock_data
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-CONFIGS = [
+NAMES = [
   f"{path.parent.name}/{path.stem}" for path in sorted((ROOT / "configs").glob("*/*.py")) if path.stem != "__init__"
 ]
+# Where tests run in several processes (-n), those of one config share its run, and so their process.
+CONFIGS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
 
 
 @pytest.fixture(scope="session", autouse=True)
