@@ -104,6 +104,8 @@ def write_raw(folder: Path) -> str:
   (folder / "binarized_mnist").mkdir()
   bits = {split: rng.integers(0, 256, (40, 98), np.uint8) for split in ("train", "valid", "test")}
   np.savez(folder / "binarized_mnist" / "binarized_mnist.npz", **bits)
+  write_chorales(folder / "jsb_chorales")
+  write_tagged(folder / "brown")
   (folder / "spoken_digit").mkdir()
   write_spoken_digits(folder / "spoken_digit")
   return str(folder)
@@ -122,3 +124,32 @@ def write_spoken_digits(folder: Path, takes: int = 8) -> None:
     indices=np.tile(np.arange(takes), 10),
     sample_rate=8000,
   )
+
+
+def write_chorales(folder: Path, pieces: int = 8) -> None:
+  """`jsb-chorales-quarter.json`: so many pieces a split, of 6 to 11 steps of 0 to 4 pitches from C3 to G5."""
+  folder.mkdir()
+  rng = np.random.default_rng(0)
+
+  def piece():
+    return [rng.choice(np.arange(48, 80), rng.integers(0, 5), False).tolist() for _ in range(rng.integers(6, 12))]
+
+  splits = {split: [piece() for _ in range(pieces)] for split in ("train", "valid", "test")}
+  (folder / "jsb-chorales-quarter.json").write_text(json.dumps(splits))
+
+
+def write_tagged(folder: Path, sentences: int = 60) -> None:
+  """`brown.txt` and `brown_pos.txt`: sentences of a grammar that a tagger can learn."""
+  folder.mkdir()
+  rng = np.random.default_rng(0)
+  nouns = ["dog", "cat", "mill", "walk", "Town-hall", "3rd", "running", "talking", "painter", "hunter"]
+  verbs = ["sees", "takes", "walk", "hears", "calls"]
+  words, tags = [], []
+  for _ in range(sentences):
+    one, other = rng.choice(nouns, 2)
+    words.append(
+      f"{rng.choice(['The', 'A'])} {one} {rng.choice(verbs)} the {other}" + rng.choice(["", " today"]) + " ."
+    )
+    tags.append("AT NN-TL VBZ AT NN NR ." if "today" in words[-1] else "AT NN VBZ AT NN .")
+  (folder / "brown.txt").write_text("\n".join(words) + "\n")
+  (folder / "brown_pos.txt").write_text("\n".join(tags) + "\n")

@@ -1,0 +1,68 @@
+"""Bach's four-part chorales as piano rolls, a benchmark of sequence models (Boulanger-Lewandowski et al. 2012)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from research.data import raw
+from research.data.examples import choose, part
+from research.data.sequences import Sequences, padded
+from research.errors import UserError
+
+NAME = "jsb_chorales"
+KEYS, LOWEST = 88, 21  # of a piano: MIDI pitches 21 (A0) to 108 (C8)
+RESOLUTIONS = ("quarter", "16th")
+
+
+def load(split: str = "train", path: str | None = None, resolution: str = "quarter") -> Sequences:
+  """A split of the set: 229 chorales to train, 76 valid, 77 test.
+
+  Args:
+    split: 'train', 'valid' or 'test', or part of one ('train[:20]').
+    path: the file `jsb-chorales-<resolution>.json` or its folder; by default `$GENERA_DATA_DIR/jsb_chorales`.
+    resolution: length of a time step: a 'quarter' note, as in the literature, or a '16th'.
+
+  Returns:
+    uint8 [piece, time, 88]: 1 where the key of pitch 21 + index sounds.  Held and repeated notes are not told apart.
+
+  Raises:
+    UserError: no such file, split or resolution; a file of another form, or a pitch that no piano has.
+  """
+  if resolution not in RESOLUTIONS:
+    raise UserError("config.data.resolution", resolution, f"choose one of {', '.join(RESOLUTIONS)}.")
+  file = raw.locate(NAME, f"jsb-chorales-{resolution}.json", path)
+  pieces = choose(_read(file), split)
+  rolls = [piano_roll(piece, f"{file}: piece {number} of {split}") for number, piece in enumerate(pieces)]
+  return padded(f"{NAME} {split}", rolls[part(split, len(rolls))])
+
+
+def piano_roll(piece: Any, name: str) -> np.ndarray:
+  """uint8 [time, 88] of a list of time steps, each a list of MIDI pitches.
+
+  Raises:
+    UserError: it is none, or a pitch is outside 21 to 108.
+  """
+  if not isinstance(piece, list) or not all(isinstance(step, list) for step in piece):
+    raise UserError(name, type(piece).__name__, "give a list of time steps, each a list of MIDI pitches.")
+  roll = np.zeros((len(piece), KEYS), np.uint8)
+  for time, step in enumerate(piece):
+    for pitch in step:
+      if not isinstance(pitch, int) or not 0 <= pitch - LOWEST < KEYS:
+        raise UserError(
+          f"{name}, step {time}: pitch", pitch, f"give a whole number from {LOWEST} to {LOWEST + KEYS - 1}."
+        )
+      roll[time, pitch - LOWEST] = 1
+  return roll
+
+
+def _read(file: Path) -> dict[str, list]:
+  remedy = "give JSON of lists of pieces by split: {'train': [[[60, 64, 67], ...], ...], 'valid': ..., 'test': ...}"
+  try:
+    splits = json.loads(file.read_text())
+  except (OSError, ValueError) as error:
+    raise UserError("config.data.path", str(file), f"it cannot be read as JSON ({error}).") from error
+  if not isinstance(splits, dict) or not all(isinstance(pieces, list) for pieces in splits.values()):
+    raise UserError("config.data.path", str(file), f"{remedy}.")
+  return splits
