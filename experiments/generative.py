@@ -2,19 +2,30 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import ml_collections
 import numpy as np
 
 from experiments import classification
-from research.data import binarized_mnist, examples, files, pipeline
+from research.data import binarized_mnist, files, pipeline
 from research.data.dataset import Dataset
+from research.data.examples import Examples, Stream
 from research.errors import UserError
 
 
-def load(data: ml_collections.ConfigDict) -> classification.Splits:
+class Splits(NamedTuple):
+  """Labelled images in memory, and the constants that normalise them (None: pixels stay 0 to 1)."""
+
+  train: Examples
+  validation: Examples | None
+  test: Examples
+  mean: np.ndarray | None
+  std: np.ndarray | None
+
+
+def load(data: ml_collections.ConfigDict) -> Splits:
   """The splits that a config's `data` names, in memory: as `classification.load`, and static binarized MNIST.
 
   Raises:
@@ -22,12 +33,12 @@ def load(data: ml_collections.ConfigDict) -> classification.Splits:
   """
   if data.name == binarized_mnist.NAME:
     train, validation, test = (binarized_mnist.load(split, data.path or None) for split in ("train", "valid", "test"))
-    return classification.Splits(train, validation, test, None, None)
-  splits = classification.load(data)
-  if isinstance(splits.train, examples.Stream) or isinstance(splits.test, examples.Stream):
+    return Splits(train, validation, test, None, None)
+  train, validation, test, mean, std = classification.load(data)
+  if isinstance(train, Stream) or isinstance(validation, Stream) or isinstance(test, Stream):
     remedy = "only sets in memory can be modelled: give a smaller one, or a smaller config.data.image_size."
     raise UserError("config.data.name", data.name, remedy)
-  return splits
+  return Splits(train, validation, test, mean, std)
 
 
 def inputs_at(

@@ -102,19 +102,31 @@ def likelihood_of(model: ml_collections.ConfigDict) -> vae.Likelihood:
 def network(config: ml_collections.ConfigDict, data: Examples, parameters: int):
   """Encoder and decoder, as `config.model` has them."""
   model = config.model
-  shared = {
-    "image_shape": image_shape(config, data),
-    "parameters": parameters,
-    "num_classes": data.num_classes if model.conditional else 0,
-    "dtype": precision.dtype(config.train.precision),
-  }
+  shape, compute = image_shape(config, data), precision.dtype(config.train.precision)
+  classes = data.num_classes if model.conditional else 0
   match model.name:
     case "mlp":
-      sizes = {"latents": tuple(model.latents), "hidden": tuple(model.hidden)}
-      return MLPAutoencoder(**shared, **sizes, activation=model.activation, dropout=model.dropout)
+      return MLPAutoencoder(
+        shape,
+        parameters,
+        latents=tuple(model.latents),
+        hidden=tuple(model.hidden),
+        activation=model.activation,
+        dropout=model.dropout,
+        num_classes=classes,
+        dtype=compute,
+      )
     case "conv":
-      sizes = {"vector": model.vector, "maps": tuple(model.maps), "widths": tuple(model.widths)}
-      return ConvAutoencoder(**shared, **sizes, blocks=model.blocks)
+      return ConvAutoencoder(
+        shape,
+        parameters,
+        vector=model.vector,
+        maps=tuple(model.maps),
+        widths=tuple(model.widths),
+        blocks=model.blocks,
+        num_classes=classes,
+        dtype=compute,
+      )
   raise UserError("config.model.name", model.name, "choose mlp, conv or vq.")
 
 

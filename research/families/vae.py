@@ -270,8 +270,10 @@ def _terms(module, likelihood, inputs, label, noise, train) -> Terms:
   log_likelihood = likelihood.log_prob(outputs, repeat(inputs))
   if likelihood.dequantise:  # from the density of an image to the probability of its bytes
     log_likelihood -= np.log(256) * np.prod(inputs.shape[1:])
-  log_ratio = sum(_sum(normal_log_prob(z, prior) - normal_log_prob(z, posterior)) for z, posterior, prior in levels)
-  kl = sum(_sum(normal_kl(posterior, prior)) for _, posterior, prior in levels)
+  log_ratio, kl = jnp.zeros_like(log_likelihood), jnp.zeros_like(log_likelihood)
+  for latent, posterior, prior in levels:
+    log_ratio += _sum(normal_log_prob(latent, prior) - normal_log_prob(latent, posterior))
+    kl += _sum(normal_kl(posterior, prior))
   return Terms(*(x.reshape(-1, count) for x in (log_likelihood, kl, log_ratio)))
 
 

@@ -122,10 +122,9 @@ class MLPAutoencoder(nn.Module):
     return tuple((size,) for size in self.latents)
 
   def setup(self):
-    levels = range(len(self.latents))
-    options = {"activation": self.activation, "dtype": self.dtype}
-    self.ups = [Hidden(tuple(self.hidden), dropout=self.dropout, **options) for _ in levels]
-    self.downs = [Hidden(tuple(self.hidden)[::-1], **options) for _ in levels]
+    up, down = tuple(self.hidden), tuple(self.hidden)[::-1]
+    self.ups = [Hidden(up, self.activation, self.dropout, self.dtype) for _ in self.latents]
+    self.downs = [Hidden(down, self.activation, dtype=self.dtype) for _ in self.latents]
     self.evidence = [layers.logits_layer(2 * size) for size in self.latents]
     self.priors = [layers.logits_layer(2 * size) for size in self.latents[1:]]
     self.output = layers.logits_layer(int(np.prod(self.image_shape)) * self.parameters)
