@@ -49,11 +49,11 @@ def piano_roll(piece: Any, name: str) -> np.ndarray:
   roll = np.zeros((len(piece), KEYS), np.uint8)
   for time, step in enumerate(piece):
     for pitch in step:
-      if not isinstance(pitch, int) or not 0 <= pitch - LOWEST < KEYS:
-        raise UserError(
-          f"{name}, step {time}: pitch", pitch, f"give a whole number from {LOWEST} to {LOWEST + KEYS - 1}."
-        )
-      roll[time, pitch - LOWEST] = 1
+      # The file of sixteenths has some pitches as 60.0.
+      if not isinstance(pitch, int | float) or pitch % 1 or not 0 <= pitch - LOWEST < KEYS:
+        remedy = f"give a whole number from {LOWEST} to {LOWEST + KEYS - 1}."
+        raise UserError(f"{name}, step {time}: pitch", pitch, remedy)
+      roll[time, int(pitch) - LOWEST] = 1
   return roll
 
 
