@@ -166,6 +166,34 @@ def filters(
   return image_grid(scaled, title=title)
 
 
+def sample_efficiency(
+  sizes: Sequence[int], accuracy: Mapping[str, Float[np.ndarray, "size repeat"]], crossing: float | None = None
+) -> "Figure":
+  """Accuracy of models against the size of their training set: mean and standard deviation over repeats.
+
+  Args:
+    sizes: of the training sets.
+    accuracy: by model.
+    crossing: a size to mark, where one model overtakes the other.
+  """
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(5.2, 3.8), layout="constrained")
+  axes = figure.subplots()
+  for (name, values), color in zip(accuracy.items(), (_RED, _BLUE, _MUTED)):
+    mean, deviation = values.mean(1), values.std(1)
+    axes.plot(sizes, mean, "o-", color=color, markersize=3, linewidth=1.3, label=name)
+    axes.fill_between(sizes, mean - deviation, mean + deviation, color=color, alpha=0.18, linewidth=0)
+  if crossing is not None:
+    axes.axvline(crossing, color=_MUTED, linestyle="--", linewidth=1, label=f"crossing at {crossing:.0f}")
+  axes.set(xscale="log", xlabel="training examples", ylabel="test accuracy")
+  axes.set_xticks(sizes, [str(size) for size in sizes])
+  axes.minorticks_off()
+  axes.legend(frameon=False, fontsize=8, loc="lower right")
+  _plain(axes)
+  return figure
+
+
 def densities(
   panels: Mapping[str, Float[np.ndarray, "side side"]], axis: Float[np.ndarray, " side"], points: np.ndarray
 ) -> "Figure":

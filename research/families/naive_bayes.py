@@ -263,18 +263,24 @@ def categorical(num_categories: Sequence[int], alpha: float = 1.0) -> Observatio
   return _log_linear(features, parameters, mean=mean, check=check, sample=sample)
 
 
+def flat(inputs: Float[Array, "batch ..."]) -> Inputs:
+  """Every number of an input is a feature."""
+  return inputs.reshape(len(inputs), -1)
+
+
 @dataclasses.dataclass(frozen=True)
 class NaiveBayes:
   """The family over any observation, as `statistics.statistics_learner` takes it, summed by `statistics.total`.
 
-  A batch has `inputs` [batch, feature], of the type to compute in, `label` [batch] and `mask` [batch], which may hold
-  any weights.  Parameters are those of the observation, `prior` [class] and `anchor` [class, feature].
+  A batch has `inputs` [batch, ...], `label` [batch] and `mask` [batch], which may hold any weights.  Parameters are
+  those of the observation, `prior` [class] and `anchor` [class, feature].
 
   Attributes:
     observation: `gaussian(...)`, `bernoulli(...)`, `multinomial(...)`, `complement(...)` or `categorical(...)`.
     num_classes: of the labels 0 to num_classes - 1.
     prior: probability of each class; by default its share of what was counted, unsmoothed, so that a class that was
       never seen is never predicted.
+    encode: `encode(inputs) -> [batch, feature]`, of the type to compute in.
 
   Raises:
     UserError: `prior` is no distribution over the classes.
@@ -283,6 +289,7 @@ class NaiveBayes:
   observation: Observation
   num_classes: int
   prior: tuple[float, ...] | None = None
+  encode: Callable[[Array], Inputs] = flat
 
   def __post_init__(self):
     if self.prior is None:
@@ -292,7 +299,7 @@ class NaiveBayes:
       raise UserError("prior", self.prior, f"give {self.num_classes} probabilities that sum to 1.")
 
   def check(self, inputs: np.ndarray, field: str = "inputs") -> None:
-    """Refuses host arrays [example, feature] that the model is not for.
+    """Refuses encoded host arrays [example, feature] that the model is not for.
 
     Raises:
       UserError: NaN or infinite features; what is no count (multinomial, complement); what is none of the categories
@@ -307,8 +314,8 @@ class NaiveBayes:
   def init(self, key, batch) -> dict:
     """Parameters of nothing counted; independent of what is in the batch."""
     del key
-    shape, dtype = (self.num_classes, *batch["inputs"].shape[1:]), batch["inputs"].dtype
-    anchor = jnp.zeros(shape, dtype)
+    inputs = jax.eval_shape(self.encode, batch["inputs"])
+    anchor = jnp.zeros((self.num_classes, inputs.shape[1]), inputs.dtype)
     counted = jax.eval_shape(lambda: self._count(anchor, batch))
     nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), counted)
     return self.maximise({"anchor": anchor}, nothing)
@@ -319,7 +326,7 @@ class NaiveBayes:
     if find is None:
       return params
     unseen, old = (statistics["count"] == 0)[:, None], params["anchor"]
-    moved = lambda: jnp.where(unseen, find(batch["inputs"], self._weights(batch)), old)
+    moved = lambda: jnp.where(unseen, find(*self._encoded(batch)), old)
     return {**params, "anchor": jax.lax.cond(unseen.any(), moved, lambda: old)}
 
   def expect(self, params, batch, key) -> tuple[dict, dict[str, Mean]]:
@@ -342,12 +349,12 @@ class NaiveBayes:
     """The metrics of `DEFINITIONS`."""
     return classifier.score(self.log_posterior(params, batch["inputs"]), batch)
 
-  def log_joint(self, params, inputs: Inputs) -> Scores:
+  def log_joint(self, params, inputs: Float[Array, "batch ..."]) -> Scores:
     """log p(x, y), nats; -inf for a class of prior 0."""
-    scores = self.observation.log_likelihood(params["observation"], inputs)
+    scores = self.observation.log_likelihood(params["observation"], self.encode(inputs))
     return scores + jnp.log(params["prior"]) if self.observation.uses_prior else scores
 
-  def log_posterior(self, params, inputs: Inputs) -> Scores:
+  def log_posterior(self, params, inputs: Float[Array, "batch ..."]) -> Scores:
     """log p(y | x), nats."""
     return jax.nn.log_softmax(self.log_joint(params, inputs))
 
@@ -372,13 +379,14 @@ class NaiveBayes:
     chosen = jax.tree.map(lambda leaf: leaf[label], params["observation"])
     return jax.vmap(draw)(chosen, randomness.example_keys(key, len(label)))
 
-  def _weights(self, batch) -> Weights:
-    dtype = batch["inputs"].dtype
-    return jax.nn.one_hot(batch["label"], self.num_classes, dtype=dtype) * batch["mask"].astype(dtype)[:, None]
+  def _encoded(self, batch) -> tuple[Inputs, Weights]:
+    inputs = self.encode(batch["inputs"])
+    one_hot = jax.nn.one_hot(batch["label"], self.num_classes, dtype=inputs.dtype)
+    return inputs, one_hot * batch["mask"].astype(inputs.dtype)[:, None]
 
   def _count(self, anchor, batch) -> dict:
-    weights = self._weights(batch)
-    return {"count": weights.sum(0), "sums": self.observation.statistics(anchor, batch["inputs"], weights)}
+    inputs, weights = self._encoded(batch)
+    return {"count": weights.sum(0), "sums": self.observation.statistics(anchor, inputs, weights)}
 
 
 def _check_counts(inputs: np.ndarray, field: str) -> None:
