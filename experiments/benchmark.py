@@ -45,6 +45,8 @@ WORKLOADS = (
   "vision/cnn_step",
   "vision/resnet20_step",
   "vision/cnn_mnist_convergence",
+  "generative/ddpm_step",
+  "generative/ddim_sample",
   "loop/host_overhead",
   "loop/start",
 )
@@ -101,10 +103,17 @@ def _compiled(name: str):
 
 def step_time(name: str) -> dict:
   """Median wall time of one update, in ms."""
-  import jax
 
   _, update, state, (inputs, labels), detail, timed = _compiled(name)
   batches = [_batch(inputs[i : i + BATCH], labels[i : i + BATCH]) for i in range(0, len(labels), BATCH)]
+  median, measured = _timed(update, state, batches, timed)
+  return _result(name, "step_time", median, "ms", **measured, **detail)
+
+
+def _timed(update, state, batches, timed: int) -> tuple[float, dict]:
+  """Median wall time in ms of `state, metrics = update(state, batch)` after warm-up, and what else is measured."""
+  import jax
+
   times, cpu = [], []
   for batch in itertools.cycle(batches):
     wall_start, cpu_start = time.perf_counter(), time.process_time()
@@ -116,7 +125,63 @@ def step_time(name: str) -> dict:
       break
   first, times, cpu = times[0], times[WARMUP:], cpu[WARMUP:]
   measured = {"steps": len(times), "warmup": WARMUP, "min_ms": min(times), "cpu_ms": statistics.mean(cpu)}
-  return _result(name, "step_time", statistics.median(times), "ms", **measured, first_step_s=first / 1e3, **detail)
+  return statistics.median(times), measured | {"first_step_s": first / 1e3}
+
+
+def _ddpm():
+  """The U-Net of `peers/generative.py` (diffusers' UNet2DModel), its optimizer's learner, and the model."""
+  import optax
+
+  from research.families.diffusion import model as family
+  from research.networks.unet import UNet
+  from research.training import steps
+
+  model = family.diffusion(UNet((32, 64, 64), 2, (False, True, False)), "linear", predicts="noise")
+  optimizer = optax.adamw(1e-4, weight_decay=1e-2)
+  learner = steps.gradient_learner(init=model.init, loss=model.loss, evaluate=model.evaluate, optimizer=optimizer)
+  return model, learner
+
+
+def ddpm_step(name: str) -> dict:
+  """Median wall time of one update of DDPM's U-Net on 32 images of 32x32, in ms."""
+  import jax
+  import numpy as np
+
+  batch_size = 32
+  _, learner = _ddpm()
+  inputs, labels, source = _data("mnist", "train", 10 * batch_size)
+  inputs = np.pad(2 * inputs - 1, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=-1)
+  batches = [_batch(inputs[i : i + batch_size], labels[i : i + batch_size]) for i in range(0, len(inputs), batch_size)]
+  state = jax.jit(learner.init)(jax.random.key(0), batches[0])
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  median, measured = _timed(jax.jit(learner.update, donate_argnums=0), state, batches, 30)
+  return _result(name, "step_time", median, "ms", **measured, batch=batch_size, parameters=parameters, data=source)
+
+
+def ddim_sample(name: str) -> dict:
+  """Seconds to draw 16 images of 32x32 by 50 steps of DDIM; `detail` has the same with the loop on the device."""
+  import jax
+  import numpy as np
+
+  from research.families.diffusion import generation, samplers
+
+  model, learner = _ddpm()
+  batch = _batch(np.zeros((1, 32, 32, 1), np.float32), np.zeros(1, np.int32))
+  params = jax.jit(learner.init)(jax.random.key(0), batch).params
+  found = {}
+  for loop in ("auto", "host", "device"):
+    draw = generation.generator(model, samplers.ddim(), 50, loop=loop).draw
+    seconds = []
+    for i in range(4):  # the first compiles
+      begin = time.perf_counter()
+      jax.block_until_ready(draw({"params": params}, (16, 32, 32, 1), jax.random.key(i)))
+      seconds.append(time.perf_counter() - begin)
+    found[loop] = statistics.median(seconds[1:])
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+  detail = {"images": 16, "ddim_steps": 50, "parameters": parameters}
+  return _result(
+    name, "sampling_time", found["auto"], "s", host_loop_s=found["host"], device_loop_s=found["device"], **detail
+  )
 
 
 def convergence(name: str) -> dict:
@@ -204,6 +269,8 @@ def main() -> int:
     host.tune_cpu()
     run = {
       "vision/cnn_mnist_convergence": convergence,
+      "generative/ddpm_step": ddpm_step,
+      "generative/ddim_sample": ddim_sample,
       "loop/host_overhead": host_overhead,
       "loop/start": start,
     }.get(chosen[0], step_time)

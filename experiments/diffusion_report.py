@@ -4,6 +4,7 @@ import contextlib
 import io
 import pathlib
 import tempfile
+import time
 import wave
 from typing import Any
 
@@ -16,6 +17,7 @@ from jaxtyping import Float, UInt8
 from experiments import cli, cnn, features, session
 from research import randomness
 from research.data import files, mixtures, spoken_digits
+from research.errors import UserError
 from research.evaluation import figures
 from research.evaluation import generative as measures
 from research.families.diffusion import generation, likelihood, samplers
@@ -36,6 +38,8 @@ DEFINITIONS = {
   "floor": "the same distance between the test set and as many training images as it has images",
   "distance_over_floor": "classifier_feature_distance over floor",
   "class_agreement": "share of samples whose class, to that classifier, is the label they were drawn for",
+  "distance_of": "classifier_feature_distance of another sampler and number of steps, or of the last parameters in "
+  "place of their average",
   "seconds_per_1000_samples": "wall time of drawing those samples, compilation included, for 1,000 of them",
   "accuracy_real": "test accuracy of a classifier trained on the labelled examples alone",
   "accuracy_with_samples": "test accuracy of the same classifier, trained as long on those and the model's samples",
@@ -47,14 +51,18 @@ class Use:
 
   def __init__(self, config: ml_collections.ConfigDict, model: family.Diffusion, draw: generation.Generator, data):
     self._config, self._model, self._generator, self._data = config, model, draw, data
+    for name in config.report.get("compare", ()):  # before any compute
+      self._other(name)
     self._shape, self._classes = data.test.inputs.shape[1:], data.train.num_classes if config.model.conditional else 0
 
   def report(self, state) -> Report:
     """Measures, figures and files, by the kind of data."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "report")
     made = {"points": self._points, "sound": self._sound, "images": self._images}[self._data.kind](variables, key)
+    if "measure" in self._config and self._config.measure.samples:
+      made |= self._measures(variables, {"params": state.params, **state.mutable}, key)
     if self._config.report.get("augment"):
-      made = made | self._augmentation(variables, key)
+      made |= self._augmentation(variables, key)
     metrics = {name: value for name, value in made.items() if isinstance(value, float)}
     shown = {name: value for name, value in made.items() if not isinstance(value, float | bytes)}
     definitions = {name: text for metric, text in DEFINITIONS.items() for name in metrics if name.startswith(metric)}
@@ -138,8 +146,6 @@ class Use:
       made[name] = figures.image_grid(rows, columns=len(shown), title=EDITS[name])
     if report.bound_nodes:
       made["bits_per_dim"] = self._bound(variables, key)
-    if "measure" in self._config and self._config.measure.samples:
-      made |= self._measures(variables, key)
     return made
 
   def _edits(self, variables, images: Pixels, key) -> dict[str, np.ndarray]:
@@ -179,14 +185,12 @@ class Use:
     test, size, total = self._data.test.inputs, self._config.data.eval_batch_size, jnp.zeros(())
     for start in range(0, len(test), size):
       x = jnp.asarray(as_floats(np.resize(test[start : start + size], (size, *self._shape))))
-      nats = sum(bound(variables, x, jax.random.fold_in(key, start)))
+      nats = bound(variables, x, jax.random.fold_in(key, start)).total()
       total += likelihood.bits_per_dimension(nats, test[0].size)[: len(test) - start].sum()
     return float(total) / len(test)
 
-  def _measures(self, variables, key) -> dict[str, float]:
-    """Distances of features, and whether samples are of their class."""
-    import time
-
+  def _measures(self, variables, last, key) -> dict[str, float]:
+    """Distances of features, and whether samples are of their class; `last` are the parameters without average."""
     config, data = self._config, self._data
     judge = features.classifier(config.measure, config.data)
     count = min(config.measure.samples, len(data.train))
@@ -199,12 +203,28 @@ class Use:
     begin = time.perf_counter()
     found = judge.measure(self._draw(self._generator, variables, labels, key))
     seconds = time.perf_counter() - begin
-    distance = measures.frechet_distance(measures.moments(found.features), moments)
+    to_train = lambda found: measures.frechet_distance(measures.moments(found.features), moments)
+    distance = to_train(found)
     made = {"classifier_feature_distance": distance, "floor": floor, "distance_over_floor": distance / floor}
     made["seconds_per_1000_samples"] = 1000 * seconds / count
     if self._classes:
       made["class_agreement"] = float((found.labels == labels).mean())
+    for other in config.report.compare:
+      made[f"distance_of_{other.replace(':', '_')}"] = to_train(
+        judge.measure(self._draw(self._other(other), last if other == "last" else variables, labels, key))
+      )
     return made
+
+  def _other(self, name: str) -> generation.Generator:
+    """The sampler of an entry of `report.compare`: 'ddim:20', or 'last', which is the config's own."""
+    if name == "last":
+      return self._generator
+    kind, _, number = name.partition(":")
+    if not number.isdigit():
+      raise UserError("config.report.compare", name, "write sampler:steps, such as ddim:20, or last.")
+    sampler = self._config.sampler
+    options = {"spacing": sampler.spacing, "guidance": sampler.guidance, "loop": sampler.loop}
+    return generation.generator(self._model, samplers.by_name(kind), int(number), **options)
 
   def _augmentation(self, variables, key) -> dict[str, float]:
     """A classifier's test accuracy with the labelled examples alone, and with samples beside them."""

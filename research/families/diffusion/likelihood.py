@@ -127,6 +127,10 @@ class Bound(NamedTuple):
   reconstruction: Array
   diffusion: Array
 
+  def total(self) -> Array:
+    """The bound itself."""
+    return self.prior + self.reconstruction + self.diffusion
+
 
 def variational_bound(setup: Setup, nodes: int, levels: int = 256, loop: str = "auto") -> Callable[..., Bound]:
   """`run(args, x, key) -> Bound` for pixels x of so many grey levels, scaled to -1 to 1: the continuous-time bound.

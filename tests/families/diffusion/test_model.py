@@ -1,0 +1,215 @@
+"""The diffusion model: its loss against what is asked, guidance, the learned schedule, and that it learns."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from research.errors import UserError
+from research.families.diffusion import generation, loss, model, parameterisation, samplers
+from research.families.diffusion import process as process_lib
+from research.training import steps
+from tests.families.diffusion import gaussian
+
+
+class Affine(nn.Module):
+  """W x + label: linear, so that guidance can be computed by hand."""
+
+  @nn.compact
+  def __call__(self, x, level, label, train):
+    y = nn.Dense(x.shape[-1])(x) + 1e-3 * level[:, None]
+    return y if label is None else y + 0.1 * label[:, None]
+
+
+class Exact(nn.Module):
+  """The best prediction of the noise of Gaussian data at any level of a variance preserving process."""
+
+  @nn.compact
+  def __call__(self, x, level, label, train):
+    self.param("unused", nn.initializers.zeros, ())
+    # `level` undone: λ, and with it α² = sigmoid(λ).
+    log_snr = ((500 - level) / 25)[:, None]
+    alpha, sigma = jnp.sqrt(jax.nn.sigmoid(log_snr)), jnp.sqrt(jax.nn.sigmoid(-log_snr))
+    covariance = alpha[..., None] ** 2 * gaussian.COVARIANCE + sigma[..., None] ** 2 * jnp.eye(2)
+    return sigma * jnp.linalg.solve(covariance, (x - alpha * gaussian.MEAN)[..., None])[..., 0]
+
+
+def batch_of(count, seed=0):
+  return {"inputs": jnp.asarray(gaussian.draw(count, seed)), "label": jnp.arange(count) % 3, "mask": jnp.ones(count)}
+
+
+def test_masked_examples_count_for_nothing():
+  made = model.diffusion(Affine(), "cosine")
+  batch = batch_of(6)
+  variables = made.init(jax.random.key(0), batch)
+  spoilt = {**batch, "inputs": batch["inputs"].at[4:].set(jnp.nan), "mask": batch["mask"].at[4:].set(0.0)}
+  whole, part = made.evaluate(variables, batch)["loss"], made.evaluate(variables, spoilt)["loss"]
+  assert part.count == 4
+  assert np.isfinite(part.value())
+  assert part.value() != whole.value()
+
+
+@pytest.mark.parametrize("predicts", parameterisation.NAMES)
+@pytest.mark.parametrize("weighting", ["noise", "min_snr", "elbo"])
+def test_a_weighted_loss_does_not_depend_on_what_is_predicted(weighting, predicts):
+  """The weight turns the output's squared error into the same one of noise or data."""
+  process, rng = process_lib.fixed("cosine"), np.random.default_rng(0)
+  t = jnp.asarray([0.1, 0.4, 0.6, 0.9])
+  x, noise, found = (jnp.asarray(rng.normal(size=(4, 2)), jnp.float32) for _ in range(3))
+  noisy = process.diffuse(x, t, noise)
+  guess = parameterisation.Prediction(
+    (noisy - process_lib.along(process.sigma(t), x) * found) / process_lib.along(process.alpha(t), x), found
+  )
+  target = parameterisation.target(predicts, process, t, x, noise)
+  output = parameterisation.target(predicts, process, t, guess.data, guess.noise)
+  weighted = loss.weight(weighting, process, t, predicts) * jnp.square(output - target).sum(-1)
+  snr, error = np.exp(np.asarray(process.log_snr(t))), np.square(np.asarray(found - noise)).sum(-1)
+  of_data = np.square(np.asarray(guess.data - x)).sum(-1)
+  expected = {
+    "noise": error,
+    "min_snr": np.minimum(snr, 5) * of_data,
+    "elbo": -0.5 * np.asarray(process.log_snr_rate(t)) * error,
+  }[weighting]
+  np.testing.assert_allclose(weighted, expected, rtol=5e-3)
+
+
+@pytest.mark.parametrize("name", loss.TIMES)
+def test_times_follow_their_distribution(name):
+  """Kolmogorov-Smirnov distance from SciPy's distribution; stratified, it is far below that of independent draws."""
+  from scipy import stats
+
+  process = process_lib.fixed("edm" if name == "log_normal" else "rectified_flow")
+  t = np.asarray(loss.draw_times(jax.random.key(3), 500, name, process))
+  if name == "log_normal":
+    values, law = np.log(t), stats.norm(-1.2, 1.2)
+  elif name == "logit_normal":
+    values, law = np.log(t / (1 - t)), stats.norm()
+  else:
+    values, law = t, stats.uniform()
+  assert stats.kstest(values, law.cdf).statistic < 0.01
+
+
+def test_guidance_of_one_is_none_and_others_extrapolate():
+  made = model.diffusion(Affine(), "cosine", predicts="noise", num_classes=3)
+  batch = batch_of(4)
+  variables = made.init(jax.random.key(0), batch)
+  x, t = batch["inputs"], jnp.full(4, 0.5)
+  noise = lambda label, guidance: made.denoiser(variables, label, guidance)(x, t).noise
+  plain, nobody = noise(batch["label"], 1.0), noise(None, 1.0)
+  np.testing.assert_allclose(noise(batch["label"], 1.0 + 1e-6), plain, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(noise(batch["label"], 0.0), nobody, rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(noise(batch["label"], 3.0), nobody + 3 * (plain - nobody), rtol=1e-4, atol=1e-5)
+  assert np.abs(plain - nobody).max() > 0.05
+
+
+def test_labels_are_withheld_at_their_rate():
+  """With every label withheld the loss is that of no label."""
+  batch = batch_of(50)
+  losses = {}
+  for rate in (0.0, 1.0):
+    made = model.diffusion(Affine(), "cosine", num_classes=3, label_dropout=rate)
+    variables = made.init(jax.random.key(0), batch)
+    losses[rate] = made.loss(variables, batch, jax.random.key(1))[0].value()
+    without = {**batch, "label": jnp.full(50, 3)}
+    losses[f"none {rate}"] = made.loss(variables, without, jax.random.key(1))[0].value()
+  assert losses[1.0] == losses["none 1.0"] == losses["none 0.0"] != losses[0.0]
+
+
+def test_the_bound_s_loss_is_the_same_for_every_schedule():
+  """E over uniform times of -λ'/2 |ε - ε̂|², for the exact denoiser, is ½ ∫ mmse dλ: by quadrature, in closed form."""
+  values = np.linalg.eigvalsh(gaussian.COVARIANCE)
+  log_snr = np.linspace(-10, 10, 4001)
+  snr = np.exp(log_snr)[:, None]
+  # E|ε - ε̂|² = snr E|x - x̂|², and E|x - x̂|² = Σ c / (1 + snr c) for eigenvalues c of the covariance.
+  mmse = (snr * values / (1 + snr * values)).sum(1)
+  expected = np.trapezoid(0.5 * mmse, log_snr) / 2  # the loss is a mean over two dimensions
+  made = model.diffusion(Exact(), "learned", predicts="noise", weighting="elbo")
+  batch = batch_of(20_000)
+  variables = made.init(jax.random.key(0), batch)
+  bent = jax.tree.map(lambda x: x, variables)
+  bent["params"]["schedule"] = {**variables["params"]["schedule"], "output": jnp.full(64, -1.0)}
+  middles = [float(made.process(v).log_snr(jnp.float32(0.25))) for v in (variables, bent)]
+  assert abs(middles[0] - middles[1]) > 0.5, "they are two schedules"
+  for chosen in (variables, bent):
+    np.testing.assert_allclose(made.evaluate(chosen, batch)["loss"].value(), expected, rtol=0.03)
+
+
+def test_the_schedule_learns_to_lower_the_loss_s_variance():
+  made = model.diffusion(Exact(), "learned", predicts="noise", weighting="elbo")
+  learner = steps.gradient_learner(init=made.init, loss=made.loss, evaluate=made.evaluate, optimizer=optax.adam(3e-2))
+  batch = batch_of(2000)
+  state = learner.init(jax.random.key(0), batch)
+
+  def variance(state):
+    """Of the loss over times."""
+    process = made.process(steps.variables_of(state))
+    t = jnp.linspace(0.001, 0.999, 1000)
+    snr = np.exp(np.asarray(process.log_snr(t)))[:, None]
+    values = np.linalg.eigvalsh(gaussian.COVARIANCE)
+    return (-0.5 * np.asarray(process.log_snr_rate(t)) * (snr * values / (1 + snr * values)).sum(1)).std()
+
+  before, update = variance(state), jax.jit(learner.update)
+  for _ in range(150):
+    state, _ = update(state, batch)
+  assert variance(state) < 0.9 * before
+
+
+@pytest.mark.parametrize(
+  ("process", "predicts", "weighting", "times"),
+  [
+    ("cosine", "v", "min_snr", "uniform"),
+    ("rectified_flow", "velocity", "output", "logit_normal"),
+    ("edm", "edm", "output", "log_normal"),
+  ],
+)
+def test_a_network_that_can_learns_the_data(process, predicts, weighting, times):
+  """Trained on a Gaussian, samples have its mean and covariance."""
+  from research.networks.conditioned import ConditionedMLP
+
+  made = model.diffusion(ConditionedMLP(48, 2), process, predicts=predicts, weighting=weighting, times=times)
+  learner = steps.gradient_learner(
+    init=made.init, loss=made.loss, evaluate=made.evaluate, optimizer=optax.adam(3e-3), ema_decay=0.99
+  )
+  data = jnp.asarray(gaussian.draw(50_000))
+  batch = lambda i: {"inputs": jax.lax.dynamic_slice_in_dim(data, (i % 97) * 512, 512), "mask": jnp.ones(512)}
+  state = learner.init(jax.random.key(0), batch(0))
+  state = jax.jit(lambda state: jax.lax.fori_loop(0, 600, lambda i, s: learner.update(s, batch(i))[0], state))(state)
+  draw = generation.generator(made, samplers.heun(), 20, spacing="uniform" if process == "rectified_flow" else "karras")
+  x = np.asarray(draw.draw(steps.variables_of(state), (4000, 2), jax.random.key(1)))
+  np.testing.assert_allclose(x.mean(0), gaussian.MEAN, atol=0.12)
+  np.testing.assert_allclose(np.cov(x.T), gaussian.COVARIANCE, atol=0.15)
+
+
+def test_redrawing_leaves_most_of_an_example_and_a_path_ends_in_samples():
+  made = model.diffusion(Exact(), "linear", predicts="noise")
+  variables = made.init(jax.random.key(0), batch_of(2))
+  draw = generation.generator(made, samplers.ddim(), 20, spacing="log_snr")
+  x = jnp.asarray(gaussian.draw(500))
+  near, far = (draw.redraw(variables, x, jax.random.key(1), strength) for strength in (0.2, 1.0))
+  assert np.corrcoef(near[:, 0], x[:, 0])[0, 1] > 0.9
+  assert abs(np.corrcoef(far[:, 0], x[:, 0])[0, 1]) < 0.2
+  path = draw.path(variables, (500, 2), jax.random.key(2), 5)
+  assert path.shape == (5, 500, 2)
+  np.testing.assert_allclose(path[0].std(), 1.0, atol=0.1)
+  np.testing.assert_allclose(path[-1], draw.draw(variables, (500, 2), jax.random.key(2)), atol=1e-4)
+  with pytest.raises(UserError, match="strength"):
+    draw.redraw(variables, x, jax.random.key(1), 0.0)
+
+
+@pytest.mark.parametrize(
+  ("arguments", "match"),
+  [
+    ({"process": "cosin"}, "rectified_flow"),
+    ({"process": "cosine", "predicts": "epsilon"}, "velocity"),
+    ({"process": "cosine", "weighting": "vlb"}, "min_snr"),
+    ({"process": "cosine", "times": "gaussian"}, "logit_normal"),
+    ({"process": "rectified_flow", "weighting": "elbo"}, "infinite"),
+    ({"process": "cosine", "weighting": "elbo", "times": "logit_normal"}, "uniform"),
+    ({"process": "learned", "weighting": "output"}, "elbo"),
+  ],
+)
+def test_what_does_not_exist_or_fit_is_refused(arguments, match):
+  with pytest.raises(UserError, match=match):
+    model.diffusion(Affine(), **arguments)

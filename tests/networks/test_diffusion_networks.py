@@ -1,0 +1,121 @@
+"""The networks of diffusion models: shapes at any size, blocks that start as the identity, what conditions reach."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from research.networks import conditioned, dit, unet
+
+UNET = unet.UNet((8, 16), 1, (False, True), head_features=4, groups=4, num_classes=3)
+DIT = dit.DiT(16, 2, 2, 4, num_classes=3)
+MLP = conditioned.ConditionedMLP(16, 2, num_classes=3)
+
+
+def inputs(shape, seed=0):
+  x = jax.random.normal(jax.random.key(seed), shape)
+  return x, jnp.linspace(0, 1000, shape[0]), jnp.arange(shape[0]) % 4
+
+
+def perturbed(variables, seed=1):
+  """Parameters without a zero among them."""
+  leaves, tree = jax.tree.flatten(variables)
+  keys = jax.random.split(jax.random.key(seed), len(leaves))
+  noisy = [x + 0.1 * jax.random.normal(key, x.shape) for key, x in zip(keys, leaves)]
+  return jax.tree.unflatten(tree, noisy)
+
+
+@pytest.mark.parametrize(
+  ("network", "shape"),
+  [
+    (UNET, (2, 8, 8, 1)),
+    (UNET, (2, 7, 9, 3)),
+    (DIT, (2, 8, 8, 1)),
+    (DIT, (2, 7, 9, 3)),
+    (DIT, (2, 10, 2)),
+    (MLP, (2, 5)),
+    (MLP, (2, 4, 4, 1)),
+  ],
+)
+def test_output_has_the_input_s_shape_and_knows_noise_and_label(network, shape):
+  x, level, label = inputs(shape)
+  variables = perturbed(network.init(jax.random.key(0), x, level, label, train=False))
+  apply = lambda x, level, label: np.asarray(network.apply(variables, x, level, label, train=False))
+  out = apply(x, level, label)
+  assert out.shape == x.shape
+  assert out.dtype == jnp.float32
+  assert np.abs(out - apply(x, level[::-1], label)).max() > 1e-4
+  assert np.abs(out - apply(x, level, label + 1)).max() > 1e-4
+  # Each example on its own.
+  np.testing.assert_allclose(apply(x[:1], level[:1], label[:1]), out[:1], rtol=1e-4, atol=1e-4)
+
+
+def test_unet_has_the_parameters_of_diffusers_unet2dmodel():
+  """diffusers 0.42.1: `UNet2DModel` with channels 32, 64, 64, two blocks a stage."""
+  network = unet.UNet((32, 64, 64), 2, (False, True, False))
+  x = jax.ShapeDtypeStruct((1, 32, 32, 1), jnp.float32)
+  shapes = jax.eval_shape(lambda x: network.init(jax.random.key(0), x, jnp.zeros(1), None, train=False), x)
+  assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == 1_623_169
+
+
+def test_blocks_of_a_dit_are_the_identity_at_first():
+  """adaLN-zero: whatever the tokens and the condition are; and the network's output is zero."""
+  block = dit.Block(16, 2, 4, 0.0, jnp.float32)
+  tokens, condition = jax.random.normal(jax.random.key(0), (2, 6, 16)), jax.random.normal(jax.random.key(1), (2, 16))
+  variables = block.init(jax.random.key(2), tokens, condition, train=False)
+  np.testing.assert_array_equal(block.apply(variables, tokens, condition, train=False), tokens)
+  changed = block.apply(perturbed(variables), tokens, condition, train=False)
+  assert np.abs(changed - tokens).max() > 1e-2
+  x, level, label = inputs((2, 8, 8, 1))
+  start = DIT.init(jax.random.key(0), x, level, label, train=False)
+  np.testing.assert_array_equal(DIT.apply(start, x, level, label, train=False), 0)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 12, 3), (2, 7, 9, 1), (2, 10, 2), (1, 3, 4, 5, 2)])
+def test_patches_are_put_back(shape):
+  x = jax.random.normal(jax.random.key(0), shape)
+  tokens, grid = dit.patches(x, 4)
+  np.testing.assert_array_equal(dit.unpatched(tokens, grid, shape, 4), x)
+
+
+def test_a_patch_is_a_square_of_the_image():
+  x = jnp.arange(2 * 8 * 8, dtype=jnp.float32).reshape(2, 8, 8, 1)
+  tokens, grid = dit.patches(x, 4)
+  assert grid == (2, 2)
+  np.testing.assert_array_equal(tokens[1, 2].reshape(4, 4), x[1, 4:8, :4, 0])
+
+
+def test_attention_is_that_of_flax():
+  """`nn.MultiHeadDotProductAttention` with the same projections."""
+  ours, theirs = dit.Attention(2), nn.MultiHeadDotProductAttention(2)
+  x = jax.random.normal(jax.random.key(0), (2, 5, 8))
+  variables = ours.init(jax.random.key(1), x)["params"]
+  kernel, bias = variables["Dense_0"]["kernel"].reshape(8, 3, 2, 4), variables["Dense_0"]["bias"].reshape(3, 2, 4)
+  params = {name: {"kernel": kernel[:, i], "bias": bias[i]} for i, name in enumerate(("query", "key", "value"))}
+  params["out"] = {"kernel": variables["Dense_1"]["kernel"].reshape(2, 4, 8), "bias": variables["Dense_1"]["bias"]}
+  np.testing.assert_allclose(ours.apply({"params": variables}, x), theirs.apply({"params": params}, x), atol=1e-5)
+
+
+def test_places_are_told_apart():
+  encoded = np.asarray(dit.positions((5, 7), 16))
+  assert encoded.shape == (35, 16)
+  distances = np.linalg.norm(encoded[:, None] - encoded, axis=-1) + 10 * np.eye(35)
+  assert distances.min() > 0.1
+
+
+def test_sinusoids_are_those_of_the_transformer():
+  found = conditioned.sinusoids(jnp.asarray([3.0]), 8)[0]
+  angles = 3.0 / 10_000 ** (np.arange(4) / 4)
+  np.testing.assert_allclose(found, np.concatenate([np.cos(angles), np.sin(angles)]), rtol=1e-5)
+
+
+def test_dropout_acts_in_training_only():
+  network = dit.DiT(16, 1, 2, 4, dropout=0.5)
+  x, level, _ = inputs((2, 8, 8, 1))
+  variables = perturbed(network.init(jax.random.key(0), x, level, None, train=False))
+  apply = lambda train, seed: np.asarray(
+    network.apply(variables, x, level, None, train=train, rngs={"dropout": jax.random.key(seed)})
+  )
+  np.testing.assert_array_equal(apply(False, 0), apply(False, 1))
+  assert np.abs(apply(True, 0) - apply(True, 1)).max() > 1e-3
