@@ -2,8 +2,8 @@
 
 Each kind is held as the Cholesky factor U of the *precision*, Λ = U Uᵀ: upper triangular for `full` [K, D, D] and
 `tied` [D, D], inverse standard deviations for `diag` [K, D] and `spherical` [K].  The squared Mahalanobis distance of a
-point is then |(x - μ) U|², one matrix product for all points, and ½ log|Λ| is a sum of logarithms; what is expensive and
-sequential, the factorisation, happens once an M-step and component, not once a point.
+point is then |(x - μ) U|², one matrix product for all points, and ½ log|Λ| is a sum of logarithms; what is expensive
+and sequential, the factorisation, happens once an M-step and component, not once a point.
 
 Points and means come centred (see `gaussian_mixture`), so that squares do not cancel.
 """

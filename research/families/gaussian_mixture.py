@@ -100,7 +100,7 @@ def gaussian_mixture(
     UserError: an argument out of its range; from `init`, a first batch of fewer rows than components.
   """
   kind = covariances_lib.kind(covariance)
-  _check(components, reg_covar, start, lloyd_iterations)
+  check(components, reg_covar, start, lloyd_iterations)
 
   def init(key, batch):
     begun = begin(key, batch, components, kind, start, lloyd_iterations)
@@ -135,7 +135,8 @@ def gaussian_mixture(
   return Family(init, expect, maximise, evaluate)
 
 
-def _check(components, reg_covar, start, lloyd_iterations):
+def check(components: int, reg_covar: float, start: str, lloyd_iterations: int) -> None:
+  """Raises UserError where an argument of `gaussian_mixture` is out of its range."""
   for field, value, least in (("components", components, 1), ("lloyd_iterations", lloyd_iterations, 0)):
     if value < least:
       raise UserError(field, value, f"give {least} or more.")
@@ -173,8 +174,8 @@ def begin(key, batch, components: int, kind: covariances_lib.Covariances, start:
     seeds = kmeans.plus_plus(key, points, mask, components)
   _, labels = kmeans.lloyd(points, mask, seeds, active, lloyd_iterations)
   hard = jax.nn.one_hot(labels, components, dtype=points.dtype) * mask[:, None]
-  # One component after the other: the batch may be the whole set, and no E-step goes through it in parts.
-  one = lambda weights: jax.tree.map(lambda x: x[0], kind.second_moments(weights[:, None], points))
+  # One component after the other: the batch may be the whole set.
+  one = lambda weights: kind.second_moments(weights[:, None], points)[0]
   second = jax.lax.map(one, hard.T) if kind.per_component else kind.second_moments(hard, points)
   whole = kind.maximum_likelihood(total[None], jnp.zeros_like(centre)[None], kind.second_moments(mask[:, None], points))
   covariance = jnp.broadcast_to(whole, second.shape)
@@ -217,6 +218,27 @@ def _log_joint(params: Mixture, points) -> Float[Array, "batch components"]:
   distances = kind.distances(points, params.means - params.centre, params.precision_cholesky)
   scale = kind.half_log_determinant(params.precision_cholesky, features)
   return jnp.log(params.weights) + scale - 0.5 * (features * math.log(2 * math.pi) + distances)
+
+
+def from_covariances(weights, means, covariances, covariance: str = "full") -> Mixture:
+  """The mixture of these parameters, to start from or to look at.
+
+  Args:
+    weights: [components], positive; normalised here.
+    means: [components, features].
+    covariances: in the shape of the kind: see `covariances`.
+    covariance: the kind.
+
+  Raises:
+    UserError: weights that are not positive, or a covariance that is not positive definite.
+  """
+  weights, means = jnp.asarray(weights), jnp.asarray(means)
+  factor = covariances_lib.kind(covariance).factorise(jnp.asarray(covariances))
+  if not (weights > 0).all():
+    raise UserError("weights", weights.tolist(), "give every component a weight above 0.")
+  if not jnp.isfinite(factor).all():
+    raise UserError("covariances", covariances, "give positive definite matrices, or variances above 0.")
+  return Mixture(weights / weights.sum(), means, factor, weights @ means / weights.sum(), covariance)
 
 
 def log_joint(params: Mixture, inputs: Inputs) -> Float[Array, "batch components"]:
