@@ -16,12 +16,12 @@ def get_config(variant: str = ""):
   config = common.diffusion_images()
   config.data.name = "mnist"
   config.data.eval_batch_size = 500
-  config.model.update({"features": 128, "depth": 5, "heads": 4, "patch": 4, "data_std": 0.6})
+  config.model.update({"features": 96, "depth": 4, "heads": 3, "patch": 4, "data_std": 0.6})
   config.train.weighting = "min_snr"
-  config.train.batch_size = 128
-  config.train.duration = "6000 steps"
+  config.train.batch_size = 64
+  config.train.duration = "7 epochs"
   config.train.ema_decay = 0.999
-  config.optimizer.learning_rate = 1e-3
+  config.optimizer.learning_rate = 2e-3
   config.optimizer.warmup = "200 steps"
   config.optimizer.clip_norm = 1.0
   config.report.samples = 80

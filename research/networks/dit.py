@@ -61,6 +61,9 @@ class DiT(nn.Module):
 class Block(nn.Module):
   """Attention and a perceptron, each scaled, shifted and gated by the condition; gates are 0 at first.
 
+  Their layers have no biases, which the condition's shifts make up for: a bias's gradient is a sum over all tokens, and
+  on CPU these sums took a sixth of the step.
+
   Attributes:
     features, heads, mlp_ratio, dropout, dtype: as `DiT`.
   """
@@ -75,11 +78,11 @@ class Block(nn.Module):
   def __call__(self, x: Tokens, condition: Float[Array, "batch feature"], train: bool) -> Tokens:
     modulation = nn.Dense(6 * self.features, kernel_init=nn.initializers.zeros, dtype=self.dtype)(condition)
     scale, shift, gate, scale_mlp, shift_mlp, gate_mlp = jnp.split(modulation, 6, axis=-1)
-    inner = Attention(self.heads, self.dtype)(modulate(_normal(self.dtype)(x), scale, shift))
+    inner = Attention(self.heads, False, self.dtype)(modulate(_normal(self.dtype)(x), scale, shift))
     x += gate[:, None] * layers.Dropout(self.dropout)(inner, train)
     inner = modulate(_normal(self.dtype)(x), scale_mlp, shift_mlp)
-    inner = nn.gelu(nn.Dense(self.mlp_ratio * self.features, dtype=self.dtype)(inner))
-    inner = nn.Dense(self.features, dtype=self.dtype)(inner)
+    inner = nn.gelu(nn.Dense(self.mlp_ratio * self.features, use_bias=False, dtype=self.dtype)(inner))
+    inner = nn.Dense(self.features, use_bias=False, dtype=self.dtype)(inner)
     return x + gate_mlp[:, None] * layers.Dropout(self.dropout)(inner, train)
 
 
@@ -88,19 +91,25 @@ class Attention(nn.Module):
 
   Attributes:
     heads: divides the width of the tokens.
-    dtype: compute type.
+    use_bias: of both projections.
+    dtype: compute type; the softmax is float32.
   """
 
   heads: int
+  use_bias: bool = True
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: Tokens) -> Tokens:
     batch, tokens, features = x.shape
-    projected = nn.Dense(3 * features, dtype=self.dtype)(x).reshape(batch, tokens, 3, self.heads, -1)
-    query, key, value = projected[:, :, 0], projected[:, :, 1], projected[:, :, 2]
-    y = jax.nn.dot_product_attention(query, key, value)
-    return nn.Dense(features, dtype=self.dtype)(y.reshape(batch, tokens, features))
+    projected = nn.Dense(3 * features, use_bias=self.use_bias, dtype=self.dtype)(x)
+    # Heads beside the batch, so that what follows are plain matrix products: a quarter faster on CPU.
+    split = projected.reshape(batch, tokens, 3, self.heads, -1).transpose(2, 0, 3, 1, 4)
+    query, key, value = split.reshape(3, batch * self.heads, tokens, -1)
+    logits = (query @ key.mT).astype(jnp.float32) / math.sqrt(features // self.heads)
+    y = jax.nn.softmax(logits).astype(self.dtype) @ value
+    y = y.reshape(batch, self.heads, tokens, -1).transpose(0, 2, 1, 3).reshape(batch, tokens, features)
+    return nn.Dense(features, use_bias=self.use_bias, dtype=self.dtype)(y)
 
 
 def _normal(dtype) -> nn.LayerNorm:

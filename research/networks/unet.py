@@ -109,7 +109,7 @@ class AttentionOverPixels(nn.Module):
   def __call__(self, x: Images) -> Images:
     batch, height, width, channels = x.shape
     y = GroupNorm(self.groups, self.dtype)(x).reshape(batch, height * width, channels)
-    y = Attention(max(1, channels // self.head_features), self.dtype)(y)
+    y = Attention(max(1, channels // self.head_features), dtype=self.dtype)(y)
     return x + y.reshape(x.shape)
 
 
