@@ -45,6 +45,8 @@ WORKLOADS = (
   "vision/cnn_step",
   "vision/resnet20_step",
   "vision/cnn_mnist_convergence",
+  "generative/dcgan_step",
+  "generative/vae_step",
   "generative/ddpm_step",
   "generative/ddim_sample",
   "loop/host_overhead",
@@ -126,6 +128,55 @@ def _timed(update, state, batches, timed: int) -> tuple[float, dict]:
   first, times, cpu = times[0], times[WARMUP:], cpu[WARMUP:]
   measured = {"steps": len(times), "warmup": WARMUP, "min_ms": min(times), "cpu_ms": statistics.mean(cpu)}
   return statistics.median(times), measured | {"first_step_s": first / 1e3}
+
+
+def dcgan_step(name: str) -> dict:
+  """Median wall time of one update of both players, in ms."""
+  import jax
+  import numpy as np
+  import optax
+
+  from research.families import gan
+  from research.networks import dcgan
+  from research.training import game
+
+  family = gan.gan(dcgan.Generator((28, 28, 1)), dcgan.Discriminator(), latent_size=64)
+  learner = game.game_learner(
+    init=family.init,
+    generate=family.generate,
+    critic_loss=family.critic_loss,
+    generator_loss=family.generator_loss,
+    evaluate=family.evaluate,
+    generator_optimizer=optax.adam(2e-4, b1=0.5),
+    critic_optimizer=optax.adam(2e-4, b1=0.5),
+  )
+  inputs, _, source = _data("mnist", "train", 640)
+  mask = np.ones(64, np.float32)
+  batches = [jax.device_put({"inputs": 2 * x - 1, "mask": mask}) for x in np.split(inputs, 10)]
+  state = jax.jit(learner.init)(jax.random.key(0), batches[0])
+  parameters = sum(leaf.size for leaf in jax.tree.leaves((state.generator.params, state.critic.params)))
+  median, measured = _timed(jax.jit(learner.update, donate_argnums=0), state, batches, 100)
+  return _result(name, "step_time", median, "ms", **measured, batch=64, parameters=parameters, data=source)
+
+
+def vae_step(name: str) -> dict:
+  """Median wall time of one update of the textbook VAE, 784-400-20-400-784, on MNIST, in ms."""
+  import jax
+  import optax
+
+  from research.families import vae
+  from research.networks.autoencoder import MLPAutoencoder
+  from research.training import steps
+
+  family = vae.vae(MLPAutoencoder(SHAPES["mnist"], 1, (20,), (400,), "relu"), vae.bernoulli())
+  optimizer = optax.adam(1e-3)
+  learner = steps.gradient_learner(init=family.init, loss=family.loss, evaluate=family.evaluate, optimizer=optimizer)
+  inputs, labels, source = _data("mnist", "train", 10 * BATCH)
+  batches = [_batch(inputs[i : i + BATCH], labels[i : i + BATCH]) for i in range(0, len(inputs), BATCH)]
+  state = jax.jit(learner.init)(jax.random.key(0), batches[0])
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+  median, measured = _timed(jax.jit(learner.update, donate_argnums=0), state, batches, 500)
+  return _result(name, "step_time", median, "ms", **measured, batch=BATCH, parameters=parameters, data=source)
 
 
 def _ddpm():
@@ -269,6 +320,8 @@ def main() -> int:
     host.tune_cpu()
     run = {
       "vision/cnn_mnist_convergence": convergence,
+      "generative/dcgan_step": dcgan_step,
+      "generative/vae_step": vae_step,
       "generative/ddpm_step": ddpm_step,
       "generative/ddim_sample": ddim_sample,
       "loop/host_overhead": host_overhead,
