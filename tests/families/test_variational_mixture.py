@@ -1,0 +1,198 @@
+"""The variational mixture against scikit-learn's, SciPy's distributions and sampled expectations."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+from sklearn.datasets import load_iris
+from sklearn.mixture import BayesianGaussianMixture
+
+from research.errors import UserError
+from research.estimators import base
+from research.families import gaussian_mixture as mixture_lib
+from research.families import variational_mixture as family
+from research.training import statistics
+from research.training.precision import precision
+
+IRIS = load_iris().data
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(autouse=True)
+def wide():
+  with precision("float64"):
+    yield
+
+
+def whole(inputs):
+  return {"inputs": jnp.asarray(inputs), "mask": jnp.ones(len(inputs), jnp.float32)}
+
+
+def posterior(kind, components=3, features=3, seed=0):
+  """A posterior such as some data might leave, with a prior of which it is no neighbour."""
+  rng = np.random.default_rng(seed)
+  roots = rng.normal(size=(components + 1, features, features))
+  scales = roots @ roots.transpose(0, 2, 1) + np.eye(features)
+  scales = scales if kind == "full" else scales.diagonal(axis1=1, axis2=2)
+  prior = family.Prior(*map(jnp.asarray, (0.5, 0.7, rng.normal(size=features), features + 1.5, scales[0])))
+  freedom = features + rng.uniform(3, 9, size=components)
+  shaped = mixture_lib.from_covariances(np.ones(components), rng.normal(size=(components, features)), scales[1:], kind)
+  return family.Posterior(
+    concentration=jnp.asarray(rng.uniform(1, 9, size=components)),
+    mean_precision=jnp.asarray(rng.uniform(1, 9, size=components)),
+    means=shaped.means,
+    degrees_of_freedom=jnp.asarray(freedom),
+    precision_cholesky=shaped.precision_cholesky,
+    prior=prior,
+    centre=shaped.centre,
+    covariance=kind,
+  )
+
+
+def sampled(params, kind, count=20000):
+  """Draws of weights, precisions and means from q, and their log density under q less that under p; by SciPy."""
+  rng = np.random.default_rng(0)
+  prior, components = params.prior, len(params.concentration)
+  covariances = np.asarray(mixture_lib.covariances(family.plug_in(params)))  # the inverse of ν W
+  weights = stats.dirichlet(params.concentration).rvs(count, random_state=rng)
+  ratio = stats.dirichlet(params.concentration).logpdf(weights.T)
+  ratio -= stats.dirichlet(np.full(components, prior.concentration)).logpdf(weights.T)
+  precisions, means = [], []
+  for k in range(components):
+    freedom, beta = float(params.degrees_of_freedom[k]), float(params.mean_precision[k])
+    if kind == "full":
+      q = stats.wishart(freedom, np.linalg.inv(covariances[k]) / freedom)
+      p = stats.wishart(float(prior.degrees_of_freedom), np.linalg.inv(prior.inverse_scale))
+      draws = q.rvs(count, random_state=rng)
+      ratio += q.logpdf(draws.transpose(1, 2, 0)) - p.logpdf(draws.transpose(1, 2, 0))
+    else:
+      q = stats.gamma(freedom / 2, scale=2 / (freedom * covariances[k]))
+      p = stats.gamma(float(prior.degrees_of_freedom) / 2, scale=2 / np.asarray(prior.inverse_scale))
+      each = q.rvs((count, covariances.shape[1]), random_state=rng)
+      ratio += (q.logpdf(each) - p.logpdf(each)).sum(-1)
+      draws = each[:, :, None] * np.eye(covariances.shape[1])
+    spread = np.linalg.inv(np.linalg.cholesky(draws))  # Λ = L Lᵀ, so that L⁻ᵀ ε has covariance Λ⁻¹
+    noise = np.einsum("ned,ne->nd", spread, rng.normal(size=(count, covariances.shape[1])))
+    mean = np.asarray(params.means[k]) + noise / np.sqrt(beta)
+    for sign, centre, scale in ((1, params.means[k], beta), (-1, prior.mean, float(prior.mean_precision))):
+      difference = mean - np.asarray(centre)
+      quadratic = scale * np.einsum("nd,nde,ne->n", difference, draws, difference)
+      ratio += sign * 0.5 * (difference.shape[1] * np.log(scale) + np.linalg.slogdet(draws)[1] - quadratic)
+    precisions.append(draws)
+    means.append(mean)
+  return weights, np.stack(precisions, 1), np.stack(means, 1), ratio
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_divergence_and_expectations_are_those_of_draws(kind):
+  """KL(q || p) and the E-step's E[log πₖ N(x | μₖ, Λₖ⁻¹)], each within five standard errors of 20,000 draws."""
+  params = posterior(kind)
+  weights, precisions, means, ratio = sampled(params, kind)
+  error = 5 * ratio.std() / np.sqrt(len(ratio))
+  assert error < 0.05 * ratio.mean()
+  assert float(family.divergence(params)) == pytest.approx(ratio.mean(), abs=error)
+
+  point = np.array([0.3, -0.2, 0.5])
+  difference = point - means
+  quadratic = np.einsum("nkd,nkde,nke->nk", difference, precisions, difference)
+  logs = np.log(weights) + 0.5 * (np.linalg.slogdet(precisions)[1] - 3 * np.log(2 * np.pi) - quadratic)
+  ours = family._expected_log_joint(params, jnp.asarray(point)[None] - params.centre)[0]
+  np.testing.assert_array_less(np.abs(ours - logs.mean(0)), 5 * logs.std(0) / np.sqrt(len(logs)))
+
+  # The density of a point, averaged over the posterior, is the predictive density.
+  densities = np.exp(logs).sum(1)
+  predictive = float(jnp.exp(family.log_density(params, jnp.asarray(point)[None]))[0])
+  assert predictive == pytest.approx(densities.mean(), abs=5 * densities.std() / np.sqrt(len(densities)))
+
+
+def test_predictive_density_is_students_t():
+  params = posterior("full")
+  points = np.random.default_rng(1).normal(size=(10, 3))
+  covariances = np.asarray(mixture_lib.covariances(family.plug_in(params)))
+  expected = []
+  for k in range(3):
+    beta, nu = float(params.mean_precision[k]), float(params.degrees_of_freedom[k])
+    shape = covariances[k] * nu * (1 + beta) / ((nu - 2) * beta)  # Bishop's eq. 10.82, D = 3
+    expected.append(stats.multivariate_t(params.means[k], shape, nu - 2).logpdf(points))
+  weights = params.concentration / params.concentration.sum()
+  expected = logsumexp(np.log(weights) + np.stack(expected, -1), axis=-1)
+  np.testing.assert_allclose(family.log_density(params, jnp.asarray(points)), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "inputs"), [("full", IRIS), ("diag", IRIS[:, 2:3])], ids=["full", "diag"])
+def test_parameters_are_scikit_learns_from_the_same_start(kind, inputs):
+  """From its posterior after one iteration; `diag` in one dimension: see the module for more."""
+  features = inputs.shape[1]
+  scale = np.cov(inputs.T).reshape(features, features)
+  options = {
+    "covariance_type": kind,
+    "covariance_prior": scale if kind == "full" else scale.diagonal(),
+    "weight_concentration_prior_type": "dirichlet_distribution",
+    "weight_concentration_prior": 0.1,
+    "mean_precision_prior": 0.8,
+    "degrees_of_freedom_prior": features + 1.0,
+    "reg_covar": 0.0,
+    "tol": 0.0,
+  }
+  with warnings.catch_warnings(action="ignore"):
+    peer = BayesianGaussianMixture(n_components=4, max_iter=1, warm_start=True, random_state=0, **options).fit(inputs)
+    start = mixture_lib.from_covariances(np.ones(4), peer.means_, peer.covariances_, kind)
+    numbers = (0.1, 0.8, inputs.mean(0), features + 1.0, options["covariance_prior"])
+    params = family.Posterior(
+      concentration=jnp.asarray(peer.weight_concentration_),
+      mean_precision=jnp.asarray(peer.mean_precision_),
+      means=start.means,
+      degrees_of_freedom=jnp.asarray(peer.degrees_of_freedom_),
+      precision_cholesky=start.precision_cholesky,
+      prior=family.Prior(*map(jnp.asarray, numbers)),
+      centre=start.centre,
+      covariance=kind,
+    )
+    peer.set_params(max_iter=15).fit(inputs)
+  functions = family.variational_mixture(4, covariance=kind)
+  step = jax.jit(lambda params: functions.maximise(params, functions.expect(params, whole(inputs), KEY)[0]))
+  for _ in range(15):
+    params = step(params)
+  np.testing.assert_allclose(params.concentration, peer.weight_concentration_, rtol=1e-6)
+  np.testing.assert_allclose(params.mean_precision, peer.mean_precision_, rtol=1e-6)
+  np.testing.assert_allclose(params.means, peer.means_, rtol=1e-6)
+  np.testing.assert_allclose(params.degrees_of_freedom, peer.degrees_of_freedom_, rtol=1e-6)
+  np.testing.assert_allclose(mixture_lib.covariances(family.plug_in(params)), peer.covariances_, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_the_bound_never_falls_and_unneeded_components_empty(kind):
+  """Three separate groups, twelve components, α₀ = 0.001, the best of four starts."""
+  rng = np.random.default_rng(0)
+  centres = np.array([[0, 0, 0], [6, 0, 0], [0, 6, 3]])
+  inputs = np.concatenate([centre + rng.normal(size=(80, 3)) for centre in centres])
+  learner = statistics.statistics_learner(**family.variational_mixture(12, covariance=kind)._asdict())
+  options = {"max_iterations": 300, "tolerance": -np.inf, "metric": "lower_bound"}
+  fit = jax.vmap(lambda key: base.fit(learner, whole(inputs), key=key, **options))
+  states, traces = fit(jax.random.split(KEY, 4))
+  assert np.diff(traces).min() > -1e-9
+  state = jax.tree.map(lambda leaf: leaf[np.argmax(traces[:, -1])], states)
+  occupied = np.sort(np.asarray(family.occupied(state.params)))[::-1]
+  np.testing.assert_allclose(occupied[:3], 80, atol=1.5)
+  np.testing.assert_allclose(occupied[3:], 0, atol=0.05)
+  # What has no points is as before any data came.
+  empty = np.argmin(family.occupied(state.params))
+  np.testing.assert_allclose(state.params.degrees_of_freedom[empty], state.params.prior.degrees_of_freedom, rtol=1e-3)
+  np.testing.assert_allclose(state.params.means[empty], state.params.prior.mean, atol=1e-2)
+
+
+def test_arguments_out_of_range_are_refused():
+  for field, options in {
+    "covariance": {"covariance": "tied"},
+    "concentration": {"concentration": 0.0},
+    "mean_precision": {"mean_precision": -1.0},
+    "components": {"components": 0},
+  }.items():
+    with pytest.raises(UserError, match=field):
+      family.variational_mixture(**{"components": 2, **options})
+  with pytest.raises(UserError, match=r"degrees_of_freedom = 2\.5"):
+    jax.eval_shape(family.variational_mixture(2, degrees_of_freedom=2.5).init, KEY, whole(IRIS))
