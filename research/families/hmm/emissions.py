@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from research.errors import UserError
@@ -81,18 +83,23 @@ def categorical(num_states: int, num_symbols: int, *, concentration: float = 1.0
   return Emission(num_states, jax.ShapeDtypeStruct((), jnp.int32), init, log_likelihoods, draw, expect, maximise)
 
 
-def bernoulli(num_states: int, num_features: int, *, concentration: float = 1.0) -> Emission:
+def bernoulli(
+  num_states: int, num_features: int, *, concentration: float | tuple[ArrayLike, ArrayLike] = 1.0
+) -> Emission:
   """Independent bits, given the state: 0 or 1, [batch, time, feature].
 
   Args:
     num_states, num_features: K and D.
-    concentration: of the Beta(c, c) prior on every probability.  The M-step is its mode: it adds `concentration - 1`
-      ones and as many zeros to every count, so that 1 is maximum likelihood.
+    concentration: of the Beta(c, c) prior on every probability, or a pair of numbers or [feature] for Beta(a, b).
+      The M-step is its mode: it adds `a - 1` ones and `b - 1` zeros to every count, so that 1 is maximum likelihood.
 
   Raises:
     UserError: a concentration below 1.
   """
-  _at_least_one("concentration", concentration)
+  a, b = concentration if isinstance(concentration, tuple) else (concentration, concentration)
+  for value in (a, b):
+    _at_least_one("concentration", float(np.min(np.asarray(value))))
+  prior_ones, prior_zeros = jnp.asarray(a) - 1, jnp.asarray(b) - 1
 
   def init(key, inputs, weights):
     dtype = jnp.result_type(float)
@@ -114,11 +121,11 @@ def bernoulli(num_states: int, num_features: int, *, concentration: float = 1.0)
     return {"count": responsibilities.sum((0, 1)), "ones": ones}
 
   def maximise(params, statistics):
-    prior = concentration - 1
     count, ones = statistics["count"][:, None], statistics["ones"]
     # Rounding may leave a bit more ones than steps.
     zeros = jnp.maximum(count - ones, 0)
-    return {"logits": jnp.where(count + prior > 0, jnp.log(ones + prior) - jnp.log(zeros + prior), params["logits"])}
+    ones, zeros = ones + prior_ones.astype(ones.dtype), zeros + prior_zeros.astype(ones.dtype)
+    return {"logits": jnp.where(ones + zeros > 0, jnp.log(ones) - jnp.log(zeros), params["logits"])}
 
   shape = jax.ShapeDtypeStruct((num_features,), jnp.result_type(float))
   return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
