@@ -154,11 +154,12 @@ def test_batch_norm_takes_the_statistics_of_real_and_made_apart(norm):
   network = dcgan.Discriminator((4, 8), norm)
   one = gan.gan(dcgan.Generator((8, 8, 1), (8, 4)), network, latent_size=4)
   batch, key = {"inputs": real, "mask": jnp.ones(4)}, jax.random.key(0)
-  made, judged = one.init(key, batch)
-  fake, _ = one.generate(made, batch, key)
-  scores = [one.critic_loss(judged, batch, x, key)[1][0]["real_logit"].value() for x in (fake, 3 * fake + 1)]
+  made, judged = jax.jit(one.init)(key, batch)
+  fake, _ = jax.jit(one.generate)(made, batch, key)
+  critic_loss = jax.jit(one.critic_loss)
+  scores = [critic_loss(judged, batch, x, key)[1][0]["real_logit"].value() for x in (fake, 3 * fake + 1)]
   assert float(scores[0]) == float(scores[1])
-  _, (_, mutated) = one.critic_loss(judged, batch, fake, key)
+  _, (_, mutated) = critic_loss(judged, batch, fake, key)
   changed = [(a != b).any() for a, b in zip(*(jax.tree.leaves({n: v[n] for n in mutated}) for v in (judged, mutated)))]
   assert any(bool(c) for c in changed), "statistics are updated"
 
