@@ -208,17 +208,25 @@ def _final(experiment, config, settings, plan, directory, state):
   curves = figures.learning_curves(rundir.read_rows(directory.path / "metrics.jsonl"))
   drawn = {"learning_curves": curves, **report.figures}
   paths = [figures.save(figure, directory.path / "figures" / f"{name}.png") for name, figure in drawn.items()]
-  if report.files:
-    (directory.path / "samples").mkdir(exist_ok=True)
-  for name, contents in report.files.items():
-    paths.append(directory.path / "samples" / name)
-    paths[-1].write_bytes(contents)
-  return metrics, paths
+  return metrics, paths + _write(directory, report.files)
+
+
+def _write(directory: rundir.RunDirectory, files: Mapping[str, bytes]) -> list[pathlib.Path]:
+  """Writes files to `samples/`; their paths."""
+  folder = directory.path / "samples"
+  if files:
+    folder.mkdir(exist_ok=True)
+  for name, contents in files.items():
+    (folder / name).write_bytes(contents)
+  return [folder / name for name in files]
 
 
 def _predict(experiment, settings, plan, directory, source) -> int:
   state = restore(experiment, settings, plan, directory)
-  arrays = experiment.predict(jax.device_put(jax.device_get(state), jax.local_devices()[0]), source)
+  found = experiment.predict(jax.device_put(jax.device_get(state), jax.local_devices()[0]), source)
+  for file in _write(directory, {name: value for name, value in found.items() if isinstance(value, bytes)}):
+    print(f"sample {file}")
+  arrays = {name: value for name, value in found.items() if not isinstance(value, bytes)}
   path = directory.path / "predictions.npz"
   np.savez(path, **arrays)
   for name, value in arrays.items():

@@ -36,7 +36,7 @@ class Experiment:
     test_data: what is measured once, when training has ended, and by `--mode=evaluate`.
     report: `report(state) -> Report`, run with the test set's evaluation, from the state alone.
     predict: `predict(state, path) -> {name: array}` for `--mode=predict`: predictions for the examples at `path`, or
-      samples where the family generates.
+      samples where the family generates.  A value that is bytes is the file of that name, kept as those of a report.
     definitions: what each metric of `learner.evaluate` is, a sentence.
   """
 
