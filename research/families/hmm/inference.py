@@ -1,16 +1,32 @@
 """Exact inference on a Markov chain of hidden states, given the likelihood of every observation under every state.
 
-Rabiner 1989 is the reference for what is computed; Särkkä & García-Fernández 2021 for the parallel forms.  Nothing here
-knows what is observed: emissions arrive as `log_likelihoods[n, t, k] = log p(x_nt | z_nt = k)`.  Sequences are padded
-to one length; steps at or beyond `length` carry no evidence, whatever stands there.
+Rabiner 1989 is the reference for what is computed.  Nothing here knows what is observed: emissions arrive as
+`log_likelihoods[n, t, k] = log p(x_nt | z_nt = k)`, so that every emission model shares it.  Sequences are padded to
+one length; steps at or beyond `length` carry no evidence, whatever stands there.
+
+Every function takes `method`: 'sequential' goes through the steps one after the other, in scaled probabilities where
+that is exact to rounding and in logarithms where it is not (`scaled.is_exact`); 'parallel' takes products by a tree, in
+logarithms; 'auto' chooses by the shapes.  A sequence that is impossible under the model has log-evidence -inf and a
+posterior of zeros.
 """
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from research.errors import UserError
+from research.families.hmm import logspace, scaled
+
+METHODS = ("auto", "sequential", "parallel")
+
+# A tree pays where a step is latency.  On CPU it never does: one step of 4 states takes 0.1 us, less than the tree's
+# share.  An accelerator needs some ten microseconds for a step, in which it does about so many multiplications.
+PARALLEL_STEPS, PARALLEL_WORK = 64, 1_000_000
 
 
 class Chain(NamedTuple):
@@ -65,17 +81,31 @@ class Path(NamedTuple):
 
 
 def log_evidence(
-  chain: Chain, log_likelihoods: Float[Array, "batch time state"], length: Int[Array, " batch"]
+  chain: Chain,
+  log_likelihoods: Float[Array, "batch time state"],
+  length: Int[Array, " batch"],
+  method: str = "auto",
 ) -> Float[Array, " batch"]:
-  """`log p(x_1..T)` of every sequence, nats; differentiable."""
-  return forward(chain, log_likelihoods, length).log_evidence
+  """`log p(x_1..T)` of every sequence, nats.
+
+  Its gradient is not taken through the recursion; it is what that amounts to: posteriors for `log_likelihoods` and
+  `log_initial`, expected counts for `log_transition`.  So it costs one backward pass, and what is impossible has
+  gradient 0.  It cannot be differentiated twice.
+  """
+  return _log_evidence(method, chain, log_likelihoods, length)
 
 
-def forward(chain: Chain, log_likelihoods: Float[Array, "batch time state"], length: Int[Array, " batch"]) -> Filtered:
-  """The forward algorithm (Rabiner, eqs. 19-21), scaled (sec. V.A)."""
-  valid, evidence = _padded(log_likelihoods, length)
-  log_c, alpha = _forward(chain, evidence)
-  return Filtered(log_c.sum(0), jnp.moveaxis(alpha, 0, 1) * valid[..., None])
+def forward(
+  chain: Chain,
+  log_likelihoods: Float[Array, "batch time state"],
+  length: Int[Array, " batch"],
+  method: str = "auto",
+) -> Filtered:
+  """The forward algorithm (Rabiner, eqs. 19-21)."""
+  problem = _problem(chain, log_likelihoods, length)
+  passed = _pass(problem, method)
+  filtered = _choose(passed, lambda scaled: scaled.filtered, lambda logs: jnp.exp(logs.forward(*problem[:3])[1]))
+  return Filtered(_evidence(problem, passed), _batch_first(problem, filtered))
 
 
 def smooth(
@@ -83,52 +113,38 @@ def smooth(
   log_likelihoods: Float[Array, "batch time state"],
   length: Int[Array, " batch"],
   weights: Float[Array, " batch"] | None = None,
+  method: str = "auto",
 ) -> Smoothed:
   """The forward-backward algorithm (Rabiner, sec. III.A).
 
   Args:
     chain, log_likelihoods, length: the model, the emissions and how many steps of each sequence are real.
     weights: of the sequences in `transitions`; 1 by default.
+    method: see above.
   """
-  valid, evidence = _padded(log_likelihoods, length)
-  log_c, alpha = _forward(chain, evidence)
-  transition = jnp.exp(chain.log_transition)
-  predicted = alpha[:-1] @ transition
-
-  def step(gamma, inputs):
-    alpha, predicted = inputs
-    ratio = jnp.where(predicted > 0, gamma / jnp.where(predicted > 0, predicted, 1), 0)
-    return alpha * (ratio @ transition.T), (gamma, ratio)
-
-  first, (rest, ratio) = lax.scan(step, alpha[-1], (alpha[:-1], predicted), reverse=True)
-  gamma = jnp.moveaxis(jnp.concatenate([first[None], rest]), 0, 1) * valid[..., None]
-  weights = jnp.ones(len(length), alpha.dtype) if weights is None else weights.astype(alpha.dtype)
-  ratio = ratio * (valid.T[1:] * weights)[..., None]
-  transitions = transition * jnp.einsum("tni,tnj->ij", alpha[:-1], ratio)
-  return Smoothed(log_c.sum(0), gamma, transitions)
+  problem = _problem(chain, log_likelihoods, length)
+  passed = _pass(problem, method)
+  weights = jnp.ones(len(length)) if weights is None else weights
+  smoothed, transitions = _posterior(problem, passed, weights)
+  return Smoothed(_evidence(problem, passed), _batch_first(problem, smoothed), transitions)
 
 
-def viterbi(chain: Chain, log_likelihoods: Float[Array, "batch time state"], length: Int[Array, " batch"]) -> Path:
-  """The most probable path (Rabiner, eqs. 32-35)."""
-  valid = jnp.arange(log_likelihoods.shape[1]) < length[:, None]
-  states = jnp.arange(log_likelihoods.shape[-1])
-
-  def step(delta, inputs):
-    log_likelihood, valid = inputs
-    scores = delta[:, :, None] + chain.log_transition
-    new = scores.max(1) + log_likelihood
-    return jnp.where(valid, new, delta), jnp.where(valid, scores.argmax(1), states)
-
-  def back(state, pointer):
-    before = jnp.take_along_axis(pointer, state[:, None], 1)[:, 0]
-    return before, state
-
-  emitted = jnp.moveaxis(jnp.where(valid[..., None], log_likelihoods, 0), 1, 0)
-  delta, pointers = lax.scan(step, chain.log_initial + emitted[0], (emitted[1:], valid.T[1:, :, None]))
-  first, rest = lax.scan(back, delta.argmax(-1), pointers, reverse=True)
-  path = jnp.concatenate([first[None], rest]).T
-  best = jnp.where(length > 0, delta.max(-1), 0)
-  return Path(jnp.where(valid, path, -1).astype(jnp.int32), best)
+def viterbi(
+  chain: Chain,
+  log_likelihoods: Float[Array, "batch time state"],
+  length: Int[Array, " batch"],
+  method: str = "auto",
+) -> Path:
+  """The most probable path (Rabiner, eqs. 32-35); of paths that are equally probable, any."""
+  problem = _problem(chain, log_likelihoods, length)
+  parallel = _is_parallel(method, problem.log_likelihoods.shape)
+  best = (logspace.best_parallel if parallel else logspace.best)(*problem[:3])
+  states = _traced_back(problem, best, parallel)
+  emitted = jnp.take_along_axis(problem.log_likelihoods, states[:, None], 1)[:, 0]
+  moved = problem.log_transition[states[:-1], states[1:]]
+  moved = jnp.concatenate([problem.log_initial[states[0]][None], moved])
+  log_joint = jnp.where(problem.valid, emitted + moved, 0).sum(0)
+  return Path(jnp.where(problem.valid, states, -1).T, log_joint)
 
 
 def sample_posterior(
@@ -136,23 +152,19 @@ def sample_posterior(
   chain: Chain,
   log_likelihoods: Float[Array, "batch time state"],
   length: Int[Array, " batch"],
+  method: str = "auto",
 ) -> Int[Array, "batch time"]:
-  """A path drawn from `p(z | x)` for each sequence and key: filter forward, sample backward (Scott 2002, eq. 7)."""
-  filtered = forward(chain, log_likelihoods, length)
-  valid, time = jnp.arange(log_likelihoods.shape[1]) < length[:, None], jnp.arange(log_likelihoods.shape[1])
-  log_alpha = jnp.moveaxis(jnp.log(filtered.probabilities), 1, 0)
+  """A path drawn from `p(z | x)` for each sequence and key; -1 at padding.
 
-  def step(state, inputs):
-    log_alpha, valid, last, t = inputs
-    onward = jnp.where(last[:, None], 0, chain.log_transition.T[state])
-    drawn = jax.vmap(lambda key, logits: jax.random.categorical(jax.random.fold_in(key, t), logits))(
-      keys, jnp.where(valid[:, None], log_alpha + onward, 0)
-    )
-    return drawn, drawn
-
-  start = jnp.zeros(len(length), jnp.int32)
-  inputs = log_alpha, valid.T, (time == length[:, None] - 1).T, time
-  return jnp.where(valid, lax.scan(step, start, inputs, reverse=True)[1].T, -1).astype(jnp.int32)
+  Forward filtering, backward sampling (Scott 2002, eq. 7), by the Gumbel-max trick: both methods draw the same paths.
+  """
+  problem = _problem(chain, log_likelihoods, length)
+  passed = _pass(problem, method)
+  filtered = _choose(passed, lambda scaled: jnp.log(scaled.filtered), lambda logs: logs.forward(*problem[:3])[1])
+  shape, dtype = filtered.shape[:2], filtered.dtype
+  noise = jax.vmap(lambda key: jax.random.gumbel(key, shape, dtype), out_axes=2)(keys)
+  states = _traced_back(problem, filtered + noise, passed is None)
+  return jnp.where(problem.valid, states, -1).T
 
 
 def simulate(keys: Key[Array, " batch"], chain: Chain, steps: int) -> Int[Array, "batch time"]:
@@ -160,37 +172,135 @@ def simulate(keys: Key[Array, " batch"], chain: Chain, steps: int) -> Int[Array,
 
   def draw(key):
     def step(state, t):
-      drawn = jax.random.categorical(jax.random.fold_in(key, t), chain.log_transition[state])
+      drawn = jax.random.categorical(jax.random.fold_in(key, t), chain.log_transition[state]).astype(jnp.int32)
       return drawn, drawn
 
-    first = jax.random.categorical(jax.random.fold_in(key, 0), chain.log_initial)
+    first = jax.random.categorical(jax.random.fold_in(key, 0), chain.log_initial).astype(jnp.int32)
     return jnp.concatenate([first[None], lax.scan(step, first, jnp.arange(1, steps))[1]])
 
-  return jax.vmap(draw)(keys).astype(jnp.int32)
+  return jax.vmap(draw)(keys)
 
 
-def _padded(log_likelihoods, length):
-  """Which steps are real, [batch, time]; and the emissions, time first, 0 where they are not: no evidence."""
+class _Problem(NamedTuple):
+  """The model and the emissions, time first and sequences last, as `scaled` and `logspace` take them."""
+
+  log_initial: Float[Array, " state"]
+  log_transition: Float[Array, "state state"]
+  log_likelihoods: Float[Array, "time state batch"]
+  valid: Bool[Array, "time batch"]
+
+
+class _Pass(NamedTuple):
+  """A scaled forward pass, and whether it is exact."""
+
+  scaled: scaled.Forward
+  exact: Bool[Array, ""]
+
+
+class _Logs(NamedTuple):
+  """The passes in logarithms."""
+
+  forward: Callable
+  backward: Callable
+
+
+def _problem(chain, log_likelihoods, length) -> _Problem:
+  dtype = jnp.result_type(log_likelihoods, *chain)
   valid = jnp.arange(log_likelihoods.shape[1]) < length[:, None]
-  return valid, jnp.moveaxis(jnp.where(valid[..., None], log_likelihoods, 0), 1, 0)
+  # At padding every state emits with probability 1: no evidence.
+  emitted = jnp.where(valid[..., None], log_likelihoods, 0).astype(dtype)
+  return _Problem(*(x.astype(dtype) for x in chain), jnp.transpose(emitted, (1, 2, 0)), valid.T)
 
 
-def _forward(chain, log_likelihoods):
-  """`log p(x_t | x_1..t-1)` [time, batch] and `p(z_t | x_1..t)` [time, batch, state]."""
-  peak = log_likelihoods.max(-1)
-  shift = jnp.where(jnp.isfinite(peak), peak, 0)
-  likelihoods = jnp.exp(log_likelihoods - shift[..., None])
-  transition = jnp.exp(chain.log_transition)
+def _batch_first(problem, probabilities):
+  return jnp.transpose(probabilities * problem.valid[:, None], (2, 0, 1))
 
-  def normalise(joint):
-    c = joint.sum(-1)
-    return joint / jnp.where(c > 0, c, 1)[:, None], c
 
-  def step(alpha, likelihood):
-    alpha, c = normalise((alpha @ transition) * likelihood)
-    return alpha, (c, alpha)
+def _is_parallel(method, shape) -> bool:
+  if method not in METHODS:
+    raise UserError("method", method, f"choose one of {', '.join(METHODS)}.")
+  if method != "auto":
+    return method == "parallel"
+  steps, states, batch = shape
+  return jax.default_backend() != "cpu" and steps >= PARALLEL_STEPS and batch * states**3 <= PARALLEL_WORK
 
-  alpha, c = normalise(jnp.exp(chain.log_initial) * likelihoods[0])
-  _, (rest_c, rest) = lax.scan(step, alpha, likelihoods[1:])
-  c, alpha = jnp.concatenate([c[None], rest_c]), jnp.concatenate([alpha[None], rest])
-  return jnp.log(c) + shift, alpha
+
+def _pass(problem, method) -> _Pass | None:
+  """The scaled forward pass; None where the parallel form is to be used."""
+  if _is_parallel(method, problem.log_likelihoods.shape):
+    return None
+  model = jnp.exp(problem.log_initial), jnp.exp(problem.log_transition), problem.log_likelihoods
+  passed = scaled.forward(*model)
+  return _Pass(passed, scaled.is_exact(*model, passed))
+
+
+def _choose(passed, scaled_way, log_way):
+  """`scaled_way(pass)` where that is exact, else `log_way(functions)`."""
+  if passed is None:
+    return log_way(_Logs(logspace.forward_parallel, logspace.backward_parallel))
+  sequential = _Logs(logspace.forward, logspace.backward)
+  return lax.cond(passed.exact, lambda: scaled_way(passed.scaled), lambda: log_way(sequential))
+
+
+def _evidence(problem, passed) -> Float[Array, " batch"]:
+  scaled_way = lambda scaled: (scaled.log_evidence * problem.valid).sum(0)
+  return _choose(passed, scaled_way, lambda logs: logs.forward(*problem[:3])[0])
+
+
+def _posterior(problem, passed, weights):
+  """Posteriors [time, state, batch] and expected transitions, the sequences weighed."""
+  weights = (problem.valid * weights).astype(problem.log_likelihoods.dtype)
+
+  def scaled_way(passed):
+    return scaled.backward(jnp.exp(problem.log_transition), passed, weights)
+
+  def log_way(logs):
+    filtered = logs.forward(*problem[:3])[1]
+    onward = logs.backward(*problem[1:3])
+    return logspace.posterior(*problem[1:3], filtered, onward, weights)
+
+  return _choose(passed, scaled_way, log_way)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _log_evidence(method, chain, log_likelihoods, length):
+  problem = _problem(chain, log_likelihoods, length)
+  return _evidence(problem, _pass(problem, method))
+
+
+def _log_evidence_forward(method, chain, log_likelihoods, length):
+  problem = _problem(chain, log_likelihoods, length)
+  passed = _pass(problem, method)
+  return _evidence(problem, passed), (chain, log_likelihoods, problem, passed)
+
+
+def _log_evidence_backward(method, residuals, gradient):
+  del method
+  chain, log_likelihoods, problem, passed = residuals
+  smoothed, transitions = _posterior(problem, passed, gradient)
+  emitted = _batch_first(problem, smoothed) * gradient[:, None, None]
+  found = Chain(emitted[:, 0].sum(0), transitions)
+  cast = lambda x, like: x.astype(like.dtype)
+  return jax.tree.map(cast, found, chain), cast(emitted, log_likelihoods), None
+
+
+_log_evidence.defvjp(_log_evidence_forward, _log_evidence_backward)
+
+
+def _traced_back(problem, scores, parallel) -> Int[Array, "time batch"]:
+  """The path that goes back from every sequence's last step, always to the state i that maximises
+  `scores[t, i] + log_transition[i, z_t+1]`; at padding any."""
+  ends = problem.valid & ~jnp.roll(problem.valid, -1, 0).at[-1].set(False)
+
+  def step(after, inputs):
+    scores, ends = inputs
+    state = (scores + jnp.where(ends, 0, problem.log_transition[:, after])).argmax(0)
+    return state, state
+
+  if not parallel:
+    return lax.scan(step, jnp.zeros_like(scores[0, 0], int), (scores, ends), reverse=True)[1]
+  # Where to come from, for each state to go to: maps, whose compositions are taken by a tree.
+  onward = jnp.where(ends[:, None, None], 0, problem.log_transition[..., None])
+  maps = (scores[:, :, None] + onward).argmax(1)
+  compose = lambda later, earlier: jnp.take_along_axis(earlier, later, 1)
+  return lax.associative_scan(compose, maps, reverse=True)[:, 0]

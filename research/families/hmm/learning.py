@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from research import randomness
 from research.errors import UserError
@@ -82,7 +82,7 @@ def hmm(
 
   def init(key, batch):
     keys = [randomness.stream_key(key, name) for name in ("initial", "transition", "emission")]
-    weights = _valid(batch) * batch["mask"][:, None]
+    weights = valid_steps(batch) * batch["mask"][:, None]
     return {
       "initial": random_log_simplex(keys[0], (num_states,)),
       "transition": random_log_simplex(keys[1], (num_states, num_states)),
@@ -92,12 +92,9 @@ def hmm(
   def log_likelihoods(params, batch, key=None):
     return emission.log_likelihoods(params["emission"], batch["inputs"], key)
 
-  def smooth(params, batch):
-    return inference.smooth(chain_of(params), log_likelihoods(params, batch), batch["length"], batch["mask"])
-
   def expect(params, batch, key):
     del key
-    found = smooth(params, batch)
+    found = inference.smooth(chain_of(params), log_likelihoods(params, batch), batch["length"], batch["mask"])
     gamma = found.probabilities * batch["mask"].astype(found.probabilities.dtype)[:, None, None]
     statistics = {
       "initial": gamma[:, 0].sum(0),
@@ -108,7 +105,7 @@ def hmm(
 
   def count(params, batch, key):
     del key
-    states = jnp.where(_valid(batch) & (batch["mask"] > 0)[:, None], batch["states"], -1)
+    states = jnp.where(valid_steps(batch) & (batch["mask"] > 0)[:, None], batch["states"], -1)
     assigned = jax.nn.one_hot(states, num_states, dtype=params["initial"].dtype)
     pairs = jnp.where(states[:, 1:] >= 0, states[:, :-1] * num_states + states[:, 1:], num_states**2)
     transitions = jnp.bincount(pairs.ravel(), length=num_states**2 + 1)[:-1].reshape(num_states, num_states)
@@ -126,18 +123,49 @@ def hmm(
       "emission": emission.maximise(params["emission"], statistics["emission"]),
     }
 
+  return likelihood_model(
+    init=init,
+    chain=chain_of,
+    log_likelihoods=log_likelihoods,
+    sample=lambda params, keys, steps: _sample(emission, params, keys, steps),
+    expect=expect,
+    count=count,
+    maximise=maximise,
+  )
+
+
+def likelihood_model(
+  *,
+  init: Callable[..., Params],
+  chain: Callable[[Params], inference.Chain],
+  log_likelihoods: Callable[..., Float[Array, "batch time state"]],
+  sample: Callable[..., tuple[Array, Int[Array, "batch time"]]],
+  expect: Callable[..., Any],
+  count: Callable[..., Any],
+  maximise: Callable[..., Params],
+) -> HiddenMarkov:
+  """The functions of a model that inference gives, once it has a chain and `log_likelihoods(params, batch, key)`.
+
+  Args:
+    init, chain, sample, expect, count, maximise: as in `HiddenMarkov`.
+    log_likelihoods: of every step under every state, nats; `key` is for dropout, None outside training.
+  """
+
   def evaluate(params, batch, key=None):
-    evidence = inference.log_evidence(chain_of(params), log_likelihoods(params, batch, key), batch["length"])
+    evidence = inference.log_evidence(chain(params), log_likelihoods(params, batch, key), batch["length"])
     return {"nll": _nll(evidence, batch)}
 
   def loss(variables, batch, key):
     return evaluate(variables["params"], batch, randomness.stream_key(key, "dropout"))["nll"], ({}, {})
 
+  def smooth(params, batch):
+    return inference.smooth(chain(params), log_likelihoods(params, batch), batch["length"], batch["mask"])
+
   def decode(params, batch):
-    return inference.viterbi(chain_of(params), log_likelihoods(params, batch), batch["length"])
+    return inference.viterbi(chain(params), log_likelihoods(params, batch), batch["length"])
 
   def sample_states(params, keys, batch):
-    return inference.sample_posterior(keys, chain_of(params), log_likelihoods(params, batch), batch["length"])
+    return inference.sample_posterior(keys, chain(params), log_likelihoods(params, batch), batch["length"])
 
   return HiddenMarkov(
     init=init,
@@ -148,11 +176,11 @@ def hmm(
     init_variables=lambda key, batch: {"params": init(key, batch)},
     loss=loss,
     evaluate_variables=lambda variables, batch: evaluate(variables["params"], batch),
-    chain=chain_of,
+    chain=chain,
     smooth=smooth,
     decode=decode,
     sample_states=sample_states,
-    sample=lambda params, keys, steps: _sample(emission, params, keys, steps),
+    sample=sample,
   )
 
 
@@ -177,7 +205,8 @@ def _sample(emission, params, keys: Key[Array, " batch"], steps: int):
   return jnp.moveaxis(observations, 0, 1), states
 
 
-def _valid(batch):
+def valid_steps(batch) -> Bool[Array, "batch time"]:
+  """Which steps are real."""
   return jnp.arange(batch["inputs"].shape[1]) < batch["length"][:, None]
 
 
