@@ -1,0 +1,110 @@
+"""The experiment of VAEs: what is left out is not learnt from, what it refuses, what it predicts and reports."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import cli, vae
+from research.data import embedded
+from research.errors import UserError
+from research.training import parallel
+from research.training.executor import Executor
+
+SMALL = {"model.hidden": "(8,)", "model.latents": "(2,)", "report.importance_samples": "4", "report.chunk": "2"}
+
+
+def built(spec="configs/vae/digits.py:smoke", **overrides):
+  """The experiment, and its state before the first step."""
+  config = cli.load_config(spec, {**SMALL, **{name.replace("__", "."): text for name, text in overrides.items()}})
+  experiment = vae.experiment(config)
+  return experiment, Executor(experiment, parallel.plan("jit", 1), seed=0).init_state()
+
+
+@pytest.mark.parametrize(
+  ("overrides", "remedy"),
+  [
+    ({"data__leave_out": "3,11"}, "no class 11"),
+    ({"data__name": "iris"}, "set of images"),
+    ({"model__name": "transformer"}, "mlp, conv or vq"),
+    ({"model__likelihood": "poisson"}, "bernoulli, gaussian or logistic"),
+    ({"train__warmup": "ten"}, "config.train.warmup"),
+  ],
+)
+def test_bad_fields_are_refused_with_a_remedy(overrides, remedy):
+  with pytest.raises(UserError, match=remedy):
+    built(**overrides)
+
+
+def test_a_class_that_is_left_out_teaches_its_model_nothing():
+  experiment, state = built(data__leave_out="0,3", optimizer__warmup="0 steps")
+  assert state.members.params["output"]["bias"].shape == (2, 64)
+  data = experiment.train_data
+  batch = {**data.assemble(dict(data.resident), data.feed(0)), "label": jnp.array([0, 0, 0, 3, 3, 1, 2, 5])}
+  zeros = (batch["label"] == 0)[:, None, None, None]
+  other = {**batch, "inputs": jnp.where(zeros, 1 - batch["inputs"], batch["inputs"])}
+  update = jax.jit(experiment.learner.update)
+  one, two = (update(state, b)[0].members.params for b in (batch, other))
+  pairs = list(zip(jax.tree.leaves(one), jax.tree.leaves(two)))
+  assert all((a[0] == b[0]).all() for a, b in pairs)
+  assert max(float(jnp.abs(a[1] - b[1]).max()) for a, b in pairs) > 1e-5
+
+
+def test_anomalies_are_reported_for_each_class_left_out():
+  experiment, state = built(data__leave_out="0,3")
+  report = experiment.report(state)
+  assert {"test_auroc", "test_auroc_0", "test_auroc_3"} == set(report.metrics) <= set(report.definitions)
+  np.testing.assert_allclose(
+    report.metrics["test_auroc"], (report.metrics["test_auroc_0"] + report.metrics["test_auroc_3"]) / 2
+  )
+  assert set(report.figures) == {"anomalies"}
+  assert experiment.predict is None
+
+
+@pytest.mark.parametrize("conditional", ["False", "True"])
+def test_reports_each_use(conditional):
+  experiment, state = built(model__conditional=conditional)
+  report = experiment.report(state)
+  uses = {"reconstructions", "samples", "interpolation", "latent_map", "imputation"}
+  assert set(report.figures) == (uses if conditional == "True" else uses | {"manifold"})
+  assert set(report.metrics) <= set(report.definitions)
+  assert 20 < report.metrics["test_nll"] < 64 * np.log(2) * 1.5, "about a bit a pixel before training"
+
+
+def test_predicts_latents_and_bound_of_images_and_samples_without(tmp_path):
+  experiment, state = built()
+  assert experiment.predict is not None
+  digits = embedded.load("digits", "test")
+  np.savez(tmp_path / "images.npz", inputs=digits.inputs[:5])
+  found = experiment.predict(state, str(tmp_path / "images.npz"))
+  assert found["latents"].shape == (5, 2)
+  assert found["reconstruction"].shape == (5, 8, 8, 1)
+  assert np.isfinite(found["log_likelihood_bound"]).all()
+  np.savez(tmp_path / "one.npz", inputs=digits.inputs[:1])
+  one = experiment.predict(state, str(tmp_path / "one.npz"))
+  np.testing.assert_allclose(one["latents"][0], found["latents"][0], rtol=1e-5)
+  drawn = experiment.predict(state, "")["samples"]
+  assert drawn.shape == (8, 8, 8, 1)
+  assert (drawn >= 0).all()
+  assert (drawn <= 1).all()
+
+
+def test_evaluation_binarises_once_and_training_not_before_the_step():
+  experiment, _ = built()
+  again, _ = built(seed="1")
+  pixels = experiment.test_data.resident["inputs"]
+  assert set(np.unique(pixels)) == {0, 255}
+  np.testing.assert_array_equal(pixels, again.test_data.resident["inputs"])
+  assert len(np.unique(experiment.train_data.resident["inputs"])) > 2
+
+
+def test_vq_predicts_codes_and_says_that_it_cannot_sample(tmp_path):
+  small = {"data__name": "digits", "model__widths": "(4,)", "data__binarise": "True"}
+  experiment, state = built("configs/vae/vq.py:smoke", **small)
+  assert experiment.predict is not None
+  np.savez(tmp_path / "images.npz", inputs=embedded.load("digits", "test").inputs[:3])
+  found = experiment.predict(state, str(tmp_path / "images.npz"))
+  assert found["codes"].shape == (3, 4, 4)
+  assert found["codes"].max() < 8
+  with pytest.raises(UserError, match="prior"):
+    experiment.predict(state, "")
