@@ -293,6 +293,105 @@ def naive_bayes() -> ml_collections.ConfigDict:
   return config
 
 
+def gmm() -> ml_collections.ConfigDict:
+  """`classical`, with a mixture of Gaussians."""
+  config = classical()
+  config.data.update(images())
+  config.data.update(
+    {
+      "principal_components": 0,  # of the training set, that inputs are projected onto; 0 takes them as they are
+      "whole": False,  # train on test_split too: a density of all the data, as the literature has it on iris
+      "leave_out": "",  # classes left out of training, to be told as anomalies: "3,5" or "all"; a mixture for each
+    }
+  )
+  config.model = ml_collections.ConfigDict(
+    {
+      "components": 10,  # Gaussians of a mixture
+      "candidates": (),  # numbers of components trained side by side, the best chosen by BIC; (): `components`
+      "covariance": "full",  # full, tied, diag, spherical
+      "reg_covar": 1e-6,  # added to every variance, in the square of the data's unit
+      "start": "k-means++",  # k-means++, random (examples), of the means before k-means
+      "lloyd_iterations": 100,  # of k-means before the first update, at most
+      "starts": 1,  # mixtures trained side by side, the best chosen by likelihood
+      "by_class": False,  # one mixture for each class: a generative classifier
+      "variational": False,  # variational Bayes; covariance full or diag
+      "concentration": 1e-3,  # of variational: of the Dirichlet prior, for each component; small empties components
+    }
+  )
+  config.train.update(
+    {
+      "batch_size": 0,  # over all devices; 0: the whole set, which makes every step one of EM
+      "step_power": 0.7,  # of stepwise EM, on smaller batches: the weight of a batch is (step + delay) ** -power
+      "step_delay": 1.0,
+    }
+  )
+  config.report = ml_collections.ConfigDict({"samples": 64})  # in a figure
+  return config
+
+
+def hmm(learning: str = "em") -> ml_collections.ConfigDict:
+  """`classical`, or `base` where it learns by gradient, with a hidden Markov model."""
+  config = base() if learning == "gradient" else classical()
+  del config.data["data_dir"]
+  config.data.update(
+    {
+      "name": "weather",  # embedded: weather; files: jsb_chorales, brown
+      "path": "",  # the folder of the files; empty: GENERA_DATA_DIR and the name
+      "eval_batch_size": 200,  # sequences, over all devices
+    }
+  )
+  config.train.update(
+    {
+      "learning": learning,  # em (Baum-Welch), counts (of known states), gradient (of the likelihood)
+      "batch_size": 400,  # sequences, over all devices; in Baum-Welch, fewer than all are stepwise EM
+    }
+  )
+  if learning == "gradient":
+    del config.train["members"]
+  return config
+
+
+def hidden_states(learning: str = "em") -> ml_collections.ConfigDict:
+  """`hmm`, with states that are hidden."""
+  config = hmm(learning)
+  config.data.resolution = "quarter"  # of jsb_chorales: length of a time step, quarter or 16th
+  config.model = ml_collections.ConfigDict(
+    {
+      "states": 2,  # K
+      "emission": "categorical",  # of symbols: categorical; of bits: bernoulli, neural (of the observation before, too)
+      "transition": "table",  # table; neural: a network of the observation before moves a table of low rank
+      "emission_prior": 0.0,  # pseudo-counts: of each symbol; of bits in all, divided as in the training set
+      "transition_prior": 0.0,  # pseudo-counts of each transition, and of each first state
+      "rank": 64,  # of neural transitions: of their table
+      "hidden": 256,  # of neural: width of the network's hidden layer
+      "dropout": 0.0,  # of neural: rate behind it
+    }
+  )
+  config.report = ml_collections.ConfigDict(
+    {
+      "samples": 4,  # sequences drawn
+      "steps": 64,  # time steps of each
+      "states": 48,  # shown in figures, those most visited
+    }
+  )
+  return config
+
+
+def tagger() -> ml_collections.ConfigDict:
+  """`hmm`, with a trigram tagger."""
+  config = hmm("counts")
+  config.train.precision = "float32"  # exact for counts below 16 million
+  config.model = ml_collections.ConfigDict(
+    {
+      "suffix": 5,  # letters of the longest suffix that tells the tags of an unknown word
+      "rare": 10,  # occurrences of the words that are learned from for unknown ones, at most
+      "least": 3,  # such words that a suffix must have
+      "strength": 10.0,  # tokens that what a shorter suffix says weighs
+    }
+  )
+  return config
+
+
 def mlp() -> ml_collections.ConfigDict:
   """`classification`, with a multilayer perceptron."""
   config = classification()

@@ -87,7 +87,7 @@ def gaussian_mixture(
   One without points (fewer than ten units of rounding) stays where it was, with weight 0.  One whose covariance has no
   Cholesky factor all the same, which takes a `reg_covar` of 0 or below rounding, keeps the covariance that it had.
 
-  A batch may hold `components`, int []: how many of the components its mixture uses, for sizes side by side.
+  A batch may hold `components`, int [batch], all alike: how many of the components are used, for sizes side by side.
 
   Args:
     components: K.
@@ -166,7 +166,7 @@ def begin(key, batch, components: int, kind: covariances_lib.Covariances, start:
   total = mask.sum()
   centre = mask @ points / total
   points = points - centre
-  active = jnp.arange(components) < batch.get("components", components)
+  active = jnp.arange(components) < (batch["components"][0] if "components" in batch else components)
   key = randomness.stream_key(key, "start")
   if start == "random":
     seeds = points[jax.random.choice(key, len(points), (components,), replace=False, p=mask / total)]
@@ -259,6 +259,14 @@ def responsibilities(params: Mixture, inputs: Inputs) -> Float[Array, "batch com
 def covariances(params: Mixture) -> Float[Array, "..."]:
   """Σₖ in the shape of their kind."""
   return covariances_lib.kind(params.covariance).expand(params.precision_cholesky)
+
+
+def covariance_matrices(params: Mixture) -> Float[Array, "components features features"]:
+  """Σₖ as matrices, whatever their kind."""
+  found, (components, features) = covariances(params), params.means.shape
+  if params.covariance in ("full", "tied"):
+    return jnp.broadcast_to(found, (components, features, features))
+  return found.reshape(components, -1)[:, :, None] * jnp.eye(features, dtype=found.dtype)
 
 
 def sample(

@@ -90,7 +90,7 @@ def ensemble(learner: Learner, size: int, view=None, evaluate=None) -> Learner:
   def update(state, batch):
     one = lambda i, member: learner.update(member, view(i, batch, True))
     members, metrics = jax.vmap(one)(indices, state.members)
-    skipped = members.skipped.sum()
+    skipped = members.skipped.sum(dtype=jnp.int32)
     return state.replace(step=state.step + 1, members=members, skipped=skipped), _summed(metrics)
 
   def evaluate_members(state, batch):

@@ -182,7 +182,7 @@ def test_far_from_the_origin_nothing_cancels():
 
 def test_a_mixture_may_use_fewer_of_its_components():
   """Of five, two in use: the same as a mixture of two that starts alike, with the other three out of play."""
-  batch = {**whole(IRIS), "components": jnp.asarray(2)}
+  batch = {**whole(IRIS), "components": jnp.full(150, 2)}
   padded, trace = run(learner_of(5, lloyd_iterations=50), batch, 30)
   two = GaussianMixture(2, tol=1e-12, max_iter=500, n_init=5, random_state=0).fit(IRIS)
   np.testing.assert_array_equal(padded.params.weights[2:], 0)

@@ -1,0 +1,230 @@
+"""What a run of mixtures leaves behind: the best of them, its components and samples; classes told, anomalies told."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments import classification, generative
+from research import randomness
+from research.data import files, pipeline
+from research.data.dataset import Dataset
+from research.data.examples import Examples
+from research.data.projection import Projection
+from research.evaluation import figures, latents, mixtures
+from research.families import gaussian_mixture
+from research.training.experiment import Report
+from research.training.statistics import StatisticsState
+
+POINTS, IMAGES = 2000, 64  # that a figure shows
+
+
+class Data(NamedTuple):
+  """Sets whose inputs are features, and the projection that made them."""
+
+  train: Examples
+  validation: Examples | None
+  test: Examples
+  projection: Projection
+
+
+class Model(NamedTuple):
+  """A kind of mixture.
+
+  Attributes:
+    family: its functions.
+    sizes: numbers of components that are tried.
+    log_joint: `log_joint(params, inputs) -> [batch, components]`, nats.
+    mixture: `mixture(params) -> Mixture`: to draw from and to look at.
+    definitions: of what it evaluates.
+  """
+
+  family: gaussian_mixture.Family
+  sizes: tuple[int, ...]
+  log_joint: Callable[[Any, jax.Array], jax.Array]
+  mixture: Callable[[Any], gaussian_mixture.Mixture]
+  definitions: Mapping[str, str]
+
+
+DEFINITIONS = {
+  "train_log_likelihood": "mean log density of a training example under the mixture, nats",
+  "last_gain": "what the last update added to the mean log-likelihood of the training set, nats",
+  "components": "components that hold the expected weight of one training example at least",
+  "bic": "Bayesian information criterion of the training set, -2 log L + p log N",
+  "test_rand_index": "adjusted Rand index of most probable components and labels (Hubert & Arabie 1985); test set",
+  "test_auroc": "mean over the classes left out of the area under the ROC curve by which the negative log density "
+  "tells the class, never trained on, from the others; test set",
+}
+
+
+def best(members: StatisticsState, config: ml_collections.ConfigDict, model: Model, data: Data) -> jax.Array:
+  """Which member has the least BIC: among those of one size, the highest likelihood, or bound where variational.
+
+  Likelihoods are those that the last E-step found, of the parameters before its M-step.
+  """
+  return _criterion(members, config, model, data, gaussian_mixture.bic).argmin()
+
+
+def _criterion(members, config, model, data, criterion) -> jax.Array:
+  """An information criterion of every member; members are in the order of their sizes, all starts of each."""
+  features, kind = data.projection.num_features, config.model.covariance
+  parameters = jnp.asarray([gaussian_mixture.num_parameters(size, features, kind) for size in model.sizes])
+  counted = members.statistics
+  return criterion(counted.log_likelihood, parameters.repeat(config.model.starts), counted.counts.sum(-1))
+
+
+def class_log_joint(members: StatisticsState, model: Model, data: Data, inputs) -> jax.Array:
+  """log p(x, y), [batch, class], nats; p(y) is the class's share of the training set."""
+  shares = np.bincount(data.train.label, minlength=data.train.num_classes) / len(data.train)
+  densities = jax.vmap(lambda params: jax.nn.logsumexp(model.log_joint(params, inputs), axis=-1))(members.params)
+  return jnp.log(jnp.asarray(shares, densities.dtype)) + densities.T
+
+
+def report(state, config: ml_collections.ConfigDict, model: Model, data: Data, left_out: tuple[int, ...]) -> Report:
+  """The report of what the mixtures stand side by side for."""
+  if left_out:
+    return anomalies(state, config, model, data, left_out)
+  if config.model.by_class:
+    return classes(state, config, model, data)
+  return clusters(state, config, model, data)
+
+
+def anomalies(state, config, model: Model, data: Data, left_out: tuple[int, ...]) -> Report:
+  """How well the density tells a class that a mixture has never seen from those that it has learnt."""
+
+  def score(members, batch):
+    density = lambda params: jax.nn.logsumexp(model.log_joint(params, batch["inputs"]), axis=-1)
+    return -jax.vmap(density)(members.params).T, batch["label"]
+
+  scores, labels = generative.over(_evaluation(data.test, config), score, state.members)
+  names = [data.test.class_names[c] for c in left_out]
+  panels = {name: (scores[:, i], labels == c) for i, (name, c) in enumerate(zip(names, left_out))}
+  areas = {f"test_auroc_{name}": latents.roc_auc(*panel) for name, panel in panels.items()}
+  areas = {name: area for name, area in areas.items() if np.isfinite(area)}
+  definitions = {name: f"the same of class {name.rpartition('_')[2]} alone" for name in areas} | DEFINITIONS
+  figure = latents.score_histograms(panels, "negative log density, nats", ("trained on", "left out"))
+  return Report({"test_auroc": np.mean(list(areas.values())), **areas}, {"anomalies": figure}, definitions)
+
+
+def classes(state, config, model: Model, data: Data) -> Report:
+  """Errors and calibration of the generative classifier, and what it takes each class to be."""
+
+  predict = lambda state, batch: jax.nn.log_softmax(class_log_joint(state.members, model, data, batch["inputs"]))
+  found = classification.report(state, predict, _evaluation(data.test, config), data.test, None)
+  shown = dict(found.figures)
+  if len(data.projection.shape) == 3:
+    drawn = _samples_by_class(state, config, model, data)
+    columns = len(drawn) // data.train.num_classes
+    pictures = data.projection.backward(drawn)
+    shown["samples"] = figures.image_grid(pictures, columns=columns, title="samples, a class a row")
+  return Report(found.metrics, shown, found.definitions)
+
+
+def clusters(state, config, model: Model, data: Data) -> Report:
+  """The best mixture: what it costs and holds, and its components among the points or as images."""
+  index = int(best(state.members, config, model, data))
+  chosen = jax.tree.map(lambda leaf: leaf[index], state.members)
+  joint, labels = generative.over(_evaluation(data.test, config), _joint_of(model), chosen.params)
+  fitted, _ = generative.over(_evaluation(data.train, config), _joint_of(model), chosen.params)
+  total, examples = float(np.logaddexp.reduce(fitted, axis=1).sum()), len(data.train)
+  mixture = jax.device_get(model.mixture(chosen.params))
+  metrics = {
+    "train_log_likelihood": total / examples,
+    "components": int((mixture.weights * examples >= 1).sum()),
+  }
+  if not config.model.variational:
+    before = float(chosen.statistics.log_likelihood / chosen.statistics.counts.sum())
+    size = model.sizes[index // config.model.starts]
+    parameters = gaussian_mixture.num_parameters(size, data.projection.num_features, mixture.covariance)
+    metrics["last_gain"] = total / examples - before
+    metrics["bic"] = float(gaussian_mixture.bic(total, parameters, examples))
+  if data.test.num_classes > 1:
+    from sklearn.metrics import adjusted_rand_score  # here: it takes a second to import
+
+    metrics["test_rand_index"] = adjusted_rand_score(labels, joint.argmax(-1))
+  shown = pictured(state, config, mixture, data)
+  if len(model.sizes) > 1:
+    shown["selection"] = _selection(state, config, model, data)
+  return Report(metrics, shown, {name: DEFINITIONS[name] for name in metrics})
+
+
+def pictured(state, config, mixture: gaussian_mixture.Mixture, data: Data) -> dict:
+  """Weights; and of images means and samples, of vectors the components as ellipses among the test points."""
+  weights, means = np.asarray(mixture.weights), np.asarray(mixture.means)
+  order = np.argsort(-weights, kind="stable")
+  shown = {"weights": latents.bars(weights[order], "component, by weight", "weight")}
+  if len(data.projection.shape) == 3:
+    order = order[:IMAGES]
+    captions = [f"{weight:.3f}" for weight in weights[order]]
+    pictures = data.projection.backward(means[order])
+    shown["means"] = figures.image_grid(pictures, captions, title="means of the components, and their weights")
+    drawn, _ = _samples(state, config, mixture)
+    shown["samples"] = figures.image_grid(data.projection.backward(drawn), title="samples")
+  elif data.projection.num_features > 1:
+    points, labels = data.test.inputs[:POINTS], data.test.label[:POINTS]
+    matrices = np.asarray(gaussian_mixture.covariance_matrices(mixture))
+    title = "components at one and two standard deviations"
+    shown["components"] = mixtures.ellipses(points, labels, data.test.class_names, weights, means, matrices, title)
+  return shown
+
+
+def _selection(state, config, model, data):
+  """The best start of every size by both criteria."""
+  least, akaike = {}, lambda total, parameters, examples: gaussian_mixture.aic(total, parameters)
+  for name, criterion in {"BIC": gaussian_mixture.bic, "AIC": akaike}.items():
+    values = np.asarray(_criterion(state.members, config, model, data, criterion))
+    least[name] = values.reshape(len(model.sizes), -1).min(-1)
+  return mixtures.selection(model.sizes, least)
+
+
+def predictions(state, path: str, config: ml_collections.ConfigDict, model: Model, data: Data) -> dict[str, np.ndarray]:
+  """Of the inputs at `path` the component or class, its posterior and the log density (nats); without one, samples."""
+  index = best(state.members, config, model, data)
+  params = jax.tree.map(lambda leaf: leaf[index], state.members.params)
+  names = np.asarray(data.test.class_names)
+  if not path:
+    if config.model.by_class:
+      drawn = _samples_by_class(state, config, model, data)
+      return {"samples": data.projection.backward(drawn), "class_name": np.repeat(names, len(drawn) // len(names))}
+    drawn, component = _samples(state, config, model.mixture(params))
+    return {"samples": data.projection.backward(drawn), "component": component}
+  inputs, rows = files.unlabelled(path, data.projection.shape)
+  features = data.projection.forward(inputs, data.test.inputs.dtype)
+  given = Examples(path, features, np.zeros(len(features), np.int32), data.test.class_names)
+  joint_of = _class_joint_of(model, data) if config.model.by_class else _joint_of(model)
+  joint, _ = generative.over(_evaluation(given, config), joint_of, state.members if config.model.by_class else params)
+  density = np.logaddexp.reduce(joint, axis=1)
+  found = {"log_density": density, "probabilities": np.exp(joint - density[:, None]), "input": np.asarray(rows)}
+  kind = "predicted" if config.model.by_class else "component"
+  named = {"class_name": names[joint.argmax(-1)]} if config.model.by_class else {}
+  return {kind: joint.argmax(-1), **named, **found}
+
+
+def _evaluation(part: Examples, config) -> Dataset:
+  return pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name)
+
+
+def _joint_of(model):
+  return lambda params, batch: (model.log_joint(params, batch["inputs"]), batch["label"])
+
+
+def _class_joint_of(model, data):
+  return lambda members, batch: (class_log_joint(members, model, data, batch["inputs"]), batch["label"])
+
+
+def _samples(state, config, mixture) -> tuple[np.ndarray, np.ndarray]:
+  """Features and the components that they are from."""
+  draw = jax.jit(gaussian_mixture.sample, static_argnums=2)
+  return jax.device_get(draw(mixture, randomness.stream_key(state.key, "samples"), config.report.samples))
+
+
+def _samples_by_class(state, config, model, data) -> np.ndarray:
+  """Features, as many of each class, class after class."""
+  classes = data.train.num_classes
+  count = max(1, config.report.samples // classes)
+  keys = randomness.example_keys(randomness.stream_key(state.key, "samples"), classes)
+  draw = lambda params, key: gaussian_mixture.sample(model.mixture(params), key, count)[0]
+  return np.concatenate(jax.device_get(jax.jit(jax.vmap(draw))(state.members.params, keys)))
