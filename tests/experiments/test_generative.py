@@ -1,0 +1,50 @@
+"""What the experiments that generate share."""
+
+import numpy as np
+import pytest
+
+from configs import common
+from experiments import generative
+from research.data import examples, pipeline
+from research.errors import UserError
+from tests import mock_data
+
+
+def config(**fields):
+  found = common.generative().data
+  found.update(fields)
+  return found
+
+
+def test_loads_static_mnist_with_its_own_validation_set(tmp_path, monkeypatch):
+  monkeypatch.setenv("GENERA_DATA_DIR", mock_data.write_raw(tmp_path / "raw"))
+  splits = generative.load(config(name="binarized_mnist"))
+  assert splits.validation is not None
+  assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [40, 40, 40]
+  assert splits.mean is None
+
+
+def test_refuses_what_does_not_fit_into_memory(tmp_path):
+  mock_data.write_all(tmp_path)
+  fields = {"path": str(tmp_path / "own"), "streamed": True, "image_size": 8}
+  with pytest.raises(UserError, match="in memory"):
+    generative.load(config(**fields))
+
+
+def test_function_of_every_example_in_order_without_the_padding():
+  inputs = np.arange(10, dtype=np.float32)[:, None]
+  arrays = {"inputs": inputs, "label": np.arange(10, dtype=np.int32)}
+  dataset = generative.identified(pipeline.sequential(arrays, 4, assemble=pipeline.normalised()))
+  assert dataset.num_batches == 3
+  found = generative.over(dataset, lambda scale, batch: {"x": scale * batch["inputs"], "i": batch["index"]}, 2.0)
+  np.testing.assert_array_equal(found["x"], 2 * inputs)
+  np.testing.assert_array_equal(found["i"], np.arange(10))
+
+
+def test_inputs_of_a_user_are_named(tmp_path):
+  np.savez(tmp_path / "images.npz", inputs=np.full((3, 4, 4), 255, np.uint8))
+  dataset, names = generative.inputs_at(str(tmp_path / "images.npz"), (4, 4, 1), 2, pipeline.normalised())
+  found = generative.over(dataset, lambda _, batch: batch["inputs"], None)
+  np.testing.assert_array_equal(found, np.ones((3, 4, 4, 1)))
+  assert names.tolist() == ["0", "1", "2"]
+  assert isinstance(generative.load(config(name="digits")).train, examples.Examples)
