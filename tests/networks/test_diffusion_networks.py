@@ -1,5 +1,7 @@
 """The networks of diffusion models: shapes at any size, blocks that start as the identity, what conditions reach."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,11 @@ def inputs(shape, seed=0):
   return x, jnp.linspace(0, 1000, shape[0]), jnp.arange(shape[0]) % 4
 
 
+def start(network, *arguments):
+  """Variables, by one compiled program: operation by operation it takes ten times as long."""
+  return jax.jit(lambda: network.init(jax.random.key(0), *arguments, train=False))()
+
+
 def perturbed(variables, seed=1):
   """Parameters without a zero among them."""
   leaves, tree = jax.tree.flatten(variables)
@@ -29,26 +36,23 @@ def perturbed(variables, seed=1):
 @pytest.mark.parametrize(
   ("network", "shape"),
   [
-    (UNET, (2, 8, 8, 1)),
     (UNET, (2, 7, 9, 3)),
-    (DIT, (2, 8, 8, 1)),
     (DIT, (2, 7, 9, 3)),
     (DIT, (2, 10, 2)),
-    (MLP, (2, 5)),
     (MLP, (2, 4, 4, 1)),
   ],
 )
 def test_output_has_the_input_s_shape_and_knows_noise_and_label(network, shape):
   x, level, label = inputs(shape)
-  variables = perturbed(network.init(jax.random.key(0), x, level, label, train=False))
-  apply = lambda x, level, label: np.asarray(network.apply(variables, x, level, label, train=False))
+  variables = perturbed(start(network, x, level, label))
+  apply = jax.jit(lambda x, level, label: network.apply(variables, x, level, label, train=False))
   out = apply(x, level, label)
   assert out.shape == x.shape
   assert out.dtype == jnp.float32
   assert np.abs(out - apply(x, level[::-1], label)).max() > 1e-4
   assert np.abs(out - apply(x, level, label + 1)).max() > 1e-4
   # Each example on its own.
-  np.testing.assert_allclose(apply(x[:1], level[:1], label[:1]), out[:1], rtol=1e-4, atol=1e-4)
+  np.testing.assert_allclose(apply(x.at[1].set(9.0), level, label)[:1], out[:1], rtol=1e-4, atol=1e-4)
 
 
 def test_unet_has_the_parameters_of_diffusers_unet2dmodel():
@@ -63,13 +67,14 @@ def test_blocks_of_a_dit_are_the_identity_at_first():
   """adaLN-zero: whatever the tokens and the condition are; and the network's output is zero."""
   block = dit.Block(16, 2, 4, 0.0, jnp.float32)
   tokens, condition = jax.random.normal(jax.random.key(0), (2, 6, 16)), jax.random.normal(jax.random.key(1), (2, 16))
-  variables = block.init(jax.random.key(2), tokens, condition, train=False)
-  np.testing.assert_array_equal(block.apply(variables, tokens, condition, train=False), tokens)
-  changed = block.apply(perturbed(variables), tokens, condition, train=False)
+  variables = start(block, tokens, condition)
+  apply = jax.jit(lambda variables: block.apply(variables, tokens, condition, train=False))
+  np.testing.assert_array_equal(apply(variables), tokens)
+  changed = apply(perturbed(variables))
   assert np.abs(changed - tokens).max() > 1e-2
   x, level, label = inputs((2, 8, 8, 1))
-  start = DIT.init(jax.random.key(0), x, level, label, train=False)
-  np.testing.assert_array_equal(DIT.apply(start, x, level, label, train=False), 0)
+  variables = start(DIT, x, level, label)
+  np.testing.assert_array_equal(jax.jit(lambda: DIT.apply(variables, x, level, label, train=False))(), 0)
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 12, 3), (2, 7, 9, 1), (2, 10, 2), (1, 3, 4, 5, 2)])
@@ -113,9 +118,11 @@ def test_sinusoids_are_those_of_the_transformer():
 def test_dropout_acts_in_training_only():
   network = dit.DiT(16, 1, 2, 4, dropout=0.5)
   x, level, _ = inputs((2, 8, 8, 1))
-  variables = perturbed(network.init(jax.random.key(0), x, level, None, train=False))
-  apply = lambda train, seed: np.asarray(
-    network.apply(variables, x, level, None, train=train, rngs={"dropout": jax.random.key(seed)})
-  )
+  variables = perturbed(start(network, x, level, None))
+
+  @functools.partial(jax.jit, static_argnums=0)
+  def apply(train, seed):
+    return network.apply(variables, x, level, None, train=train, rngs={"dropout": jax.random.key(seed)})
+
   np.testing.assert_array_equal(apply(False, 0), apply(False, 1))
   assert np.abs(apply(True, 0) - apply(True, 1)).max() > 1e-3

@@ -13,7 +13,7 @@ from research.families.diffusion import samplers
 from research.networks import layers
 from tests.families.diffusion import gaussian
 
-COUNT = 20_000
+COUNT = 10_000
 SAMPLERS = {
   "ancestral": (samplers.ancestral(), 300),
   "ddim": (samplers.ddim(), 200),
@@ -43,8 +43,8 @@ def test_sampler_recovers_mean_and_covariance(name, kind):
   sampler, steps = SAMPLERS[kind]
   x = draw(process_lib.fixed(name), sampler, steps)
   # Four standard errors, and what a finite step leaves.
-  np.testing.assert_allclose(x.mean(0), gaussian.MEAN, atol=0.025 + 0.01)
-  np.testing.assert_allclose(np.cov(x.T), gaussian.COVARIANCE, atol=0.03 + 0.02)
+  np.testing.assert_allclose(x.mean(0), gaussian.MEAN, atol=0.035 + 0.01)
+  np.testing.assert_allclose(np.cov(x.T), gaussian.COVARIANCE, atol=0.045 + 0.015)
 
 
 def test_ddim_with_eta_one_is_ancestral_sampling():
