@@ -103,7 +103,7 @@ class Comparison(NamedTuple):
 
   def metrics(self) -> dict[str, float]:
     found = {
-      f"{name.replace(' ', '_')}_at_{size}": float(accuracy[i].mean())
+      f"{name.lower().replace(' ', '_')}_at_{size}": float(accuracy[i].mean())
       for name, accuracy in self.accuracy.items()
       for i, size in enumerate(self.sizes)
     }

@@ -14,6 +14,7 @@ DIGITS = datasets.load_digits()
 IMAGES, LABELS = (DIGITS.images / 16).astype(np.float32)[..., None], DIGITS.target
 LOG_PROBS = log_softmax(2 * RNG.normal(size=(len(LABELS), 10)) + 6 * np.eye(10)[LABELS], -1)
 WEIGHTS = RNG.normal(size=6400)
+RATES = np.random.default_rng(1).random((3, 5))
 COLOURS = RNG.integers(0, 255, (7, 8, 8, 3), dtype=np.uint8)
 ROWS = [
   {"step": s, "kind": "train", "loss": 2 * np.exp(-s / 30) + 0.02, "learning_rate": 0.1} for s in range(0, 100, 5)
@@ -33,6 +34,7 @@ FIGURES = {
   "filters_grey": lambda: figures.filters(WEIGHTS[: 9 * 32].reshape(3, 3, 1, 32)),
   "filters_colour": lambda: figures.filters(WEIGHTS[: 75 * 16].reshape(5, 5, 3, 16)),
   "filters_dense": lambda: figures.filters(WEIGHTS.reshape(64, 100), image_shape=(8, 8)),
+  "sample_efficiency": lambda: figures.sample_efficiency((20, 40, 90), {"a": RATES, "b": RATES[::-1]}, 33.0),
   "curves": lambda: figures.learning_curves(ROWS),
   "curves_empty": lambda: figures.learning_curves([]),
   "grid_uint8": lambda: figures.image_grid(COLOURS, list("abcdefg"), title="x"),

@@ -90,6 +90,31 @@ def test_an_m_step_that_is_not_finite_changes_nothing_but_the_count():
   np.testing.assert_array_equal(bad.params["mean"], good.params["mean"])
 
 
+def test_parameters_are_prepared_for_the_batch_and_kept():
+  """A shift that the first batch sets: sums are about it, and a later batch does not move it."""
+
+  def prepare(params, statistics, batch):
+    return {**params, "shift": jnp.where(statistics["count"] == 0, batch["x"][0], params["shift"])}
+
+  def expect(params, batch, key):
+    del key
+    total = ((batch["x"] - params["shift"]) * batch["mask"][:, None]).sum(0)
+    return {"count": batch["mask"].sum(), "sum": total}, {}
+
+  learner = statistics.statistics_learner(
+    init=lambda key, batch: {"mean": jnp.zeros(2), "shift": jnp.zeros(2)},
+    expect=expect,
+    maximise=lambda params, s: {**params, "mean": params["shift"] + s["sum"] / s["count"]},
+    evaluate=lambda params, batch: {},
+    combine=statistics.total,
+    prepare=prepare,
+  )
+  state = trained(learner, 8, 5)
+  first = pipeline.passes({"x": DATA}, 8, seed=0).feed(0)["index"][0]
+  np.testing.assert_array_equal(state.params["shift"], DATA[first])
+  np.testing.assert_allclose(state.params["mean"], DATA.mean(0), rtol=1e-5)
+
+
 def test_float64_by_name_and_only_within():
   with precision("float64"):
     assert jnp.zeros(()).dtype == jnp.float64
