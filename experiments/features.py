@@ -39,10 +39,12 @@ class Measured(NamedTuple):
 
 
 class Classifier(NamedTuple):
-  """Attributes:
-  measure: `measure(images) -> Measured` of uint8 images [example, height, width, channel].
-  accuracy: its share of right answers on the test set.
-  num_classes: how many it tells apart.
+  """What measures.
+
+  Attributes:
+    measure: `measure(images) -> Measured` of uint8 images [example, height, width, channel].
+    accuracy: its share of right answers on the test set.
+    num_classes: how many it tells apart.
   """
 
   measure: Callable[[np.ndarray], Measured]

@@ -79,9 +79,11 @@ def squared_distances(a: Features, b: Features) -> Float[np.ndarray, "a b"]:
 
 
 class PrecisionRecall(NamedTuple):
-  """Attributes:
-  precision: share of samples that lie in the manifold of the data.
-  recall: share of the data that lies in the manifold of the samples.
+  """How much of the samples is like the data, and how much of the data is like the samples.
+
+  Attributes:
+    precision: share of samples that lie in the manifold of the data.
+    recall: share of the data that lies in the manifold of the samples.
   """
 
   precision: float
