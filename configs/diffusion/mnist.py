@@ -19,7 +19,7 @@ def get_config(variant: str = ""):
   config.model.update({"features": 96, "depth": 4, "heads": 3, "patch": 4, "data_std": 0.6})
   config.train.weighting = "min_snr"
   config.train.batch_size = 64
-  config.train.duration = "7 epochs"
+  config.train.duration = "6 epochs"
   config.train.ema_decay = 0.999
   config.optimizer.learning_rate = 2e-3
   config.optimizer.warmup = "200 steps"

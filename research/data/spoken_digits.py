@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 
 from research.data import raw
-from research.data.examples import Examples, checked, choose, part
+from research.data.examples import Examples, choose, part
 from research.errors import UserError
 
 NAME, RATE = "spoken_digits", 8000
@@ -45,7 +45,7 @@ def load(split: str = "train", path: str | None = None, length: int = 4096) -> E
   # Recordings lie sorted by digit: shuffled, so that a part of a split has all of them.
   order = np.random.default_rng(0).permutation(number)
   index = choose({"train": order[~test[order]], "test": order[test[order]], "all": order}, split)
-  whole = checked(f"{NAME} {split}", frames[..., None], np.asarray(labels), tuple("0123456789"))
+  whole = Examples(f"{NAME} {split}", frames[..., None], labels.astype(np.int32), tuple("0123456789"))
   return whole.select(index[part(split, len(index))])
 
 

@@ -22,8 +22,8 @@ def test_probability_flow_likelihood_of_a_gaussian(name):
   process = setup(())[0]
   times = samplers.grid(process, 60, "uniform" if name == "rectified_flow" else "log_snr")
   found = likelihood.log_likelihood(setup)((), x, times, jax.random.key(0))
-  # The prior leaves out what is left of the data's mean at the end.
-  np.testing.assert_allclose(found, gaussian.log_density(x), atol=0.02)
+  # The prior leaves out what is left of the data's mean at the end: 1/80 of it in EDM.
+  np.testing.assert_allclose(found, gaussian.log_density(x), atol=0.05 if name == "edm" else 0.02)
 
 
 def test_hutchinson_estimates_the_divergence_without_bias():
