@@ -234,7 +234,7 @@ def vae() -> ml_collections.ConfigDict:
       "importance_samples": 1000,  # of the test log-likelihood
       "chunk": 50,  # of them at once
       "batch_size": 100,  # images at once, with so many samples each
-      "sweeps": 20,  # of Gibbs sampling, to impute missing pixels
+      "sweeps": 100,  # of Gibbs sampling, to impute missing pixels
     }
   )
   return config

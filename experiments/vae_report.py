@@ -16,7 +16,7 @@ from research.families import vae
 from research.training import steps
 from research.training.experiment import Report
 
-COLUMNS, MANIFOLD_SIDE = 8, 16
+COLUMNS, LIMIT, MANIFOLD_SIDE = 8, 32, 16
 DEFINITIONS = {
   "test_nll": "negative log-likelihood: log of the mean of config.report.importance_samples importance weights of "
   "latents from the posterior (Burda et al. 2016, section 5.1), mean over the whole test set; nats an image",
@@ -124,7 +124,8 @@ def pairs(images: np.ndarray, found: np.ndarray) -> Figure:
 
 def _rows(kinds: list[np.ndarray], title: str, columns: int = COLUMNS) -> Figure:
   """Rows of images of each kind in turn, so that what belongs together stands in a column."""
-  count = len(kinds[0]) // columns * columns or len(kinds[0])
+  count = min(len(kinds[0]), LIMIT)
+  count = count // columns * columns or count
   columns = min(columns, count)
   blocks = [kind[start : start + columns] for start in range(0, count, columns) for kind in kinds]
   return figures.image_grid(np.concatenate(blocks), columns=columns, title=title)

@@ -20,13 +20,13 @@ def get_config(variant: str = ""):
   config = common.vae()
   config.data.name = "digits"
   config.data.validation = 0.1
-  config.data.binarise = True
   config.data.eval_batch_size = 360
   config.model.latents = (16,)
   config.model.hidden = (256, 256)
   config.model.activation = "leaky_relu"
+  config.model.likelihood = "logistic"
   config.train.batch_size = 64
-  config.train.duration = "300 epochs"
+  config.train.duration = "100 epochs"
   config.train.warmup = "10 %"
   config.train.ema_decay = 0.999
   config.run.steps_per_dispatch = 50
@@ -40,6 +40,6 @@ def get_config(variant: str = ""):
     case "conv":
       config.model.name = "conv"
       config.model.vector = 16
-      config.train.duration = "60 epochs"
+      config.train.duration = "50 epochs"
       config.run.steps_per_dispatch = 1
   return common.variant(config, variant, VARIANTS)

@@ -339,18 +339,21 @@ def impute(family: VAE, variables, inputs: Pixels, observed: Pixels, label, key,
     sweeps: of Gibbs sampling.
 
   Returns:
-    The images, known pixels as they were, missing ones as the decoder expects them in the last sweep.
+    The images, known pixels as they were, missing ones as the decoder expects them, averaged over the second half of
+    the sweeps: an estimate of E[missing | known].
   """
-  count = len(inputs)
+  count, burn_in = len(inputs), sweeps // 2
 
-  def decode(x, i):
+  def sweep(i, carry):
+    x, total = carry
     keys = randomness.example_keys(randomness.stream_key(key, "impute", i), count)
     parameters, _ = family.infer(variables, x, label, standard_noise(family.latent_shapes, keys))
     pixel_keys = jax.vmap(lambda key: randomness.stream_key(key, "pixels"))(keys)
     drawn = jax.vmap(family.likelihood.sample)(pixel_keys, parameters)
-    return parameters, jnp.where(observed > 0, inputs, drawn)
+    total += jnp.where(i >= burn_in, family.likelihood.mean(parameters), 0)
+    return jnp.where(observed > 0, inputs, drawn), total
 
   chaos = jax.random.bernoulli(randomness.stream_key(key, "start"), 0.5, inputs.shape).astype(inputs.dtype)
-  x = jax.lax.fori_loop(0, sweeps - 1, lambda i, x: decode(x, i)[1], jnp.where(observed > 0, inputs, chaos))
-  parameters, _ = decode(x, sweeps - 1)
-  return jnp.where(observed > 0, inputs, family.likelihood.mean(parameters))
+  start = jnp.where(observed > 0, inputs, chaos), jnp.zeros_like(inputs)
+  _, total = jax.lax.fori_loop(0, sweeps, sweep, start)
+  return jnp.where(observed > 0, inputs, total / (sweeps - burn_in))

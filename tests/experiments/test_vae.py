@@ -11,7 +11,14 @@ from research.errors import UserError
 from research.training import parallel
 from research.training.executor import Executor
 
-SMALL = {"model.hidden": "(8,)", "model.latents": "(2,)", "report.importance_samples": "4", "report.chunk": "2"}
+SMALL = {
+  "data.binarise": "True",
+  "model.likelihood": "bernoulli",
+  "model.hidden": "(8,)",
+  "model.latents": "(2,)",
+  "report.importance_samples": "4",
+  "report.chunk": "2",
+}
 
 
 def built(spec="configs/vae/digits.py:smoke", **overrides):
