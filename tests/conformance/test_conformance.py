@@ -84,7 +84,7 @@ def train(name, config, tmp_path_factory):
     feed = experiment.train_data.feed
 
     def counting(step):
-      programs[step] = clock.programs
+      programs.setdefault(step, clock.programs)  # asked for again where the best state is restored
       return feed(step)
 
     return dataclasses.replace(experiment, train_data=dataclasses.replace(experiment.train_data, feed=counting))
