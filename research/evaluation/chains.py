@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
+from research.evaluation.music import LOWEST
+
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
@@ -49,14 +51,16 @@ def segmentation(
   paths: Mapping[str, Int[np.ndarray, " time"]],
   state_names: Sequence[str],
   observed: Mapping[str, Float[np.ndarray, " time"]] | None = None,
+  roll: Float[np.ndarray, "time key"] | None = None,
   title: str = "",
 ) -> "Figure":
-  """Sequences of states as bands of colour, one above the other, and numbers by time below them.
+  """Sequences of states as bands of colour, one above the other, and numbers and music by time below them.
 
   Args:
     paths: by name: the true one, the most probable one.
     state_names: of the numbers in `paths`.
     observed: by name: what is drawn below, 0 to 1, such as observations and probabilities.
+    roll: a piano roll, drawn below those.
     title: of the figure.
   """
   from matplotlib import colormaps
@@ -66,10 +70,9 @@ def segmentation(
 
   observed = observed or {}
   steps = len(next(iter(paths.values())))
-  figure = Figure(figsize=(9, 0.9 + 0.55 * len(paths) + 0.9 * len(observed)), layout="constrained")
-  panels = figure.subplots(
-    len(paths) + len(observed), 1, sharex=True, squeeze=False, height_ratios=[1] * len(paths) + [1.6] * len(observed)
-  )[:, 0]
+  heights = [0.5] * len(paths) + [0.8] * len(observed) + [2.4] * (roll is not None)
+  figure = Figure(figsize=(9, 0.9 + sum(heights)), layout="constrained")
+  panels = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
   number = len(state_names)
   few = number <= 10
   colors = colormaps["tab10"](np.arange(number)) if few else colormaps["turbo"](np.linspace(0, 1, number))
@@ -82,7 +85,9 @@ def segmentation(
     axes.fill_between(np.arange(steps), values, step="mid", color=_BLUE, alpha=0.6, linewidth=0)
     axes.set(ylim=(-0.03, 1.03), yticks=(0, 1))
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
-  panels[-1].set_xlabel("time step")
+  if roll is not None:
+    _roll(panels[-1], roll, LOWEST)
+  panels[-1].set_xlabel("time step", fontsize=8)
   for axes in panels:
     axes.spines[:].set_visible(False)
     axes.tick_params(labelsize=8, length=0)
@@ -94,15 +99,14 @@ def segmentation(
 
 
 def piano_rolls(
-  rolls: Sequence[Float[np.ndarray, "time key"]], captions: Sequence[str] = (), lowest: int = 21, title: str = ""
+  rolls: Sequence[Float[np.ndarray, "time key"]], captions: Sequence[str] = (), axis: str = "time step"
 ) -> "Figure":
   """Music as pictures: time to the right, pitch upwards, lines at the Cs; only the range that is played.
 
   Args:
     rolls: 0 to 1.
     captions: one for each.
-    lowest: MIDI pitch of key 0.
-    title: of the figure.
+    axis: what is to the right.
   """
   from matplotlib.figure import Figure
 
@@ -110,11 +114,10 @@ def piano_rolls(
   low, high = (int(sounding[0]), int(sounding[-1])) if len(sounding) else (0, rolls[0].shape[1] - 1)
   figure = Figure(figsize=(9, 0.5 + 1.7 * len(rolls)), layout="constrained")
   for place, (axes, roll) in enumerate(zip(figure.subplots(len(rolls), 1, squeeze=False)[:, 0], rolls)):
-    _roll(axes, roll[:, low : high + 1], lowest + low)
+    _roll(axes, roll[:, low : high + 1], LOWEST + low)
     if place < len(captions):
       axes.set_title(captions[place], fontsize=8, loc="left")
-  figure.axes[-1].set_xlabel("time step", fontsize=8)
-  figure.suptitle(title, fontsize=10)
+  figure.axes[-1].set_xlabel(axis, fontsize=8)
   return figure
 
 

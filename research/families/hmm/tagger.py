@@ -191,7 +191,7 @@ def _viterbi(params: Params, context, symbols: Int[Array, "batch time"], length)
   slots = params["tags"].shape[1]
   start = jnp.full((len(length), slots, slots), _IMPOSSIBLE).at[:, 0, 0].set(0)  # and two precede them
 
-  def step(carry, inputs):
+  def move(carry, inputs):
     delta, first, second = carry  # best score of two tags, by slot, and the symbols they are of
     t, third = inputs
     x, y, z = (params["tags"][symbol] for symbol in (first, second, third))
@@ -204,6 +204,14 @@ def _viterbi(params: Params, context, symbols: Int[Array, "batch time"], length)
     new = jnp.where(real, new, delta)
     pointer = jnp.where(real, scores.argmax(1), -1)
     return (new, jnp.where(t <= length, second, first), jnp.where(t <= length, third, second)), pointer
+
+  def stay(carry, inputs):
+    del inputs
+    return carry, jnp.full((len(length), slots, slots), -1)
+
+  def step(carry, inputs):
+    # The longest sentence of a corpus is ten times as long as most: batches of short ones are done early.
+    return jax.lax.cond(inputs[0] <= length.max(), move, stay, carry, inputs)
 
   ends = jnp.full(len(length), boundary)
   (delta, _, _), pointers = jax.lax.scan(step, (start, ends, ends), (steps, symbols.T))

@@ -1,0 +1,22 @@
+"""Part-of-speech tagging of the Brown corpus with all its 470-odd tags: trigrams of tags, counted, and Viterbi.
+
+Paper: Brants 2000, TnT; no published number for this corpus, tag set and split.
+Command: python -m experiments.hmm --config=configs/hmm/brown_tagging.py --config.data.path=...
+Hardware: 2 CPU cores
+Time: about two minutes
+Expected: >= 95.0 % of the tokens of a tenth of the sentences, held out
+"""
+
+from configs import common
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = common.tagger()
+  config.data.name = "brown"
+  config.data.eval_batch_size = 256
+  config.train.batch_size = 4096  # sentences
+  config.train.duration = "1 epoch"
+  config.run.update({"eval_every": "100 %", "save_every": "50 %"})
+  config.bars.test_accuracy = {"min": 0.95}
+  return common.variant(config, variant)

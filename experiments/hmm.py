@@ -1,0 +1,159 @@
+"""Hidden Markov models: weather behind umbrellas, chords behind chorales, parts of speech behind words.
+
+  python -m experiments.hmm[ --config=configs/hmm/weather.py:gradient]   Baum-Welch, by gradient or by :counts; seconds
+  python -m experiments.hmm --config=configs/hmm/jsb_chorales.py         88 Bernoulli keys; samples are MIDI files
+  python -m experiments.hmm --config=configs/hmm/jsb_chorales_neural.py  transitions by a network
+  python -m experiments.hmm --config=configs/hmm/brown_tagging.py
+  python -m experiments.hmm --mode=predict --workdir=... --input=FILE    states of a MIDI file, tags of a text
+  python -m experiments.hmm --mode=predict --workdir=...                 samples
+
+Rabiner 1989; neural transitions: Bengio & Frasconi 1995, Obermeyer et al. 2019; tagging: Brants 2000.
+"""
+
+from typing import NamedTuple
+
+import ml_collections
+
+from experiments import cli, hmm_report, tagging
+from research.data import chorales, pipeline, weather
+from research.data.dataset import Dataset
+from research.data.sequences import Sequences
+from research.errors import UserError
+from research.families.hmm import emissions, learning, neural
+from research.families.hmm.learning import HiddenMarkov
+from research.networks.markov import EmissionNetwork, TransitionNetwork
+from research.training import durations, optimizers, precision, statistics, steps
+from research.training.experiment import Experiment
+from research.training.learner import Learner
+
+DEFAULT = "configs/hmm/weather.py"
+
+
+class Splits(NamedTuple):
+  """Sequences to learn from, to choose by and to be measured on."""
+
+  train: Sequences
+  validation: Sequences | None
+  test: Sequences
+
+
+def experiment(config: ml_collections.ConfigDict) -> Experiment:
+  """A hidden Markov model of sequences whose states are hidden, or a tagger's, which are not."""
+  if config.data.name == "brown":
+    return tagging.experiment(config)
+  data = load(config.data)
+  family = family_of(config, data.train)
+  train_data = training(config, data.train)
+  size = config.data.eval_batch_size
+  measure = lambda part: pipeline.sequential(part.arrays, size, name=part.name)
+  report = hmm_report.weather if config.data.name == "weather" else hmm_report.chorales
+  predict = hmm_report.predict_weather if config.data.name == "weather" else hmm_report.predict_chorales
+  params = params_of(config)
+  return Experiment(
+    learner=learner_of(config, family, train_data),
+    train_data=train_data,
+    eval_data=measure(data.validation) if data.validation else None,
+    test_data=measure(data.test),
+    report=lambda state: report(params(state), state.key, family, config, data.test),
+    predict=lambda state, path: predict(params(state), state.key, family, config, path),
+    definitions=learning.DEFINITIONS,
+  )
+
+
+def load(data: ml_collections.ConfigDict) -> Splits:
+  """The sequences that `config.data` names."""
+  if not 0 <= data.validation < 1:
+    raise UserError("config.data.validation", data.validation, "give the share of the training set, 0 to 0.99.")
+  if data.name == "weather":
+    kept = round(100 * (1 - data.validation))
+    validation = weather.load(f"train[{kept}%:]") if kept < 100 else None
+    return Splits(weather.load(f"train[:{kept}%]"), validation, weather.load("test"))
+  if data.name == "jsb_chorales":
+    if data.validation:
+      raise UserError("config.data.validation", data.validation, "the chorales have a part to choose by: set it to 0.")
+    return Splits(*(chorales.load(part, data.path or None, data.resolution) for part in ("train", "valid", "test")))
+  raise UserError("config.data.name", data.name, "choose weather, jsb_chorales or brown.")
+
+
+def family_of(config: ml_collections.ConfigDict, train: Sequences) -> HiddenMarkov:
+  """Emissions and transitions, as `config.model` has them."""
+  model, compute = config.model, precision.dtype(config.train.precision)
+  if config.data.name == "weather" and model.states != len(weather.STATES):
+    raise UserError("config.model.states", model.states, "the umbrella world has two: rain and dry.")
+  emission = emission_of(config, train)
+  if model.transition == "table":
+    prior = 1 + model.transition_prior
+    return learning.hmm(emission, initial_concentration=prior, transition_concentration=prior)
+  if model.transition == "neural":
+    network = TransitionNetwork(model.states, model.hidden, model.dropout, compute)
+    return neural.neural_transitions(emission, network, rank=model.rank)
+  raise UserError("config.model.transition", model.transition, "choose table or neural.")
+
+
+def emission_of(config: ml_collections.ConfigDict, train: Sequences) -> emissions.Emission:
+  """What the states emit: symbols, or bits with a prior at how often each is 1 in training."""
+  model, compute = config.model, precision.dtype(config.train.precision)
+  kinds = ("bernoulli", "neural") if train.inputs.ndim == 3 else ("categorical",)
+  if model.emission not in kinds or (model.transition == "neural" and train.inputs.ndim != 3):
+    remedy = f"{train.name} has {'bits' if train.inputs.ndim == 3 else 'symbols'}: choose {' or '.join(kinds)}"
+    raise UserError("config.model.emission", model.emission, f"{remedy}, and neural transitions with bits alone.")
+  if model.emission == "categorical":
+    symbols = int(train.inputs.max()) + 1
+    return emissions.categorical(model.states, symbols, concentration=1 + model.emission_prior)
+  keys = train.inputs.shape[-1]
+  if model.emission == "neural":
+    network = EmissionNetwork(model.states, keys, model.hidden, model.dropout, compute)
+    return emissions.neural_bernoulli(model.states, keys, network, autoregressive=True)
+  mean = train.inputs.sum((0, 1)) / train.length.sum()
+  prior = 1 + model.emission_prior * mean, 1 + model.emission_prior * (1 - mean)
+  return emissions.bernoulli(model.states, keys, concentration=prior)
+
+
+def training(config: ml_collections.ConfigDict, train: Sequences) -> Dataset:
+  """What an update sees: exact passes where sufficient statistics are counted."""
+  batches = pipeline.shuffled if config.train.learning == "gradient" else pipeline.passes
+  return batches(train.arrays, config.train.batch_size, seed=config.seed, name=train.name)
+
+
+def learner_of(config: ml_collections.ConfigDict, family: HiddenMarkov, train_data: Dataset) -> Learner:
+  """Baum-Welch; counts, where the states are known; or the gradient of the same likelihood."""
+  train = config.train
+  if train.learning == "gradient":
+    size = {"batch_size": train.batch_size, "num_examples": train_data.num_examples}
+    total = durations.steps(train.duration, **size, field="config.train.duration")
+    optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), total_steps=total, **size)
+    return steps.gradient_learner(
+      init=family.init_variables,
+      loss=family.loss,
+      evaluate=family.evaluate_variables,
+      optimizer=optimizer,
+      schedule=schedule,
+      ema_decay=train.ema_decay,
+      accumulate=train.accumulate,
+    )
+  if train.learning not in ("em", "counts"):
+    raise UserError("config.train.learning", train.learning, "choose em, counts or gradient.")
+  counts = train.learning == "counts"
+  if counts and "states" not in train_data.resident:
+    raise UserError("config.train.learning", "counts", f"the states of {train_data.name} are not known: choose em.")
+  in_one_batch = train_data.num_batches == 1
+  combine = statistics.latest if in_one_batch else statistics.stepwise(train_data.num_examples)
+  return statistics.statistics_learner(
+    init=family.init,
+    expect=family.count if counts else family.expect,
+    maximise=family.maximise,
+    evaluate=family.evaluate,
+    combine=statistics.total if counts else combine,
+    accumulate=train.accumulate,
+  )
+
+
+def params_of(config: ml_collections.ConfigDict):
+  """`params(state)`: what is measured of a state, by whichever way it learns."""
+  if config.train.learning == "gradient":
+    return lambda state: steps.variables_of(state)["params"]
+  return lambda state: state.params
+
+
+if __name__ == "__main__":
+  cli.main(experiment, DEFAULT)
