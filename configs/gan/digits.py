@@ -3,8 +3,8 @@
 Paper: Radford et al. 2016, with half the channels; the data are Alpaydin & Kaynak's, 1,797 images of 8x8 pixels.
 Command: python -m experiments.gan
 Hardware: 2 CPU cores
-Time: to be measured
-Expected: digits that a person recognises, all ten of them
+Time: two minutes on idle cores (estimate); 2,500 steps took 5.5 while 16 processes shared them, 3 of these to compile
+Expected: digits that a person recognises, all ten of them, 97 % of them of the class that was asked for
 """
 
 from configs import common

@@ -3,8 +3,9 @@
 Paper: Metz et al. 2017 (ring), Srivastava et al. 2017 (grid), whose GANs miss modes; Lin et al. 2018, table 1.
 Command: python -m experiments.gan --config=configs/gan/gaussians.py
 Hardware: 2 CPU cores
-Time: to be measured
-Expected: 25 of 25 modes, >= 95 % of the samples within three standard deviations of one
+Time: 12,000 steps took 9.5 minutes while 12 processes shared the cores
+Expected: 25 of 25 modes and >= 95 % of the samples within three standard deviations of one; 12,000 steps gave 25 modes
+  and 94.4 %, the full length has not been measured
 """
 
 from configs import common
@@ -30,7 +31,7 @@ def get_config(variant: str = ""):
     optimizer.schedule = "linear"
     optimizer.b1 = 0.0
   config.train.batch_size = 256
-  config.train.duration = "50000 steps"
+  config.train.duration = "30000 steps"
   config.train.ema_decay = 0.999
   config.run.steps_per_dispatch = 100
   if variant == "smoke":
