@@ -52,6 +52,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   if left_out:
     learner = without(learner, left_out)
   test_data = evaluation(data.test, config, config.data.eval_batch_size)
+  predict = lambda state, path: vae_report.predictions(state, family, config, path, data.test, assembly(config))
   return Experiment(
     learner=learner,
     train_data=train_data,
@@ -62,7 +63,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
       if left_out
       else vae_report.report(state, family, config, evaluation(data.test, config, config.report.batch_size), data.test)
     ),
-    predict=None if left_out else lambda state, path: vae_report.predictions(state, family, config, path, data.test),
+    predict=None if left_out else predict,
     definitions=vae.DEFINITIONS,
   )
 
@@ -82,7 +83,7 @@ def quantised(config: ml_collections.ConfigDict) -> Experiment:
     eval_data=evaluation(data.validation, config, config.data.eval_batch_size) if data.validation else None,
     test_data=test_data,
     report=lambda state: vq_report.report(state, family, config, test_data),
-    predict=lambda state, path: vq_report.predictions(state, family, config, path, data.test),
+    predict=lambda state, path: vq_report.predictions(state, family, config, path, data.test, assembly(config)),
     definitions=vq_vae.DEFINITIONS,
   )
 
@@ -163,12 +164,20 @@ def training(data: Examples, config: ml_collections.ConfigDict) -> Dataset:
 
 
 def evaluation(data: Examples, config: ml_collections.ConfigDict, batch_size: int) -> Dataset:
-  """Images in order; binarised once, where training binarises at every step (Burda et al. 2016, section 5.1)."""
-  if config.data.binarise:
-    threshold = np.random.default_rng(0).random(data.inputs.shape, np.float32)
-    data = dataclasses.replace(data, inputs=np.where(data.inputs > 255 * threshold, 255, 0).astype(np.uint8))
-  found = pipeline.sequential(data.arrays, batch_size, name=data.name, assemble=pipeline.normalised())
+  """Images in order, each known by its `index`."""
+  found = pipeline.sequential(data.arrays, batch_size, name=data.name, assemble=assembly(config))
   return generative.identified(found)
+
+
+def assembly(config: ml_collections.ConfigDict) -> pipeline.Assemble:
+  """Images 0 to 1; where training binarises anew at each step, evaluation does so once, the same in every run."""
+  plain = pipeline.normalised()
+
+  def binarised(resident, fed):
+    batch = plain(resident, fed)
+    return {**batch, "inputs": vae.binarised(vae.evaluation_keys(fed["index"], "binarise"), batch["inputs"])}
+
+  return binarised if config.data.binarise else plain
 
 
 def steps_of(config: ml_collections.ConfigDict, field: str, data: Dataset, total: int | None = None) -> int:

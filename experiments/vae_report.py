@@ -183,7 +183,7 @@ def anomalies(state, family: vae.VAE, left_out: tuple[int, ...], test: Dataset, 
   members = jax.vmap(steps.variables_of)(state.members)
 
   def score(members, batch):
-    bound = lambda variables: family.terms(variables, batch, vae.evaluation_keys(batch), 10).elbo()
+    bound = lambda variables: family.terms(variables, batch, vae.evaluation_keys(batch["index"]), 10).elbo()
     return -jax.vmap(bound)(members).T, batch["label"]
 
   scores, labels = generative.over(test, score, members)
@@ -196,14 +196,16 @@ def anomalies(state, family: vae.VAE, left_out: tuple[int, ...], test: Dataset, 
   return Report({"test_auroc": np.mean(list(areas.values())), **areas}, {"anomalies": figure}, definitions)
 
 
-def predictions(state, family: vae.VAE, config: ml_collections.ConfigDict, path: str, test: Examples) -> dict:
+def predictions(
+  state, family: vae.VAE, config: ml_collections.ConfigDict, path: str, test: Examples, assemble: pipeline.Assemble
+) -> dict:
   """Latents, bound on the log-likelihood and reconstruction of the images at `path`; without a path, samples."""
   variables, wanted = steps.variables_of(state), config.report
   if not path:
     classes = test.num_classes if config.model.conditional else 0
     found = {"samples": samples(family, variables, wanted.samples, classes, config.seed)}
     return {**found, "label": np.arange(wanted.samples) % classes} if classes else found
-  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], wanted.batch_size, pipeline.normalised())
+  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], wanted.batch_size, assemble)
 
   def one(variables, batch):
     noise = codes(family, variables, batch)

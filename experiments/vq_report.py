@@ -57,7 +57,14 @@ def usage(counts: np.ndarray) -> Figure:
   return latents.bars(share, "entry, most used first", "share of the codes", title)
 
 
-def predictions(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, path: str, test: Examples) -> dict:
+def predictions(
+  state,
+  family: vq_vae.VQVAE,
+  config: ml_collections.ConfigDict,
+  path: str,
+  test: Examples,
+  assemble: pipeline.Assemble,
+) -> dict:
   """Codes, and what they decode to, of the images at `path`.
 
   Raises:
@@ -65,8 +72,7 @@ def predictions(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, 
   """
   if not path:
     raise UserError("--input", path, "name images to encode: without a prior over codes there are no samples.")
-  size = config.report.batch_size
-  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], size, pipeline.normalised())
+  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], config.report.batch_size, assemble)
 
   def one(variables, batch):
     codes = family.codes(variables, batch["inputs"])

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from research import randomness
 from research.errors import UserError
@@ -237,7 +237,7 @@ def vae(
     return Mean.of(-bound, batch["mask"]), (metrics, mutated)
 
   def evaluate(variables, batch):
-    found = terms(variables, batch, evaluation_keys(batch), eval_samples)
+    found = terms(variables, batch, evaluation_keys(batch["index"]), eval_samples)
     first = Terms(*(x[:, :1] for x in found))
     values = {"loss": -first.elbo(), "reconstruction": -first.log_likelihood[:, 0], "kl": first.kl[:, 0]}
     return {name: Mean.of(value, batch["mask"]) for name, value in {**values, "iwae": -found.iwae()}.items()}
@@ -286,10 +286,10 @@ def standard_noise(
   return [draw(i, shape) for i, shape in enumerate(shapes)]
 
 
-def evaluation_keys(batch) -> Key[Array, " batch"]:
+def evaluation_keys(index: Int[Array, " batch"], stream: str = "evaluation") -> Key[Array, " batch"]:
   """A key for each example by its place in the set: what is measured depends on no batch, device or run."""
-  key = randomness.stream_key(jax.random.key(0), "evaluation")
-  return jax.vmap(lambda index: jax.random.fold_in(key, index))(batch["index"])
+  key = randomness.stream_key(jax.random.key(0), stream)
+  return jax.vmap(lambda place: jax.random.fold_in(key, place))(index)
 
 
 def binarised(keys: Key[Array, " batch"], inputs: Pixels) -> Pixels:
@@ -317,7 +317,7 @@ def log_likelihood(family: VAE, variables, batch, samples: int, chunk: int) -> P
   if samples % chunk:
     raise UserError("config.report.chunk", chunk, f"give a divisor of config.report.importance_samples = {samples}.")
   fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-  keys = evaluation_keys(batch)
+  keys = evaluation_keys(batch["index"])
 
   def add(total, i):
     return jnp.logaddexp(total, family.terms(variables, batch, fold(keys, i), chunk).iwae()), None

@@ -146,13 +146,13 @@ class MLPAutoencoder(nn.Module):
     return self._top_down(None, noise, label, train)[0]
 
   def _top_down(self, evidence, noise, label, train) -> tuple[Outputs, tuple[Level, ...]]:
-    levels, x = [], None
+    levels, x = [], jnp.zeros((len(noise[0]), 0), self.dtype)
     for i, down in enumerate(self.downs):
       prior = _standard(noise[i]) if i == 0 else _normal(self.priors[i - 1](x))
       posterior = prior if evidence is None else evidence[i] if i == 0 else product(evidence[i], prior)
       latent = _draw(posterior, noise[i])
       levels.append((latent, posterior, prior))
-      x = latent if i == 0 else jnp.concatenate([x, latent.astype(x.dtype)], -1)
+      x = jnp.concatenate([x, latent.astype(x.dtype)], -1)
       x = down(self._with_label(x, label), train)
     return self.output(x).reshape(-1, *self.image_shape, self.parameters), tuple(levels)
 
@@ -274,13 +274,18 @@ class ConvAutoencoder(nn.Module):
       raise UserError("config.model.maps", tuple(self.maps), remedy)
     return tuple(self.maps) or (0,) * len(self.widths)
 
+  @property
+  def _mapped(self) -> list[int]:
+    """The stages that have latents."""
+    return [stage for stage, channels in enumerate(self._maps) if channels]
+
   def setup(self):
     check_divisible(self.image_shape, self.widths)
     conv = lambda features: layers.Conv(features, dtype=self.dtype)
     self.encoder = ConvEncoder(tuple(self.widths), self.blocks, self.dtype)
-    self.evidence = [conv(2 * channels) if channels else None for channels in self._maps]
-    self.priors = [conv(2 * channels) if channels else None for channels in self._maps]
-    self.merge = [conv(width) if channels else None for width, channels in zip(self.widths, self._maps)]
+    self.evidence = [conv(2 * self._maps[stage]) for stage in self._mapped]
+    self.priors = [conv(2 * self._maps[stage]) for stage in self._mapped]
+    self.merge = [conv(self.widths[stage]) for stage in self._mapped]
     self.top_evidence = layers.logits_layer(2 * self.vector)
     smallest = [side >> len(self.widths) for side in self.image_shape[:2]]
     self.start = nn.Dense(int(np.prod(smallest)) * self.widths[-1], dtype=self.dtype)
@@ -296,8 +301,8 @@ class ConvAutoencoder(nn.Module):
       x = jnp.concatenate([x, jnp.broadcast_to(planes, (*x.shape[:3], self.num_classes))], -1)
     features = self.encoder(x)
     found = [_normal(self.top_evidence(layers.flatten(nn.elu(features[-1]))))]
-    pairs = [(layer, x) for layer, x in zip(self.evidence, features) if layer is not None]
-    return (*found, *(_normal(layer(nn.elu(x))) for layer, x in pairs[::-1]))
+    pairs = zip(self.evidence[::-1], self._mapped[::-1])
+    return (*found, *(_normal(layer(nn.elu(features[stage]))) for layer, stage in pairs))
 
   def infer(self, evidence: Sequence[Normal], noise: Sequence[Array], label: Labels, train: bool):
     """(outputs, levels) with latents from the posterior."""
@@ -319,13 +324,13 @@ class ConvAutoencoder(nn.Module):
     smallest = [side >> len(self.widths) for side in self.image_shape[:2]]
     x = self.start(x.astype(self.dtype)).reshape(-1, *smallest, self.widths[-1])
     for stage in reversed(range(len(self.widths))):
-      if self._maps[stage]:
-        i = len(levels)
-        prior = _normal(self.priors[stage](nn.elu(x)))
+      if stage in self._mapped:
+        i, place = len(levels), self._mapped.index(stage)
+        prior = _normal(self.priors[place](nn.elu(x)))
         posterior = prior if evidence is None else product(evidence[i], prior)
         latent = _draw(posterior, noise[i])
         levels.append((latent, posterior, prior))
-        x = x + self.merge[stage](latent.astype(self.dtype))
+        x = x + self.merge[place](latent.astype(self.dtype))
       x = self.ups[stage](x)
     outputs = self.output(nn.elu(x).astype(jnp.float32))
     return outputs.reshape(-1, *self.image_shape, self.parameters), tuple(levels)

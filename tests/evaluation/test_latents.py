@@ -1,5 +1,7 @@
 """Measures and figures of latents against scikit-learn and SciPy."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -43,7 +45,7 @@ def test_scatter_names_the_classes(classes, tmp_path):
   points, labels = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % classes
   figure = latents.scatter(points, labels, [f"class {i}" for i in range(classes)], ("a", "b"), "title")
   (axes,) = figure.axes
-  assert sum(len(c.get_offsets()) for c in axes.collections) == 30
+  assert sum(len(np.asarray(c.get_offsets())) for c in axes.collections) == 30
   assert (axes.get_legend() is None) == (classes == 1)
   assert figures.save(figure, tmp_path / "scatter.png").stat().st_size > 1000
 
@@ -60,4 +62,5 @@ def test_histograms_have_a_panel_a_class_and_its_area(tmp_path):
 
 def test_bars_are_the_values():
   (axes,) = latents.bars(np.array([3.0, 1.0]), "entry", "share", "title").axes
-  assert [bar.get_height() for bar in axes.patches] == [3.0, 1.0]
+  drawn: Any = axes.patches
+  assert [bar.get_height() for bar in drawn] == [3.0, 1.0]

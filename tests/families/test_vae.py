@@ -167,13 +167,14 @@ def test_weight_of_the_kl_rises_and_objectives_agree_for_one_sample_in_expectati
 def test_bernoulli_and_gaussian_are_those_of_scipy():
   rng = np.random.default_rng(0)
   logits, x = rng.normal(size=(3, 2, 2, 1)).astype(np.float32), rng.integers(0, 2, (3, 2, 2, 1)).astype(np.float32)
-  found = vae.bernoulli().log_prob(jnp.asarray(logits[..., None]), x)
+  found = vae.bernoulli().log_prob(jnp.asarray(logits[..., None]), jnp.asarray(x))
   np.testing.assert_allclose(found, stats.bernoulli(1 / (1 + np.exp(-logits))).logpmf(x).sum((1, 2, 3)), rtol=1e-5)
   parameters, x = rng.normal(size=(3, 2, 2, 1, 2)).astype(np.float32), rng.normal(size=(3, 2, 2, 1)).astype(np.float32)
   learned = stats.norm(parameters[..., 0], np.exp(parameters[..., 1])).logpdf(x).sum((1, 2, 3))
-  np.testing.assert_allclose(vae.gaussian().log_prob(jnp.asarray(parameters), x), learned, rtol=1e-5)
+  np.testing.assert_allclose(vae.gaussian().log_prob(jnp.asarray(parameters), jnp.asarray(x)), learned, rtol=1e-5)
   fixed = stats.norm(parameters[..., 0], 0.3).logpdf(x).sum((1, 2, 3))
-  np.testing.assert_allclose(vae.gaussian(0.3).log_prob(jnp.asarray(parameters[..., :1]), x), fixed, rtol=1e-5)
+  found = vae.gaussian(0.3).log_prob(jnp.asarray(parameters[..., :1]), jnp.asarray(x))
+  np.testing.assert_allclose(found, fixed, rtol=1e-5)
 
 
 def logistic_table(parameters):

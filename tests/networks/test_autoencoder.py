@@ -1,5 +1,7 @@
 """Encoders and decoders: what the ladder adds up to, and that generation undoes inference."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,7 +74,7 @@ def test_lower_posterior_is_the_evidence_times_the_prior():
   network = NETWORKS["mlp ladder"]
   variables, labels, (_, levels) = passed(network)
   x = jnp.asarray(np.random.default_rng(0).random((6, *network.image_shape)), jnp.float32)
-  evidence = network.apply(variables, x, labels, False, method="encode")
+  evidence: Any = network.apply(variables, x, labels, False, method="encode")
   _, (mean, log_std), (prior_mean, prior_log_std) = levels[1]
   precision = np.exp(-2 * evidence[1][1]) + np.exp(-2 * prior_log_std)
   np.testing.assert_allclose(np.exp(-2 * log_std), precision, rtol=1e-4)
@@ -86,8 +88,8 @@ def test_upscaling_lays_groups_of_four_channels_out_in_space():
   upscale = autoencoder.Upscale(3, 0)
   x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 5, 2)), jnp.float32)
   variables = upscale.init(jax.random.key(0), x)
-  wide = autoencoder.layers.Conv(12).apply({"params": variables["params"]["Conv_0"]}, jax.nn.elu(x))
-  found = upscale.apply(variables, x)
+  wide = np.asarray(autoencoder.layers.Conv(12).apply({"params": variables["params"]["Conv_0"]}, jax.nn.elu(x)))
+  found = np.asarray(upscale.apply(variables, x))
   assert found.shape == (2, 8, 10, 3)
   for row in range(8):
     for column in range(10):
