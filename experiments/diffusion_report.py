@@ -72,6 +72,8 @@ class Use:
   def predict(self, state, path: str) -> dict[str, np.ndarray]:
     """Samples with their labels; or, of the images at `path`, what becomes of them."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "predict")
+    if path and self._data.kind != "images":
+      raise UserError("--input", path, "only images are inpainted, enlarged and redrawn: leave it out for samples.")
     if path:
       inputs, _ = files.unlabelled(path, self._shape)
       return self._edits(variables, inputs, key)
