@@ -146,7 +146,7 @@ def write_tagged(folder: Path, sentences: int = 60) -> None:
   verbs = ["sees", "takes", "walk", "hears", "calls"]
   words, tags = [], []
   for _ in range(sentences):
-    one, other = rng.choice(nouns, 2)
+    one, other = rng.choice(nouns), "".join(rng.choice(list("abcdefgh"), 6))  # the other is a word of its own
     words.append(
       f"{rng.choice(['The', 'A'])} {one} {rng.choice(verbs)} the {other}" + rng.choice(["", " today"]) + " ."
     )

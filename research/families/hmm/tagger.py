@@ -28,7 +28,7 @@ DEFINITIONS = {
   "accuracy_unknown": "share of tokens that get their tag, of words that training has not",
   "unknown": "share of tokens that are words that training has not",
 }
-_IMPOSSIBLE = -1e30  # stands for log 0: what is saved must be finite
+_IMPOSSIBLE = -1e30  # stands for log 0, so that no difference is infinity less infinity
 
 
 class Tagger(NamedTuple):
@@ -37,7 +37,7 @@ class Tagger(NamedTuple):
   `params` are `interpolation` [3], the weights of unigrams, bigrams and trigrams; `bigram` [tag, tag], what the first
   two say of p(t_3 | t_1, t_2), and `trigram` [row, tag], what the third adds (`Lexicon.context` has the rows); and for
   each symbol the tags that it can have, `tags` [symbol, slot], -1 for none, and `scores` [symbol, slot], log p(symbol |
-  tag) but for a constant of the symbol.
+  tag) but for a constant of the symbol, 0 for none.
 
   Attributes:
     init: `init(key, batch) -> params`, of no counts.
@@ -86,8 +86,8 @@ def tagger(lexicon: Lexicon, base: Int[np.ndarray, " tag"], *, strength: float =
     interpolation, bigram, trigram = _transitions(statistics["sequential"], jnp.asarray(lexicon.second))
     frequency = bigram.sum(0)[:-1]
     tags, scores = _unknown(lexicon, statistics["lexical"], frequency, strength, rare)
-    known = jnp.log(statistics["lexical"]) - jnp.log(frequency)[word_tags]
-    known = jnp.where((word_tags >= 0) & (statistics["lexical"] > 0), known, _IMPOSSIBLE)
+    seen = statistics["lexical"] > 0
+    known = jnp.where(seen, jnp.log(statistics["lexical"]) - jnp.log(frequency)[word_tags], 0)
     end = jnp.full((1, tags.shape[1]), -1).at[0, 0].set(boundary)
     lambdas = interpolation[:, None, None]
     ratio = lambda counts: counts / jnp.maximum(counts.sum(-1, keepdims=True), 1)
@@ -96,8 +96,8 @@ def tagger(lexicon: Lexicon, base: Int[np.ndarray, " tag"], *, strength: float =
       "interpolation": interpolation,
       "bigram": lambdas[0] * unigram + lambdas[1] * ratio(bigram),
       "trigram": lambdas[2] * jnp.pad(ratio(trigram), ((0, 1), (0, 0))),
-      "tags": jnp.concatenate([word_tags, tags, end]),
-      "scores": jnp.concatenate([known, scores, jnp.where(end >= 0, 0.0, _IMPOSSIBLE)]),
+      "tags": jnp.concatenate([jnp.where(seen, word_tags, -1), tags, end]),
+      "scores": jnp.concatenate([known, scores, jnp.zeros(end.shape)]),
     }
 
   def init(key, batch):
@@ -176,10 +176,10 @@ def _unknown(lexicon: Lexicon, lexical: Float[Array, "word slot"], frequency: Fl
   slots = min(lexicon.word_tags.shape[1], len(lexicon.tags))
   best, tags = jax.lax.top_k(posterior, slots)
   possible = (best > 0) & (frequency[tags] > 0)
-  scores = jnp.where(possible, jnp.log(best) - jnp.log(frequency[tags]), _IMPOSSIBLE)
+  scores = jnp.where(possible, jnp.log(best) - jnp.log(frequency[tags]), 0)
   missing = lexicon.word_tags.shape[1] - slots
   pad = lambda x, fill: jnp.pad(x, ((0, 0), (0, missing)), constant_values=fill)
-  return pad(jnp.where(possible, tags, -1), -1), pad(scores, _IMPOSSIBLE)
+  return pad(jnp.where(possible, tags, -1), -1), pad(scores, 0)
 
 
 def _viterbi(params: Params, context, symbols: Int[Array, "batch time"], length) -> Int[Array, "batch time"]:
@@ -198,7 +198,7 @@ def _viterbi(params: Params, context, symbols: Int[Array, "batch time"], length)
     row = context[x[:, :, None], y[:, None, :]]
     p = params["bigram"][y[:, None, :, None], z[:, None, None]] + params["trigram"][row[..., None], z[:, None, None]]
     scores = delta[..., None] + jnp.log(jnp.maximum(p, 1e-30))
-    new = scores.max(1) + params["scores"][third][:, None]
+    new = scores.max(1) + jnp.where(z >= 0, params["scores"][third], _IMPOSSIBLE)[:, None]
     real = (t <= length)[:, None, None]
     # Beyond its end a sentence stays where it is.
     new = jnp.where(real, new, delta)
