@@ -1,4 +1,4 @@
-"""Times training steps: `python -m experiments.benchmark [workload...]`, one JSON line a workload.
+"""Times training steps and classical fits: `python -m experiments.benchmark [workload...]`, one JSON line a workload.
 
 A step is everything from a batch in memory to updated parameters: the `update` of the learner that the experiments
 train, compiled with its state donated.  Its value is the median wall time after warm-up; on a shared machine `min_ms`
@@ -40,6 +40,9 @@ def _network(name: str):
   }[name]()
 
 
+NAIVE_BAYES = tuple(
+  f"classical/nb_{model}_{data}" for model in ("gaussian", "multinomial", "bernoulli") for data in ("digits", "mnist")
+)
 WORKLOADS = (
   "vision/mlp_step",
   "vision/cnn_step",
@@ -51,6 +54,7 @@ WORKLOADS = (
   "generative/ddim_sample",
   "loop/host_overhead",
   "loop/start",
+  *NAIVE_BAYES,
 )
 
 
@@ -259,6 +263,45 @@ def convergence(name: str) -> dict:
   return _result(name, "train_time", seconds, "s", **measured, evaluation_s=evaluation, **detail)
 
 
+def naive_bayes(name: str) -> dict:
+  """Milliseconds of a fit and a prediction in float64, the least of several; compilation is left out."""
+  import numpy as np
+  from sklearn import datasets
+
+  from research.estimators import naive_bayes as estimators
+  from research.training.compilation import CompileClock
+
+  model, dataset = name.rpartition("nb_")[2].split("_")
+  if dataset == "digits":  # pixels 0 to 16; the first 1,000 to fit
+    inputs, labels = datasets.load_digits(return_X_y=True)
+    train, test, repeats = (inputs[:1000], labels[:1000]), (inputs[1000:], labels[1000:]), 20
+  else:
+    splits = (_data("mnist", split, None)[:2] for split in ("train", "test"))
+    train, test = ((inputs.reshape(-1, 784).astype(np.float64), labels) for inputs, labels in splits)
+    repeats = 3
+  estimator = {
+    "gaussian": lambda: estimators.GaussianNB(var_smoothing=1e-2),
+    "multinomial": lambda: estimators.MultinomialNB(),
+    "bernoulli": lambda: estimators.BernoulliNB(binarize=8.0 if dataset == "digits" else 0.5),
+  }[model]()
+  clock = CompileClock()
+  accuracy = estimator.fit(*train).score(*test)
+  compilation = clock.seconds
+  fit_ms, predict_ms = (
+    min(_milliseconds(call) for _ in range(repeats))
+    for call in (lambda: estimator.fit(*train), lambda: estimator.predict(test[0]))
+  )
+  measured = {"fit_ms": fit_ms, "predict_ms": predict_ms, "test_accuracy": accuracy, "compilation_s": compilation}
+  sizes = {"train": len(train[0]), "test": len(test[0]), "best_of": repeats}
+  return _result(name, "fit_and_predict", fit_ms + predict_ms, "ms", **measured, **sizes)
+
+
+def _milliseconds(call) -> float:
+  start = time.perf_counter()
+  call()
+  return 1e3 * (time.perf_counter() - start)
+
+
 def host_overhead(name: str) -> dict:
   """Microseconds of host time per step: see `experiments.overhead`."""
   from experiments import overhead
@@ -326,6 +369,7 @@ def main() -> int:
       "generative/ddim_sample": ddim_sample,
       "loop/host_overhead": host_overhead,
       "loop/start": start,
+      **dict.fromkeys(NAIVE_BAYES, naive_bayes),
     }.get(chosen[0], step_time)
     print(json.dumps(run(chosen[0])), flush=True)
     return 0

@@ -355,8 +355,8 @@ def _chunks(X, label=None, weight=None) -> Iterator[tuple[Any, Any, Any, int]]:
     part = array[rows]
     if len(part) == size:
       return part
-    whole = np.zeros((size, *array.shape[1:]), array.dtype)
-    whole[: len(part)] = part
+    whole = np.empty((size, *array.shape[1:]), array.dtype)
+    whole[: len(part)], whole[len(part) :] = part, 0
     return whole
 
   for start in range(0, len(X), size):
