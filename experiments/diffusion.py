@@ -5,6 +5,8 @@
   python -m experiments.diffusion --mode=evaluate --workdir=...            measures and figures again
   python -m experiments.diffusion --mode=predict --workdir=...             samples, as arrays
   python -m experiments.diffusion --mode=predict --workdir=... --input=images.npz    inpaints, enlarges, redraws them
+  python -m experiments.diffusion --config.data.limit=100 --config.report.augment=2000
+                                   a classifier learns from 100 labels, and from them and the samples of a model of them
 
 Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023.
 """

@@ -3,7 +3,7 @@
 Paper: none for this set (Jakobovski's free spoken digits); diffusion on waveforms: Chen et al. 2021 (WaveGrad).
 Command: python -m experiments.diffusion --config=configs/diffusion/spoken_digits.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: TIME
+Time: meant for 10 minutes of two free cores; not measured yet
 Expected: WAV files, one a digit, in the run's folder `samples`; what they sound like stands in RESULTS.md
 """
 
