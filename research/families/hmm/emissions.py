@@ -1,7 +1,8 @@
 """What a hidden state emits: the likelihood of an observation under every state, and how to learn it.
 
 Parameters are unconstrained, so that the closed-form M-step and gradient descent move the same ones: categorical
-probabilities are logits, normalised where they are used; a Bernoulli's are log-odds; scales are logarithms.
+probabilities are logits, normalised where they are used; a Bernoulli's are log-odds; scales are logarithms.  All are
+finite: `LOG_ZERO` stands for the logarithm of 0, since a learner takes infinite parameters for a failed update.
 """
 
 import math
@@ -15,10 +16,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
+from research import randomness
 from research.errors import UserError
 
 Params = Any
 Statistics = Any
+
+LOG_ZERO = -1e30
 
 
 class Emission(NamedTuple):
@@ -52,13 +56,17 @@ def categorical(num_states: int, num_symbols: int, *, concentration: float = 1.0
   Args:
     num_states, num_symbols: K and V.
     concentration: of the Dirichlet prior on every state's distribution.  The M-step is its mode: it adds
-      `concentration - 1` to every count, so that 1 is maximum likelihood and 2 is Laplace's rule.  An unseen symbol has
-      probability 0 with the first and 1 / (count + V) with the second.
+      `concentration - 1` to every count, so that 1 is maximum likelihood and 2 is Laplace's rule.  A symbol that was
+      never seen has probability 0 with the first, one outside 0 to V - 1 with both.
 
   Raises:
     UserError: a concentration below 1, which has no mode.
   """
   _at_least_one("concentration", concentration)
+
+  def known(symbols):
+    # Negative numbers would count from the end.
+    return jnp.where(symbols < 0, num_symbols, symbols)
 
   def init(key, inputs, weights):
     del weights
@@ -66,7 +74,8 @@ def categorical(num_states: int, num_symbols: int, *, concentration: float = 1.0
 
   def log_likelihoods(params, inputs, key=None):
     del key
-    return jnp.take(jax.nn.log_softmax(params["logits"]).T, inputs, axis=0, mode="fill", fill_value=-jnp.inf)
+    table = log_probabilities(params["logits"]).T
+    return jnp.take(table, known(inputs), axis=0, mode="fill", fill_value=-jnp.inf)
 
   def draw(params, keys, states, previous):
     del previous
@@ -75,7 +84,7 @@ def categorical(num_states: int, num_symbols: int, *, concentration: float = 1.0
   def expect(params, inputs, responsibilities):
     del params
     counts = jnp.zeros((num_symbols, num_states), responsibilities.dtype)
-    return {"counts": counts.at[inputs].add(responsibilities).T}
+    return {"counts": counts.at[known(inputs)].add(responsibilities, mode="drop").T}
 
   def maximise(params, statistics):
     return {"logits": log_mode(statistics["counts"], concentration, params["logits"])}
@@ -125,43 +134,64 @@ def bernoulli(
     # Rounding may leave a bit more ones than steps.
     zeros = jnp.maximum(count - ones, 0)
     ones, zeros = ones + prior_ones.astype(ones.dtype), zeros + prior_zeros.astype(ones.dtype)
-    return {"logits": jnp.where(ones + zeros > 0, jnp.log(ones) - jnp.log(zeros), params["logits"])}
+    log_odds = jnp.clip(jnp.log(ones) - jnp.log(zeros), LOG_ZERO, -LOG_ZERO)
+    return {"logits": jnp.where(ones + zeros > 0, log_odds, params["logits"])}
 
   shape = jax.ShapeDtypeStruct((num_features,), jnp.result_type(float))
   return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
 
 
-def gaussian(
-  num_states: int,
-  num_features: int,
-  *,
-  covariance: str = "diag",
-  scale_prior: float = 0.0,
-  scale_weight: float = 0.0,
-  floor: float = 1e-6,
-) -> Emission:
+class GaussianPrior(NamedTuple):
+  """What the mean and variance of a Gaussian are believed to be, in the terms of further observations.
+
+  The density is proportional to `exp(-(w log σ² + (s + κ (μ - m)²) / σ²) / 2)`, a normal-inverse-gamma; of a full
+  covariance `exp(-(w log |Σ| + tr Σ⁻¹ (s I + κ (μ - m) (μ - m)ᵀ)) / 2)`, a normal-inverse-Wishart.  The M-step is the
+  mode.  The default is flat: maximum likelihood.
+
+  Attributes:
+    mean: m, [feature] or a number.
+    mean_weight: κ: observations that lie at m, as far as the mean is concerned.
+    squares: s: the sum of squared deviations of `weight` observations.
+    weight: w.
+    floor: smallest variance (of a full covariance: added to its diagonal), in squared units of the data, so that a
+      state that holds one point, or a constant feature, keeps a density.
+  """
+
+  mean: Any = 0.0
+  mean_weight: float = 0.0
+  squares: float = 0.0
+  weight: float = 0.0
+  floor: float = 1e-6
+
+
+FLAT = GaussianPrior()
+
+
+def gaussian(num_states: int, num_features: int, *, covariance: str = "diag", prior: GaussianPrior = FLAT) -> Emission:
   """A Gaussian for every state: float [batch, time, feature].
+
+  Parameters are `mean` [state, feature] and `scale`: logarithms of standard deviations [state, feature], or Cholesky
+  factors [state, feature, feature] with logarithms on the diagonal.  Sums of squares are taken of the data as they
+  are: in float32, data far from zero should be centred.
 
   Args:
     num_states, num_features: K and D.
     covariance: 'diag' or 'full'.
-    scale_prior: added to the sum of squared deviations (of 'full': to its diagonal), as by `scale_weight` further
-      observations whose squared deviations sum to it; 0 is maximum likelihood.  In the terms of the inverse-gamma prior
-      IG(a, b): `scale_prior = 2 b`, `scale_weight = 2 (a + 1)`.
-    scale_weight: added to the number of observations.
-    floor: smallest variance ('full': added to the diagonal), in squared units of the data: a state that holds one
-      point, or a constant feature, keeps a density.
+    prior: of means and covariances.
+
+  Raises:
+    UserError: no such covariance.
   """
   if covariance not in ("diag", "full"):
     raise UserError("covariance", covariance, "choose diag or full.")
   full = covariance == "full"
 
   def init(key, inputs, weights):
+    weights = weights.astype(inputs.dtype)
     mean = _random_steps(key, inputs, weights, num_states)
-    total = weights.sum().astype(inputs.dtype)
-    centre = jnp.einsum("nt,ntd->d", weights.astype(inputs.dtype), inputs) / total
-    variance = jnp.einsum("nt,ntd->d", weights.astype(inputs.dtype), (inputs - centre) ** 2) / total + floor
-    log_scale = jnp.broadcast_to(0.5 * jnp.log(variance), mean.shape)
+    centre = jnp.einsum("nt,ntd->d", weights, inputs) / weights.sum()
+    variance = jnp.einsum("nt,ntd->d", weights, (inputs - centre) ** 2) / weights.sum()
+    log_scale = jnp.broadcast_to(0.5 * jnp.log(variance + prior.floor), mean.shape)
     return {"mean": mean, "scale": jax.vmap(jnp.diag)(log_scale) if full else log_scale}
 
   def log_likelihoods(params, inputs, key=None):
@@ -171,44 +201,74 @@ def gaussian(
 
   def draw(params, keys, states, previous):
     noise = jax.vmap(lambda key: jax.random.normal(key, (num_features,), params["mean"].dtype))(keys)
-    if full:
-      return (params["mean"][states] + jnp.einsum("nij,nj->ni", cholesky_of(params["scale"])[states], noise)).astype(
-        previous.dtype
-      )
-    return (params["mean"][states] + jnp.exp(params["scale"])[states] * noise).astype(previous.dtype)
+    factor = cholesky_of(params["scale"]) if full else jax.vmap(jnp.diag)(jnp.exp(params["scale"]))
+    return (params["mean"][states] + jnp.einsum("nij,nj->ni", factor[states], noise)).astype(previous.dtype)
 
   def expect(params, inputs, responsibilities):
-    # Deviations from the current mean: sums of squares of the data itself would cancel.
-    sums = jnp.einsum("ntk,ntd->kd", responsibilities, inputs)
-    outer = "ntk,nti,ntj->kij" if full else "ntk,ntd,ntd->kd"
+    del params
+    squares = "ntk,nti,ntj->kij" if full else "ntk,nti,nti->ki"
     return {
       "count": responsibilities.sum((0, 1)),
-      "sum": sums,
-      "squares": jnp.einsum(outer, responsibilities, inputs, inputs),
+      "sum": jnp.einsum("ntk,ntd->kd", responsibilities, inputs),
+      "squares": jnp.einsum(squares, responsibilities, inputs, inputs),
     }
 
   def maximise(params, statistics):
-    count = statistics["count"][:, None]
-    used = count > 0
-    safe = jnp.where(used, count, 1)
-    mean = statistics["sum"] / safe
-    if full:
-      deviations = statistics["squares"] - mean[:, :, None] * mean[:, None, :] * count[..., None]
-      eye = jnp.eye(num_features, dtype=mean.dtype)
-      found = (deviations + scale_prior * eye) / (safe[..., None] + scale_weight) + floor * eye
-      factor = jnp.linalg.cholesky(found)
-      scale = jnp.tril(factor, -1) + jax.vmap(jnp.diag)(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)))
-      used = used[..., None]
-    else:
-      deviations = statistics["squares"] - mean**2 * count
-      scale = 0.5 * jnp.log(jnp.maximum((deviations + scale_prior) / (safe + scale_weight), floor))
-    return {
-      "mean": jnp.where(count > 0, mean, params["mean"]),
-      "scale": jnp.where(used, scale, params["scale"]),
-    }
+    mode = (_full_mode if full else _diagonal_mode)(prior, statistics)
+    used = statistics["count"] > 0
+    return jax.tree.map(lambda new, old: jnp.where(used.reshape(-1, *(1,) * (new.ndim - 1)), new, old), mode, params)
 
   shape = jax.ShapeDtypeStruct((num_features,), jnp.result_type(float))
   return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
+
+
+def mixture(num_states: int, num_components: int, components: Emission, *, concentration: float = 1.0) -> Emission:
+  """A mixture for every state, for instance of Gaussians (Rabiner 1989, sec. IV.A).
+
+  Parameters are `weights`, logits [state, component], and `components`, those of the components.
+
+  Args:
+    num_states, num_components: K and M.
+    components: a model of K M states: those of state k are its states k M to k M + M - 1.
+    concentration: of the Dirichlet prior on every state's weights; the M-step adds `concentration - 1` to every count.
+
+  Raises:
+    UserError: `components` has not K M states, or a concentration below 1.
+  """
+  _at_least_one("concentration", concentration)
+  if components.num_states != num_states * num_components:
+    raise UserError("components", components.num_states, f"give a model of {num_states * num_components} states.")
+
+  def init(key, inputs, weights):
+    logits = jnp.zeros((num_states, num_components))
+    return {"weights": logits, "components": components.init(key, inputs, weights)}
+
+  def joint(params, inputs, key=None):
+    logs = components.log_likelihoods(params["components"], inputs, key)
+    return logs.reshape(*logs.shape[:-1], num_states, num_components) + log_probabilities(params["weights"])
+
+  def log_likelihoods(params, inputs, key=None):
+    return jax.nn.logsumexp(joint(params, inputs, key), -1)
+
+  def draw(params, keys, states, previous):
+    chosen = jax.vmap(jax.random.categorical)(keys, params["weights"][states])
+    keys = jax.vmap(lambda key: randomness.stream_key(key, "component"))(keys)
+    return components.draw(params["components"], keys, states * num_components + chosen, previous)
+
+  def expect(params, inputs, responsibilities):
+    logs = joint(params, inputs)
+    # Where no component is possible the responsibility is 0, and so must be its shares.
+    shares = jnp.where(jnp.isneginf(logs), 0, jax.nn.softmax(logs)) * responsibilities[..., None]
+    parts = components.expect(params["components"], inputs, shares.reshape(*shares.shape[:-2], -1))
+    return {"weights": shares.sum((0, 1)), "components": parts}
+
+  def maximise(params, statistics):
+    return {
+      "weights": log_mode(statistics["weights"], concentration, params["weights"]),
+      "components": components.maximise(params["components"], statistics["components"]),
+    }
+
+  return Emission(num_states, components.observation, init, log_likelihoods, draw, expect, maximise)
 
 
 def neural_bernoulli(
@@ -252,14 +312,22 @@ def bernoulli_log_likelihoods(
 ) -> Float[Array, "batch time state"]:
   """`Σ_d log p(x_d)` of bits with log-odds [state, feature], or those of every step [batch, time, state, feature]."""
   inputs = inputs.astype(logits.dtype)
-  if logits.ndim == 2:
-    # log p = x log σ(l) + (1 - x) log σ(-l), as two products; infinite log-odds must not meet a zero.
-    on, off = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
-    return inputs @ jnp.maximum(on, _TINY_LOG).T + (1 - inputs) @ jnp.maximum(off, _TINY_LOG).T
-  return (inputs[:, :, None] * logits - jax.nn.softplus(logits)).sum(-1)
+  if logits.ndim > 2:
+    return (inputs[:, :, None] * logits - jax.nn.softplus(logits)).sum(-1)
+  # x log σ(l) + (1 - x) log σ(-l), as two products: in them the logarithm of 0 must not meet a 0.
+  on, off = (jnp.maximum(jax.nn.log_sigmoid(odds), LOG_ZERO).T for odds in (logits, -logits))
+  logs = inputs @ on + (1 - inputs) @ off
+  return jnp.where(logs > 0.5 * LOG_ZERO, logs, -jnp.inf)
 
 
-_TINY_LOG = -1e30  # stands for log 0 where a product with 0 must be 0
+def log_probabilities(logits: Float[Array, "... outcome"]) -> Float[Array, "... outcome"]:
+  """Normalised over the last axis; -inf where a logit stands for that."""
+  return jnp.where(logits > 0.5 * LOG_ZERO, jax.nn.log_softmax(logits), -jnp.inf)
+
+
+def stored_log(probabilities: Float[Array, "..."]) -> Float[Array, "..."]:
+  """Logarithms as parameters hold them: finite."""
+  return jnp.maximum(jnp.log(probabilities), LOG_ZERO)
 
 
 def random_log_simplex(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
@@ -272,11 +340,11 @@ def log_mode(
 ) -> Float[Array, "... outcome"]:
   """Logarithm of the mode of a Dirichlet posterior: `counts + concentration - 1`, normalised over the last axis.
 
-  Rows without any count stay as they are in `fallback`.
+  Finite: see `LOG_ZERO`.  Rows without any count stay as they are in `fallback`.
   """
   counts = counts + (jnp.asarray(concentration) - 1).astype(counts.dtype)
   total = counts.sum(-1, keepdims=True)
-  return jnp.where(total > 0, jnp.log(counts) - jnp.log(jnp.where(total > 0, total, 1)), fallback)
+  return jnp.where(total > 0, stored_log(counts / jnp.where(total > 0, total, 1)), fallback)
 
 
 def cholesky_of(scale: Float[Array, "state i j"]) -> Float[Array, "state i j"]:
@@ -290,21 +358,46 @@ def _diagonal_density(mean, log_scale, inputs):
 
 
 def _full_density(mean, scale, inputs):
-  factor = cholesky_of(scale)
-  inverse = jax.scipy.linalg.solve_triangular(
-    factor, jnp.broadcast_to(jnp.eye(factor.shape[-1]), factor.shape), lower=True
-  )
-  scaled = jnp.einsum("kij,ntkj->ntki", inverse.astype(inputs.dtype), inputs[:, :, None] - mean)
+  identity = jnp.broadcast_to(jnp.eye(mean.shape[-1], dtype=mean.dtype), scale.shape)
+  inverse = jax.scipy.linalg.solve_triangular(cholesky_of(scale), identity, lower=True)
+  centre = mean.mean(0)  # so that the difference of two products, rather than of two points, loses no digits
+  scaled = jnp.einsum("kij,ntj->ntki", inverse, inputs - centre) - jnp.einsum("kij,kj->ki", inverse, mean - centre)
   log_determinant = jnp.diagonal(scale, axis1=1, axis2=2).sum(-1)
   return -0.5 * (scaled**2).sum(-1) - log_determinant - 0.5 * mean.shape[-1] * math.log(2 * math.pi)
 
 
+def _posterior_mean(prior, statistics):
+  """Means and counts [state, ...], safe where nothing was counted, and the prior's mean."""
+  count = jnp.where(statistics["count"] > 0, statistics["count"], 1)[:, None]
+  centre = jnp.asarray(prior.mean, count.dtype)
+  return (statistics["sum"] + prior.mean_weight * centre) / (count + prior.mean_weight), count, centre
+
+
+def _diagonal_mode(prior, statistics):
+  mean, count, centre = _posterior_mean(prior, statistics)
+  squares = statistics["squares"] - 2 * mean * statistics["sum"] + mean**2 * count
+  squares += prior.squares + prior.mean_weight * (mean - centre) ** 2
+  return {"mean": mean, "scale": 0.5 * jnp.log(jnp.maximum(squares / (count + prior.weight), prior.floor))}
+
+
+def _full_mode(prior, statistics):
+  mean, count, centre = _posterior_mean(prior, statistics)
+  outer = lambda a, b: a[:, :, None] * b[:, None]
+  crossed, off = outer(mean, statistics["sum"]), mean - centre
+  squares = statistics["squares"] - crossed - crossed.mT + outer(mean, mean) * count[..., None]
+  identity = jnp.eye(mean.shape[-1], dtype=mean.dtype)
+  squares += prior.squares * identity + prior.mean_weight * outer(off, off)
+  factor = jnp.linalg.cholesky(squares / (count[..., None] + prior.weight) + prior.floor * identity)
+  diagonal = jax.vmap(jnp.diag)(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)))
+  return {"mean": mean, "scale": jnp.tril(factor, -1) + diagonal}
+
+
 def _random_steps(key, inputs, weights, count):
-  """`count` real observations at random, with replacement only if there are fewer."""
+  """`count` real observations at random, each as often as another."""
   gumbel = jax.random.gumbel(key, (weights.size,))
   _, chosen = jax.lax.top_k(jnp.where(weights.ravel() > 0, gumbel, -jnp.inf), min(count, weights.size))
-  rows = inputs.reshape(-1, *inputs.shape[2:])[chosen]
-  return rows[jnp.arange(count) % len(rows)]
+  real = jnp.clip((weights > 0).sum(), 1, len(chosen))
+  return inputs.reshape(-1, *inputs.shape[2:])[chosen[jnp.arange(count) % real]]
 
 
 def _draw_bits(keys, logits: Float[Array, "batch feature"]) -> Int[Array, "batch feature"]:

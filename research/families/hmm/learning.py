@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from research import randomness
 from research.errors import UserError
 from research.families.hmm import inference
-from research.families.hmm.emissions import Emission, log_mode, random_log_simplex
+from research.families.hmm.emissions import Emission, log_mode, log_probabilities, random_log_simplex
 from research.metrics import Mean
 
 Params = Mapping[str, Any]
@@ -186,7 +186,7 @@ def likelihood_model(
 
 def chain_of(params: Params) -> inference.Chain:
   """The chain whose logits are `params["initial"]` and `params["transition"]`."""
-  return inference.Chain(jax.nn.log_softmax(params["initial"]), jax.nn.log_softmax(params["transition"]))
+  return inference.Chain(log_probabilities(params["initial"]), log_probabilities(params["transition"]))
 
 
 def _sample(emission, params, keys: Key[Array, " batch"], steps: int):
