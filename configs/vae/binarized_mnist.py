@@ -21,7 +21,7 @@ def get_config(variant: str = ""):
   config.model.hidden = (300, 300)
   config.model.activation = "gated"
   config.optimizer.update({"learning_rate": 2e-3, "warmup": "2 epochs"})
-  config.train.update({"batch_size": 200, "duration": "120 epochs", "warmup": "20 %", "ema_decay": 0.999})
+  config.train.update({"batch_size": 200, "duration": "200 epochs", "warmup": "20 %", "ema_decay": 0.999})
   config.run.update({"best_metric": "iwae", "best_mode": "min", "report_best": True, "eval_every": "5 %"})
   config.run.update({"steps_per_dispatch": 50, "save_every": "5 %"})
   config.published.test_nll = {"value": 97.10, "source": "altosaar/variational-autoencoder, mean-field, README"}
