@@ -6,8 +6,9 @@ two latents and draws their plane; `:conditional` is told the label; `:conv` is 
 Paper: Kingma & Welling 2014; the data are Alpaydin & Kaynak's 1,797 images of 8x8 pixels, a fifth held out for testing
 Command: python -m experiments.vae
 Hardware: 2 CPU cores
-Time: under two minutes
-Expected: reconstructions, samples and interpolations that a person recognises
+Time: under two minutes; `:anomaly` about as long
+Expected: 159 nats, 3.6 bits a pixel, and reconstructions, samples and interpolations that a person recognises;
+  `:anomaly` a mean AUROC of 0.82, and below 0.5 for the ones, which are simpler than what the model knows
 """
 
 from configs import common
