@@ -5,7 +5,7 @@ Paper: Ng & Jordan 2002, figure 1: naive Bayes is ahead on few examples, logisti
   held-out training examples.
 Command: python -m experiments.naive_bayes --config=configs/naive_bayes/generative_discriminative.py
 Hardware: 2 CPU cores
-Time: under a minute
+Time: about a minute
 Expected: they cross at some 95 examples
 """
 

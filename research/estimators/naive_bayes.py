@@ -98,8 +98,7 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
       y: labels, of any type that can be sorted, [example].
       sample_weight: by which examples count, [example]; 1 each by default.
     """
-    for name in ("classes_", "_state"):
-      self.__dict__.pop(name, None)
+    self.__dict__.pop("_state", None)
     return self._count(X, y, None, sample_weight)
 
   def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -107,7 +106,7 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
 
     In chunks or at once, the model is the same: see `fit`.
     """
-    if classes is None and not hasattr(self, "classes_"):
+    if classes is None and not self.__sklearn_is_fitted__():
       raise UserError("classes", None, "classes must be passed on the first call to partial_fit.")
     return self._count(X, y, classes, sample_weight)
 
@@ -165,12 +164,15 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
   def parameters_(self) -> dict[str, np.ndarray]:
     return {"prior": self._state["params"]["prior"], **self._state["params"]["observation"]}
 
+  def __sklearn_is_fitted__(self) -> bool:
+    return hasattr(self, "_state")
+
   def _program(self) -> _Compiled:
     make, options = self._observation()
-    return _compiled(make, tuple(sorted(options.items())), len(self.classes_), self._prior())
+    return _compiled(make, tuple(options.items()), len(self.classes_), self._prior())
 
   def _count(self, X, y, classes, sample_weight):
-    first = not hasattr(self, "_state")
+    first = not self.__sklearn_is_fitted__()
     X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
     if y.dtype.kind not in "biuSU":  # else they are labels, and the check takes longer than the counting
       check_classification_targets(y)

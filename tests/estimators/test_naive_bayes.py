@@ -133,6 +133,13 @@ def test_refuses_before_it_is_fitted():
   with pytest.raises(NotFittedError):
     naive_bayes.BernoulliNB().sample()
   assert not hasattr(naive_bayes.BernoulliNB(), "class_count_")
+  model = naive_bayes.CategoricalNB().fit(INPUTS, LABELS)
+  with pytest.raises(UserError):
+    model.fit(-INPUTS, LABELS)
+  with pytest.raises(NotFittedError):
+    model.predict(INPUTS)
+  with pytest.raises(UserError, match="classes must be passed"):
+    model.partial_fit(INPUTS, LABELS)
 
 
 def test_given_priors():
