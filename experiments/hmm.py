@@ -104,7 +104,8 @@ def emission_of(config: ml_collections.ConfigDict, train: Sequences) -> emission
   if model.emission == "neural":
     network = EmissionNetwork(model.states, keys, model.hidden, model.dropout, compute)
     return emissions.neural_bernoulli(model.states, keys, network, autoregressive=True)
-  mean = train.inputs.sum((0, 1)) / train.length.sum()
+  # As if each key had once sounded and once not: one that training never plays is not impossible.
+  mean = (train.inputs.sum((0, 1)) + 1) / (train.length.sum() + 2)
   prior = 1 + model.emission_prior * mean, 1 + model.emission_prior * (1 - mean)
   return emissions.bernoulli(model.states, keys, concentration=prior)
 

@@ -23,7 +23,7 @@ def get_config(variant: str = ""):
   config.train.batch_size = 232  # all 229, and a multiple of 8 devices
   config.train.duration = "12 steps"
   config.train.precision = "float32"
-  config.run.update({"eval_every": "1 steps", "log_every": "1 steps", "save_every": "4 steps"})
+  config.run.update({"eval_every": "1 steps", "log_every": "1 steps", "save_every": "1 steps"})
   config.run.update({"best_metric": "nll", "best_mode": "min", "report_best": True})
   config.published.test_nll = {
     "value": 8.28,

@@ -12,12 +12,12 @@ STATES, SYMBOLS = ("rain", "dry"), ("umbrella", "none")
 INITIAL = np.array([0.5, 0.5])  # p(z_1)
 TRANSITION = np.array([[0.7, 0.3], [0.3, 0.7]])  # p(z_t | z_t-1), from row to column
 EMISSION = np.array([[0.9, 0.1], [0.2, 0.8]])  # p(x_t | z_t), state by symbol
-SIZES = {"train": 400, "test": 200}
+SIZES = {"train": 1000, "test": 200}
 LENGTHS = (50, 101)  # days, the second excluded
 
 
 def load(split: str = "train") -> Sequences:
-  """A split: 400 sequences of 50 to 100 days to train, 200 to test, the same ones always.
+  """A split: 1,000 sequences of 50 to 100 days to train, 200 to test, the same ones always.
 
   Args:
     split: 'train' or 'test', or part of one ('train[:90%]').

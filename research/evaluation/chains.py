@@ -1,7 +1,7 @@
 """Figures of hidden Markov models: what a state leads to, what it emits, and when it is visited."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -86,7 +86,7 @@ def segmentation(
     axes.set(ylim=(-0.03, 1.03), yticks=(0, 1))
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
   if roll is not None:
-    _roll(panels[-1], roll, LOWEST)
+    _roll(panels[-1], *_cropped([roll]))
   panels[-1].set_xlabel("time step", fontsize=8)
   for axes in panels:
     axes.spines[:].set_visible(False)
@@ -110,24 +110,32 @@ def piano_rolls(
   """
   from matplotlib.figure import Figure
 
-  sounding = np.flatnonzero(np.any([roll.max(0) > 0.01 for roll in rolls], axis=0))
-  low, high = (int(sounding[0]), int(sounding[-1])) if len(sounding) else (0, rolls[0].shape[1] - 1)
+  *shown, lowest = _cropped(rolls)
   figure = Figure(figsize=(9, 0.5 + 1.7 * len(rolls)), layout="constrained")
-  for place, (axes, roll) in enumerate(zip(figure.subplots(len(rolls), 1, squeeze=False)[:, 0], rolls)):
-    _roll(axes, roll[:, low : high + 1], LOWEST + low)
+  for place, (axes, roll) in enumerate(zip(figure.subplots(len(rolls), 1, squeeze=False)[:, 0], shown)):
+    _roll(axes, roll, lowest)
     if place < len(captions):
       axes.set_title(captions[place], fontsize=8, loc="left")
   figure.axes[-1].set_xlabel(axis, fontsize=8)
   return figure
 
 
+def _cropped(rolls: Sequence[Float[np.ndarray, "time key"]]) -> tuple[Any, ...]:
+  """The rolls without the keys below and above all that sound, and the pitch of the lowest key left."""
+  sounding = np.flatnonzero(np.any([roll.max(0) > 0.01 for roll in rolls], axis=0))
+  low, high = (int(sounding[0]), int(sounding[-1])) if len(sounding) else (0, rolls[0].shape[1] - 1)
+  return *(roll[:, low : high + 1] for roll in rolls), LOWEST + low
+
+
 def _roll(axes: "Axes", roll: Float[np.ndarray, "time key"], lowest: int) -> None:
   steps, keys = roll.shape
   extent = (-0.5, steps - 0.5, lowest - 0.5, lowest + keys - 0.5)
-  axes.imshow(roll.T, cmap="Blues", vmin=0, vmax=1, origin="lower", aspect="auto", extent=extent)
+  # Silence is transparent: the lines of the octaves are seen behind the notes.
+  shown = np.ma.masked_less(roll.T, 0.01)
+  axes.imshow(shown, cmap="Blues", vmin=0, vmax=1, origin="lower", aspect="auto", extent=extent, zorder=2)
   octaves = [pitch for pitch in range(lowest, lowest + keys) if pitch % 12 == 0]
   axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves], fontsize=7)
   axes.grid(axis="y", color="#e0e3e7", linewidth=0.6)
-  axes.set_axisbelow(False)
+  axes.set_axisbelow(True)
   axes.tick_params(labelsize=7, length=0)
   axes.spines[:].set_visible(False)
