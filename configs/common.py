@@ -343,7 +343,7 @@ def hmm(learning: str = "em") -> ml_collections.ConfigDict:
   config.train.update(
     {
       "learning": learning,  # em (Baum-Welch), counts (of known states), gradient (of the likelihood)
-      "batch_size": 400,  # sequences, over all devices; in Baum-Welch, fewer than all are stepwise EM
+      "batch_size": 1000,  # sequences, over all devices; in Baum-Welch, fewer than all are stepwise EM
     }
   )
   if learning == "gradient":
