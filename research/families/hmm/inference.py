@@ -104,8 +104,14 @@ def forward(
   """The forward algorithm (Rabiner, eqs. 19-21)."""
   problem = _problem(chain, log_likelihoods, length)
   passed = _pass(problem, method)
-  filtered = _choose(passed, lambda scaled: scaled.filtered, lambda logs: jnp.exp(logs.forward(*problem[:3])[1]))
-  return Filtered(_evidence(problem, passed), _batch_first(problem, filtered))
+
+  def log_way(logs):
+    log_evidence, log_filtered = logs.forward(*problem[:3])
+    return log_evidence, jnp.exp(log_filtered)
+
+  scaled_way = lambda scaled: (_summed(problem, scaled), scaled.filtered)
+  log_evidence, filtered = _choose(passed, scaled_way, log_way)
+  return Filtered(log_evidence, _batch_first(problem, filtered))
 
 
 def smooth(
@@ -125,8 +131,8 @@ def smooth(
   problem = _problem(chain, log_likelihoods, length)
   passed = _pass(problem, method)
   weights = jnp.ones(len(length)) if weights is None else weights
-  smoothed, transitions = _posterior(problem, passed, weights)
-  return Smoothed(_evidence(problem, passed), _batch_first(problem, smoothed), transitions)
+  log_evidence, smoothed, transitions = _posterior(problem, passed, weights)
+  return Smoothed(log_evidence, _batch_first(problem, smoothed), transitions)
 
 
 def viterbi(
@@ -242,22 +248,26 @@ def _choose(passed, scaled_way, log_way):
   return lax.cond(passed.exact, lambda: scaled_way(passed.scaled), lambda: log_way(sequential))
 
 
+def _summed(problem, scaled) -> Float[Array, " batch"]:
+  """The log-evidence of a scaled pass."""
+  return (scaled.log_evidence * problem.valid).sum(0)
+
+
 def _evidence(problem, passed) -> Float[Array, " batch"]:
-  scaled_way = lambda scaled: (scaled.log_evidence * problem.valid).sum(0)
-  return _choose(passed, scaled_way, lambda logs: logs.forward(*problem[:3])[0])
+  return _choose(passed, lambda scaled: _summed(problem, scaled), lambda logs: logs.forward(*problem[:3])[0])
 
 
 def _posterior(problem, passed, weights):
-  """Posteriors [time, state, batch] and expected transitions, the sequences weighed."""
+  """Log-evidence, posteriors [time, state, batch] and expected transitions, the sequences weighed."""
   weights = (problem.valid * weights).astype(problem.log_likelihoods.dtype)
 
   def scaled_way(passed):
-    return scaled.backward(jnp.exp(problem.log_transition), passed, weights)
+    return _summed(problem, passed), *scaled.backward(jnp.exp(problem.log_transition), passed, weights)
 
   def log_way(logs):
-    filtered = logs.forward(*problem[:3])[1]
+    log_evidence, filtered = logs.forward(*problem[:3])
     onward = logs.backward(*problem[1:3])
-    return logspace.posterior(*problem[1:3], filtered, onward, weights)
+    return log_evidence, *logspace.posterior(*problem[1:3], filtered, onward, weights)
 
   return _choose(passed, scaled_way, log_way)
 
@@ -277,7 +287,7 @@ def _log_evidence_forward(method, chain, log_likelihoods, length):
 def _log_evidence_backward(method, residuals, gradient):
   del method
   chain, log_likelihoods, problem, passed = residuals
-  smoothed, transitions = _posterior(problem, passed, gradient)
+  _, smoothed, transitions = _posterior(problem, passed, gradient)
   emitted = _batch_first(problem, smoothed) * gradient[:, None, None]
   found = Chain(emitted[:, 0].sum(0), transitions)
   cast = lambda x, like: x.astype(like.dtype)
