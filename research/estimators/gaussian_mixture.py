@@ -2,8 +2,8 @@
 
   GaussianMixture(3, n_init=10).fit(X).predict_proba(X)
 
-All starts are fitted side by side.  A fit of equal hyper-parameters and as many rows compiles nothing, nor do
-predictions, which go through programs of a few fixed sizes.
+All starts are fitted side by side.  Rows are filled up to a few sizes, so that a fit of equal hyper-parameters and
+features, and about as many rows, compiles nothing; predictions go through programs of four sizes.
 """
 
 import functools
@@ -27,8 +27,9 @@ from research.families import variational_mixture as variational_lib
 from research.training import statistics
 from research.training.learner import Learner
 
-BLOCK = 512  # rows whose temporaries fit into a processor's cache: of an E-step, and of a prediction
-SMALL = 64  # rows that small data are filled up to
+# Rows of an E-step, or of a prediction, that go through at once: their temporaries fit into a processor's cache.
+BLOCK = 512
+SMALL = 64  # the least number of rows that data are filled up to
 
 
 class _Program(NamedTuple):
@@ -56,7 +57,7 @@ def _learner(program: _Program, blocks: int) -> Learner:
   rows = lambda batch: {"inputs": batch["inputs"], "mask": batch["mask"]}
 
   def init(key, batch):
-    state = learner.init(key, rows(batch))
+    state: Any = learner.init(key, rows(batch))
     return state.replace(params=state.params.replace(**batch["start"]))
 
   return learner._replace(init=init, update=lambda state, batch: learner.update(state, rows(batch)))
@@ -71,6 +72,7 @@ class _Mixture(DensityMixin, BaseEstimator):
   max_iter: int
   n_init: int
   random_state: Any
+  n_features_in_: int
 
   def _program(self) -> _Program:
     raise NotImplementedError
@@ -107,13 +109,12 @@ class _Mixture(DensityMixin, BaseEstimator):
 
   def _fitted(self, X):
     """The state of the best start, and its trace."""
-    blocks = -(-len(X) // BLOCK)
-    rows = -(-len(X) // blocks) * blocks
+    rows = _size(len(X))
     batch = {"inputs": _padded(X, rows), "mask": (np.arange(rows) < len(X)).astype(np.float64), "start": self._start(X)}
     program = self._program()
     fit = functools.partial(
       base.fit,
-      _learner(program, blocks),
+      _learner(program, -(-rows // BLOCK)),
       batch,
       max_iterations=self.max_iter,
       tolerance=self.tol or -np.inf,
@@ -194,10 +195,15 @@ class _Mixture(DensityMixin, BaseEstimator):
   def _log_joint(self, X) -> Float[np.ndarray, "example component"]:
     check_is_fitted(self, "_state")
     X = validate_data(self, X, dtype=np.float64, reset=False)
-    size, log_joint = (SMALL if len(X) <= SMALL else BLOCK), self._program().log_joint
+    size, log_joint = min(_size(len(X)), BLOCK), self._program().log_joint
     with base.float64():
       parts = [log_joint(self._state.params, _padded(X[i : i + size], size)) for i in range(0, len(X), size)]
       return np.concatenate(jax.device_get(parts))[: len(X)]
+
+
+def _size(rows: int) -> int:
+  """Rows to fill up to: a power of two, or a number of blocks."""
+  return max(SMALL, 1 << (rows - 1).bit_length()) if rows <= BLOCK else -(-rows // BLOCK) * BLOCK
 
 
 def _padded(X, rows: int):

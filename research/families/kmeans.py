@@ -25,25 +25,26 @@ def plus_plus(key: Key[Array, ""], points: Points, mask: Mask, components: int) 
     components: number of seeds.
   """
   trials = 2 + int(math.log(components))
+  uniform = jax.random.uniform(key, (components, trials), points.dtype)
 
-  def draw(key, weights, shape):
-    weights = jnp.where((weights > 0).any(), weights, mask)
-    return jax.random.categorical(key, jnp.log(weights), shape=shape)
-
-  def squared_distances(centre):
+  def step(closest, uniform):
+    first = jnp.isinf(closest[0])
+    candidates = _drawn(uniform, jnp.where(first | ~(closest > 0).any(), mask, closest))
     # Differences, not products: the distance of a point that is taken must be exactly 0.
-    return jnp.square(points - centre).sum(-1)
-
-  def step(closest, key):
-    candidates = draw(key, closest, (trials,))
-    after = jnp.minimum(closest, mask * jax.lax.map(squared_distances, points[candidates]))
-    best = after.sum(-1).argmin()
+    distances = jax.lax.map(lambda centre: jnp.square(points - centre).sum(-1), points[candidates])
+    after = jnp.minimum(closest, mask * distances)
+    best = jnp.where(first, 0, after.sum(-1).argmin())
     return after[best], candidates[best]
 
-  first = draw(jax.random.fold_in(key, 0), jnp.zeros_like(mask), ())
-  keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(1, components))
-  _, others = jax.lax.scan(step, mask * squared_distances(points[first]), keys)
-  return points[jnp.concatenate([first[None], others])]
+  _, chosen = jax.lax.scan(step, jnp.full(len(points), jnp.inf, points.dtype), uniform)
+  return points[chosen]
+
+
+def _drawn(uniform: Float[Array, " trials"], weights: Mask) -> Int[Array, " trials"]:
+  """Indices with probability proportional to their weights, by the inverse of their cumulative sum."""
+  cumulative = jnp.cumsum(weights)
+  last = jnp.searchsorted(cumulative, cumulative[-1])  # the last that has a weight: a draw may round up to the total
+  return jnp.minimum(jnp.searchsorted(cumulative, uniform * cumulative[-1], side="right"), last)
 
 
 def assign(points: Points, centres: Centres, active: Bool[Array, " components"]) -> Int[Array, " batch"]:

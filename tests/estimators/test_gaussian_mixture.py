@@ -1,0 +1,122 @@
+"""The wrappers of mixtures against scikit-learn's own, its checks, and inside its pipelines."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn import mixture as peers
+from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from research.errors import UserError
+from research.estimators.gaussian_mixture import BayesianGaussianMixture, GaussianMixture
+
+IRIS = load_iris().data
+KINDS = ("full", "tied", "diag", "spherical")
+
+
+@parametrize_with_checks([GaussianMixture(max_iter=5), BayesianGaussianMixture(max_iter=5)])
+def test_contract_of_scikit_learn(estimator, check):
+  with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+    check(estimator)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_from_the_same_start_as_scikit_learn(kind):
+  """Parameters, iterations, criteria and scores, with its rule of stopping."""
+  rng = np.random.default_rng(0)
+  start = {
+    "weights_init": [0.2, 0.3, 0.5],
+    "means_init": IRIS[[10, 70, 120]],
+    "precisions_init": {
+      "full": np.stack([2 * np.eye(4)] * 3),
+      "tied": 2 * np.eye(4) + 0.1,
+      "diag": 1 + rng.random((3, 4)),
+      "spherical": np.array([1.0, 2.0, 3.0]),
+    }[kind],
+  }
+  ours = GaussianMixture(3, covariance_type=kind, tol=1e-6, max_iter=300, **start).fit(IRIS)
+  theirs = peers.GaussianMixture(3, covariance_type=kind, tol=1e-6, max_iter=300, **start).fit(IRIS)
+  assert ours.converged_
+  assert ours.n_iter_ == theirs.n_iter_
+  for name in ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bound_"):
+    np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-6, atol=1e-8, err_msg=name)
+  for method in ("predict", "predict_proba", "score_samples", "score", "bic", "aic"):
+    ours_found, theirs_found = (getattr(model, method)(IRIS) for model in (ours, theirs))
+    np.testing.assert_allclose(ours_found, theirs_found, rtol=1e-7, atol=1e-10, err_msg=method)
+
+
+def test_by_default_the_best_of_some_starts_is_scikit_learns():
+  ours = GaussianMixture(3, n_init=10, tol=1e-9, max_iter=500, random_state=0).fit(IRIS)
+  assert ours.score(IRIS) == pytest.approx(-1.201237, abs=1e-5)
+  again = GaussianMixture(3, n_init=10, tol=1e-9, max_iter=500, random_state=0).fit(IRIS)
+  np.testing.assert_array_equal(again.means_, ours.means_)
+  drawn, component = ours.sample(5000)
+  np.testing.assert_allclose(drawn.mean(0), IRIS.mean(0), atol=0.15)
+  np.testing.assert_allclose(np.bincount(component) / 5000, ours.weights_, atol=0.04)
+
+
+def test_blocks_of_rows_are_the_whole():
+  """More rows than a block, in no multiple of it: the same fit as scikit-learn's, and the same predictions."""
+  points = np.concatenate([IRIS + shift for shift in np.random.default_rng(0).normal(size=(8, 4)) / 10])[:1111]
+  start = {"weights_init": [0.5, 0.5], "means_init": points[[0, 600]], "precisions_init": np.stack([np.eye(4)] * 2)}
+  with warnings.catch_warnings(action="ignore"):
+    ours = GaussianMixture(2, tol=0, max_iter=7, **start).fit(points)
+    theirs = peers.GaussianMixture(2, tol=0, max_iter=7, **start).fit(points)
+  np.testing.assert_allclose(ours.covariances_, theirs.covariances_, rtol=1e-8)
+  np.testing.assert_allclose(ours.score_samples(points), theirs.score_samples(points), rtol=1e-9)
+
+
+def test_variational_empties_what_is_not_needed():
+  rng = np.random.default_rng(0)
+  points = np.concatenate([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 8])
+  model = BayesianGaussianMixture(8, weight_concentration_prior=1e-3, n_init=3, max_iter=300, tol=1e-8, random_state=0)
+  labels = model.fit_predict(points)
+  assert (model.weights_ > 0.01).sum() == 2
+  np.testing.assert_allclose(np.sort(model.weight_concentration_)[-2:], 100, atol=1)
+  assert len(np.unique(labels[:100])) == len(np.unique(labels[100:])) == 1
+  # The inputs have mean log density near that of the truth, -2 H - log 2.
+  assert model.score(points) == pytest.approx(-np.log(2 * np.pi * np.e) - np.log(2), abs=0.15)
+
+
+def test_in_a_pipeline_and_a_search():
+  """Cross-validation of the size: held out, iris has two groups or three rather than one."""
+  pipeline = make_pipeline(StandardScaler(), PCA(2), GaussianMixture(random_state=0, tol=1e-4))
+  shuffled = np.random.default_rng(0).permutation(IRIS)
+  search = GridSearchCV(pipeline, {"gaussianmixture__n_components": [1, 3]}, cv=2).fit(shuffled)
+  assert search.best_params_ == {"gaussianmixture__n_components": 3}
+  assert search.predict(IRIS).shape == (150,)
+
+
+def test_bad_input_is_refused():
+  with pytest.raises(ValueError, match="NaN"):
+    GaussianMixture(2).fit(np.where(np.arange(600).reshape(150, 4) == 5, np.nan, IRIS))
+  with pytest.raises(ValueError, match="0 sample"):
+    GaussianMixture(2).fit(np.empty((0, 4)))
+  with pytest.raises(UserError, match="n_samples = 5"):
+    GaussianMixture(6).fit(IRIS[:5])
+  with pytest.raises(UserError, match="scale them down"):
+    GaussianMixture(2).fit(1e200 * IRIS)
+  for field, options in {
+    "covariance": {"covariance_type": "round"},
+    "n_init": {"n_init": 0},
+    "tol": {"tol": -1.0},
+    "weights_init": {"n_components": 2, "weights_init": [0.5, 0.6]},
+    "means_init": {"n_components": 2, "means_init": [[0.0, 1.0]]},
+    "precisions_init": {"n_components": 2, "covariance_type": "spherical", "precisions_init": [1.0, -1.0]},
+  }.items():
+    with pytest.raises(UserError, match=field):
+      GaussianMixture(**options).fit(IRIS)
+  with pytest.raises(UserError, match="n_samples"):
+    GaussianMixture(2).fit(IRIS).sample(0)
+
+
+def test_says_when_it_has_not_converged():
+  with pytest.warns(ConvergenceWarning, match="2 iterations"):
+    model = GaussianMixture(3, max_iter=2, tol=1e-9, random_state=0).fit(IRIS)
+  assert not model.converged_
