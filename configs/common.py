@@ -365,6 +365,7 @@ def hidden_states(learning: str = "em") -> ml_collections.ConfigDict:
       "rank": 64,  # of neural transitions: of their table
       "hidden": 256,  # of neural: width of the network's hidden layer
       "dropout": 0.0,  # of neural: rate behind it
+      "input_dropout": 0.0,  # of neural transitions: rate of the observation before
     }
   )
   config.report = ml_collections.ConfigDict(

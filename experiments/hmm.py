@@ -85,7 +85,7 @@ def family_of(config: ml_collections.ConfigDict, train: Sequences) -> HiddenMark
     prior = 1 + model.transition_prior
     return learning.hmm(emission, initial_concentration=prior, transition_concentration=prior)
   if model.transition == "neural":
-    network = TransitionNetwork(model.states, model.hidden, model.dropout, compute)
+    network = TransitionNetwork(model.states, model.hidden, model.dropout, model.input_dropout, compute)
     return neural.neural_transitions(emission, network, rank=model.rank)
   raise UserError("config.model.transition", model.transition, "choose table or neural.")
 

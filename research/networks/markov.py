@@ -13,18 +13,20 @@ class TransitionNetwork(nn.Module):
   Attributes:
     num_states: K.
     hidden: width of the hidden layer.
-    dropout: rate behind it.
+    dropout, input_dropout: rates behind it and in front of it.
     dtype: compute type; parameters and logits are float32.
   """
 
   num_states: int
   hidden: int
   dropout: float = 0.0
+  input_dropout: float = 0.0
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
   def __call__(self, previous: Float[Array, "batch time feature"], train: bool) -> Float[Array, "batch time state"]:
-    x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype)(previous))
+    x = layers.Dropout(self.input_dropout)(previous, train)
+    x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype)(x))
     x = layers.Dropout(self.dropout)(x, train)
     return layers.logits_layer(self.num_states, kernel_init=nn.initializers.normal(0.1 / self.hidden**0.5))(x)
 

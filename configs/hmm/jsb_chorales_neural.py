@@ -1,0 +1,38 @@
+"""Bach's chorales, 512 hidden states whose transitions a network of the keys before moves, by gradient.
+
+Paper: Obermeyer et al. 2019, the neural HMM, 6.73 nats a step (recalled, not checked at the source); theirs conditions
+  the emissions on the keys before (here: `--config.model.emission=neural --config.model.transition=table`).
+Command: python -m experiments.hmm --config=configs/hmm/jsb_chorales_neural.py --config.data.path=...
+Hardware: 2 CPU cores
+Time: about three minutes
+Expected: <= 6.73 nats a time step on the test set
+"""
+
+from configs import common
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = common.hidden_states("gradient")
+  config.data.name = "jsb_chorales"
+  config.data.eval_batch_size = 80
+  config.model.states = 512
+  config.model.emission = "bernoulli"
+  config.model.transition = "neural"
+  config.model.dropout = 0.5
+  config.model.input_dropout = 0.2
+  config.optimizer.learning_rate = 0.03
+  config.optimizer.warmup = "20 steps"
+  config.optimizer.clip_norm = 1.0
+  config.train.batch_size = 16
+  config.train.duration = "14 epochs"
+  config.run.update({"eval_every": "1 epoch", "save_every": "1 epoch"})
+  config.run.update({"best_metric": "nll", "best_mode": "min", "report_best": True})
+  config.published.test_nll = {
+    "value": 6.73,
+    "source": "Obermeyer et al. 2019, nnHMM (recalled, not checked at the source)",
+  }
+  config.bars.test_nll = {"max": 6.73}
+  if variant == "smoke":
+    config.model.update({"states": 5, "rank": 3, "hidden": 7})
+  return common.variant(config, variant)
