@@ -352,6 +352,12 @@ def cholesky_of(scale: Float[Array, "state i j"]) -> Float[Array, "state i j"]:
   return jnp.tril(scale, -1) + jax.vmap(jnp.diag)(jnp.exp(jnp.diagonal(scale, axis1=1, axis2=2)))
 
 
+def scale_of(covariances: Float[Array, "state i j"]) -> Float[Array, "state i j"]:
+  """The inverse of `cholesky_of`, for covariances; NaN where they are not positive definite."""
+  factor = jnp.linalg.cholesky(covariances)
+  return jnp.tril(factor, -1) + jax.vmap(jnp.diag)(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)))
+
+
 def _diagonal_density(mean, log_scale, inputs):
   scaled = (inputs[:, :, None] - mean) * jnp.exp(-log_scale)
   return -0.5 * (scaled**2).sum(-1) - log_scale.sum(-1) - 0.5 * mean.shape[-1] * math.log(2 * math.pi)
@@ -387,9 +393,7 @@ def _full_mode(prior, statistics):
   squares = statistics["squares"] - crossed - crossed.mT + outer(mean, mean) * count[..., None]
   identity = jnp.eye(mean.shape[-1], dtype=mean.dtype)
   squares += prior.squares * identity + prior.mean_weight * outer(off, off)
-  factor = jnp.linalg.cholesky(squares / (count[..., None] + prior.weight) + prior.floor * identity)
-  diagonal = jax.vmap(jnp.diag)(jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)))
-  return {"mean": mean, "scale": jnp.tril(factor, -1) + diagonal}
+  return {"mean": mean, "scale": scale_of(squares / (count[..., None] + prior.weight) + prior.floor * identity)}
 
 
 def _random_steps(key, inputs, weights, count):
