@@ -10,6 +10,7 @@ of its own, a Wishart in one dimension.  scikit-learn's `BayesianGaussianMixture
 dimensions there too, which is not the expectation under its posterior: with `full`, or one feature, the two agree.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -135,7 +136,7 @@ def variational_mixture(
     scale = kind.regularise(begun.covariance, reg_covar)[0]
     number = lambda value: jnp.asarray(value, dtype)
     prior = Prior(number(concentration), number(mean_precision), begun.centre, number(freedom), scale)
-    return maximise(_of_prior(kind, prior, components, begun.centre, covariance), begun.statistics)
+    return _maximise(kind, _of_prior(kind, prior, components, begun.centre, covariance), begun.statistics)
 
   def expect(params, batch, key):
     del key
@@ -147,28 +148,30 @@ def variational_mixture(
     bound = Mean.of(normaliser - divergence(params) / examples, mask)
     return mixture_lib.moments(kind, responsibilities, points, bound.total), {"lower_bound": bound}
 
-  def maximise(params, statistics):
-    prior, counts = params.prior, statistics.counts
-    _, sizes, centroids = mixture_lib.centroids(statistics, params.means - params.centre)
-    scatter = kind.maximum_likelihood(sizes, centroids, statistics.second_moments)
-    precision, freedom = prior.mean_precision + counts, prior.degrees_of_freedom + counts
-    difference = centroids - (prior.mean - params.centre)
-    pulled = kind.second_moments(jnp.diag(prior.mean_precision * counts / precision), difference)
-    wide = lambda values: values.reshape(-1, *(1 for _ in scatter.shape[1:]))
-    inverse_scale = prior.inverse_scale + wide(counts) * scatter + pulled
-    factor = kind.factorise(inverse_scale / wide(freedom))
-    return params.replace(
-      concentration=prior.concentration + counts,
-      mean_precision=precision,
-      means=prior.mean + counts[:, None] / precision[:, None] * difference,
-      degrees_of_freedom=freedom,
-      precision_cholesky=kind.keep_defined(factor, params.precision_cholesky, jnp.ones_like(counts, bool)),
-    )
-
   def evaluate(params, batch):
     return {"log_likelihood": Mean.of(log_density(params, batch["inputs"]), batch["mask"])}
 
-  return Family(init, expect, maximise, evaluate)
+  return Family(init, expect, functools.partial(_maximise, kind), evaluate)
+
+
+def _maximise(kind, params, statistics):
+  """The posterior given responsibilities (Bishop 2006, eqs. 10.58 to 10.63)."""
+  prior, counts = params.prior, statistics.counts
+  _, sizes, centroids = mixture_lib.centroids(statistics, params.means - params.centre)
+  scatter = kind.maximum_likelihood(sizes, centroids, statistics.second_moments)
+  precision, freedom = prior.mean_precision + counts, prior.degrees_of_freedom + counts
+  difference = centroids - (prior.mean - params.centre)
+  pulled = kind.second_moments(jnp.diag(prior.mean_precision * counts / precision), difference)
+  wide = lambda values: values.reshape(-1, *(1 for _ in scatter.shape[1:]))
+  inverse_scale = prior.inverse_scale + wide(counts) * scatter + pulled
+  factor = kind.factorise(inverse_scale / wide(freedom))
+  return params.replace(
+    concentration=prior.concentration + counts,
+    mean_precision=precision,
+    means=prior.mean + counts[:, None] / precision[:, None] * difference,
+    degrees_of_freedom=freedom,
+    precision_cholesky=kind.keep_defined(factor, params.precision_cholesky, jnp.ones_like(counts, bool)),
+  )
 
 
 def _of_prior(kind, prior: Prior, components: int, centre, covariance: str) -> Posterior:

@@ -166,14 +166,14 @@ def test_parameters_are_scikit_learns_from_the_same_start(kind, inputs):
 
 @pytest.mark.parametrize("kind", ["full", "diag"])
 def test_the_bound_never_falls_and_unneeded_components_empty(kind):
-  """Three separate groups, twelve components, α₀ = 0.001, the best of four starts."""
+  """Three separate groups, six components, α₀ = 0.001, the best of sixteen starts."""
   rng = np.random.default_rng(0)
   centres = np.array([[0, 0, 0], [6, 0, 0], [0, 6, 3]])
   inputs = np.concatenate([centre + rng.normal(size=(80, 3)) for centre in centres])
-  learner = statistics.statistics_learner(**family.variational_mixture(12, covariance=kind)._asdict())
+  learner = statistics.statistics_learner(**family.variational_mixture(6, covariance=kind)._asdict())
   options = {"max_iterations": 300, "tolerance": -np.inf, "metric": "lower_bound"}
   fit = jax.vmap(lambda key: base.fit(learner, whole(inputs), key=key, **options))
-  states, traces = fit(jax.random.split(KEY, 4))
+  states, traces = fit(jax.random.split(KEY, 16))
   assert np.diff(traces).min() > -1e-9
   state = jax.tree.map(lambda leaf: leaf[np.argmax(traces[:, -1])], states)
   occupied = np.sort(np.asarray(family.occupied(state.params)))[::-1]

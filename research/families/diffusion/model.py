@@ -68,64 +68,32 @@ def diffusion(
     UserError: no such process, parameterisation, weighting or distribution of times.
   """
   parameterisation.check(predicts)
-  is_learned = process == "learned"
-  constant = None if is_learned else process_lib.fixed(process)
-  loss_lib.check(weighting, times, constant or process_lib.learned(process_lib.init_schedule(jax.random.key(0))))
-  if is_learned and weighting != "elbo":
-    raise UserError("config.train.weighting", weighting, "a learned schedule needs the bound that it varies: elbo.")
+  constant = _fixed(process, weighting, times)
+  output = _scaled(network, data_std)
+  errors = _errors(output, predicts, weighting, times, data_std)
 
   def process_of(variables) -> Process:
     return constant or process_lib.learned(variables["params"]["schedule"])
-
-  def output(variables, process, x, t, label, **options):
-    scale = jax.lax.rsqrt(jnp.square(process.alpha(t) * data_std) + jnp.square(process.sigma(t)))
-    scaled, told = along(scale, x) * x, jnp.broadcast_to(level(process.log_snr(t)), x.shape[:1])
-    own = {name: value["network"] for name, value in variables.items() if "network" in value}
-    return network.apply(own, scaled, told, label, **options)
 
   def init(key, batch):
     x = batch["inputs"]
     label = batch["label"] if num_classes else None
     made = network.init({"params": key, "dropout": key}, x, jnp.zeros(len(x)), label, train=False)
     variables: dict[str, dict] = {name: {"network": value} for name, value in made.items()}
-    if is_learned:
+    if constant is None:
       variables["params"]["schedule"] = process_lib.init_schedule(randomness.stream_key(key, "schedule"))
     return variables
 
-  def errors(variables, process, batch, key, label, **options) -> Float[Array, " batch"]:
-    """The weighted squared error of every example, mean over its dimensions."""
-    x = batch["inputs"]
-    keys = randomness.example_keys(randomness.stream_key(key, "noise"), len(x))
-    noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
-    t = loss_lib.draw_times(randomness.stream_key(key, "time"), len(x), times, process).astype(x.dtype)
-    wanted = parameterisation.target(predicts, process, t, x, noise, data_std)
-    found = output(variables, process, process.diffuse(x, t, noise), t, label, **options)
-    square = jnp.square(found - wanted).reshape(len(x), -1).mean(-1)
-    return loss_lib.weight(weighting, process, t, predicts, data_std) * square
-
-  def with_schedule(variables, batch, key, label, options):
-    """The loss, whose gradient moves the network; and its square, whose gradient moves the schedule alone.
-
-    The schedule changes nothing but the loss's variance (Kingma et al. 2021, section 5.1 and appendix I.2).
-    """
-    frozen = jax.tree.map(jax.lax.stop_gradient, variables)
-    value = errors(variables, process_of(frozen), batch, key, label, **options)
-    square = jnp.square(errors(frozen, process_of(variables), batch, key, label, **options))
-    return value + (square - jax.lax.stop_gradient(square))
-
   def loss(variables, batch, key):
-    count = len(batch["inputs"])
     label = None
     if num_classes:
-      keys = randomness.example_keys(randomness.stream_key(key, "label"), count)
+      keys = randomness.example_keys(randomness.stream_key(key, "label"), len(batch["inputs"]))
       dropped = jax.vmap(lambda key: jax.random.bernoulli(key, label_dropout))(keys)
       label = jnp.where(dropped, num_classes, batch["label"])
     options = {"train": True, "rngs": {"dropout": randomness.stream_key(key, "dropout")}}
-    if is_learned:
-      per_example = with_schedule(variables, batch, key, label, options)
-    else:
-      per_example = errors(variables, process_of(variables), batch, key, label, **options)
-    return Mean.of(per_example, batch["mask"]), ({}, {})
+    per_example = _moving_schedule(errors, process_of) if constant is None else errors
+    value = per_example(variables, process_of(variables), batch, key, label, **options)
+    return Mean.of(value, batch["mask"]), ({}, {})
 
   def evaluate(variables, batch):
     # The same times and noise at every evaluation, so that their values can be compared.
@@ -137,6 +105,58 @@ def diffusion(
     return _denoiser(output, process_of(variables), variables, predicts, data_std, num_classes, label, guidance)
 
   return Diffusion(init, loss, evaluate, process_of, denoiser)
+
+
+def _fixed(process: str, weighting: str, times: str) -> Process | None:
+  """The process of that name, None for the learned one, once weighting and times are known to suit it."""
+  constant = None if process == "learned" else process_lib.fixed(process)
+  loss_lib.check(weighting, times, constant or process_lib.learned(process_lib.init_schedule(jax.random.key(0))))
+  if constant is None and weighting != "elbo":
+    raise UserError("config.train.weighting", weighting, "a learned schedule needs the bound that it varies: elbo.")
+  return constant
+
+
+def _scaled(network: nn.Module, data_std: float) -> Callable:
+  """`output(variables, process, x, t, label, **options)`: the network on inputs of unit variance, told the noise."""
+
+  def output(variables, process, x, t, label, **options):
+    scale = jax.lax.rsqrt(jnp.square(process.alpha(t) * data_std) + jnp.square(process.sigma(t)))
+    scaled, told = along(scale, x) * x, jnp.broadcast_to(level(process.log_snr(t)), x.shape[:1])
+    own = {name: value["network"] for name, value in variables.items() if "network" in value}
+    return network.apply(own, scaled, told, label, **options)
+
+  return output
+
+
+def _errors(output: Callable, predicts: str, weighting: str, times: str, data_std: float) -> Callable:
+  """`errors(variables, process, batch, key, label, **options)` [batch]: weighted squares, mean over dimensions."""
+
+  def errors(variables, process, batch, key, label, **options) -> Float[Array, " batch"]:
+    x = batch["inputs"]
+    keys = randomness.example_keys(randomness.stream_key(key, "noise"), len(x))
+    noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
+    t = loss_lib.draw_times(randomness.stream_key(key, "time"), len(x), times, process).astype(x.dtype)
+    wanted = parameterisation.target(predicts, process, t, x, noise, data_std)
+    found = output(variables, process, process.diffuse(x, t, noise), t, label, **options)
+    square = jnp.square(found - wanted).reshape(len(x), -1).mean(-1)
+    return loss_lib.weight(weighting, process, t, predicts, data_std) * square
+
+  return errors
+
+
+def _moving_schedule(errors: Callable, process_of: Callable) -> Callable:
+  """The errors, whose gradient moves the network; and their squares, whose gradient moves the schedule alone.
+
+  The schedule changes nothing but the loss's variance (Kingma et al. 2021, section 5.1 and appendix I.2).
+  """
+
+  def both(variables, process, batch, key, label, **options):
+    frozen = jax.tree.map(jax.lax.stop_gradient, variables)
+    value = errors(variables, process_of(frozen), batch, key, label, **options)
+    square = jnp.square(errors(frozen, process, batch, key, label, **options))
+    return value + (square - jax.lax.stop_gradient(square))
+
+  return both
 
 
 def _denoiser(output, process, variables, predicts, data_std, num_classes, label, guidance):

@@ -105,16 +105,12 @@ def hmm(
 
   def count(params, batch, key):
     del key
-    states = jnp.where(valid_steps(batch) & (batch["mask"] > 0)[:, None], batch["states"], -1)
-    assigned = jax.nn.one_hot(states, num_states, dtype=params["initial"].dtype)
-    pairs = jnp.where(states[:, 1:] >= 0, states[:, :-1] * num_states + states[:, 1:], num_states**2)
-    transitions = jnp.bincount(pairs.ravel(), length=num_states**2 + 1)[:-1].reshape(num_states, num_states)
-    statistics = {
+    assigned, transitions = _known_states(batch, num_states, params["initial"].dtype)
+    return {
       "initial": assigned[:, 0].sum(0),
-      "transition": transitions.astype(assigned.dtype),
+      "transition": transitions,
       "emission": emission.expect(params["emission"], batch["inputs"], assigned),
-    }
-    return statistics, {}
+    }, {}
 
   def maximise(params, statistics):
     return {
@@ -132,6 +128,16 @@ def hmm(
     count=count,
     maximise=maximise,
   )
+
+
+def _known_states(
+  batch, num_states: int, dtype
+) -> tuple[Float[Array, "batch time state"], Float[Array, "state state"]]:
+  """The states as responsibilities, 0 at padding, and how often each follows each."""
+  states = jnp.where(valid_steps(batch) & (batch["mask"] > 0)[:, None], batch["states"], -1)
+  pairs = jnp.where(states[:, 1:] >= 0, states[:, :-1] * num_states + states[:, 1:], num_states**2)
+  transitions = jnp.bincount(pairs.ravel(), length=num_states**2 + 1)[:-1].reshape(num_states, num_states)
+  return jax.nn.one_hot(states, num_states, dtype=dtype), transitions.astype(dtype)
 
 
 def likelihood_model(

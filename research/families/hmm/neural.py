@@ -4,6 +4,9 @@ Bengio & Frasconi 1995 (input-output hidden Markov models); Tran et al. 2016 (ne
 (networks of the previous observation, on this very music).  Learned by the gradient of the exact likelihood.
 """
 
+import functools
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -65,23 +68,6 @@ def neural_transitions(emission: Emission, network: nn.Module, *, rank: int) -> 
     real = (jnp.arange(1, emitted.shape[1]) < batch["length"][:, None])[..., None]
     return emitted.at[:, 1:].add(jnp.where(real, pushed, 0)).at[:, :-1].add(-jnp.where(real, total, 0))
 
-  def draw(params, keys, steps):
-    def step(carry, t):
-      state, previous = carry
-      logits = (
-        chain(params).log_transition[state] + push(params, previous.astype(jnp.result_type(float))[:, None])[:, 0]
-      )
-      logits = jnp.where(t > 0, logits, chain(params).log_initial)
-      at_step = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-      state = jax.vmap(jax.random.categorical)(at_step, logits).astype(jnp.int32)
-      at_step = jax.vmap(lambda key: randomness.stream_key(key, "observations"))(at_step)
-      drawn = emission.draw(params["emission"], at_step, state, previous)
-      return (state, drawn), (drawn, state)
-
-    start = jnp.zeros((len(keys), *emission.observation.shape), emission.observation.dtype)
-    _, (observed, states) = jax.lax.scan(step, (jnp.zeros(len(keys), jnp.int32), start), jnp.arange(steps))
-    return jnp.moveaxis(observed, 0, 1), states.T
-
   def closed_form(*arguments):
     del arguments
     raise UserError("transition", "neural", "it has no closed-form M-step: learn it by gradient.")
@@ -90,8 +76,26 @@ def neural_transitions(emission: Emission, network: nn.Module, *, rank: int) -> 
     init=init,
     chain=chain,
     log_likelihoods=potentials,
-    sample=draw,
+    sample=functools.partial(_sample, emission, chain, push),
     expect=closed_form,
     count=closed_form,
     maximise=closed_form,
   )
+
+
+def _sample(emission: Emission, chain: Callable, push: Callable, params, keys, steps: int):
+  """Observations [batch, time, ...] and states [batch, time], one step after the other."""
+
+  def step(carry, t):
+    state, previous = carry
+    pushed = push(params, previous.astype(jnp.result_type(float))[:, None])[:, 0]
+    logits = jnp.where(t > 0, chain(params).log_transition[state] + pushed, chain(params).log_initial)
+    at_step = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
+    state = jax.vmap(jax.random.categorical)(at_step, logits).astype(jnp.int32)
+    at_step = jax.vmap(lambda key: randomness.stream_key(key, "observations"))(at_step)
+    drawn = emission.draw(params["emission"], at_step, state, previous)
+    return (state, drawn), (drawn, state)
+
+  start = jnp.zeros((len(keys), *emission.observation.shape), emission.observation.dtype)
+  _, (observed, states) = jax.lax.scan(step, (jnp.zeros(len(keys), jnp.int32), start), jnp.arange(steps))
+  return jnp.moveaxis(observed, 0, 1), states.T
