@@ -57,6 +57,8 @@ WORKLOADS = (
   "loop/start",
   *NAIVE_BAYES,
   "classical/gmm_mnist_pca50",
+  "classical/hmm_gaussian",
+  "classical/hmm_categorical",
 )
 
 
@@ -326,6 +328,65 @@ def gaussian_mixture(name: str) -> dict:
   return _result(name, "em_iteration", seconds / model.n_iter_, "s", **likelihood, **detail)
 
 
+def hidden_markov(name: str) -> dict:
+  """Seconds a Baum-Welch iteration over 10 of them in float64, from where hmmlearn starts with seed 0."""
+  import numpy as np
+  from sklearn.cluster import KMeans
+
+  from research.estimators import hmm as estimators
+  from research.training.compilation import CompileClock
+
+  inputs, (states, iterations) = _hmm_sequences(name), (10, 10)
+  lengths, rows = [inputs.shape[1]] * len(inputs), inputs.reshape(-1, inputs.shape[-1])
+  rng = np.random.RandomState(0)
+  start = {"startprob_init": rng.dirichlet(np.full(states, 1 / states))}
+  start["transmat_init"] = rng.dirichlet(np.full(states, 1 / states), size=states)
+  if name.endswith("gaussian"):
+    start["means_init"] = KMeans(states, n_init=10, random_state=0).fit(rows).cluster_centers_
+    start["covars_init"] = np.tile(np.diag(np.cov(rows.T) + 1e-3 * np.eye(rows.shape[1])), (states, 1))
+    model = estimators.GaussianHMM(states, covars_prior=1e-2, tol=-np.inf, **start)
+  else:
+    emission = np.random.RandomState(0).rand(states, rows.max() + 1)
+    start["emissionprob_init"] = emission / emission.sum(1, keepdims=True)
+    model = estimators.CategoricalHMM(states, tol=-np.inf, **start)
+  clock, seconds, cpu = CompileClock(), {}, {}
+  for count in (1, 1 + iterations):
+    fit = lambda count=count: model.set_params(n_iter=count).fit(rows, lengths=lengths)
+    fit()
+    times = [_wall_and_cpu(fit) for _ in range(5)]
+    seconds[count], cpu[count] = (min(column) for column in zip(*times))
+  each = lambda times: (times[1 + iterations] - times[1]) / iterations
+  detail = {"cpu_s": each(cpu), "iterations": iterations, "best_of": 5, "compilation_s": clock.seconds}
+  sizes = {"states": states, "sequences": len(lengths), "length": lengths[0]}
+  likelihood = {"log_likelihood_per_step": model.score(rows, lengths=lengths) / len(rows)}
+  return _result(name, "baum_welch_iteration", each(seconds), "s", **likelihood, **detail, **sizes)
+
+
+def _hmm_sequences(name: str, states=10, sequences=200, length=500, dim=5, symbols=50):
+  """Sequences drawn from a sticky chain [sequence, step, dim or 1], as `peers/classical.py` draws them."""
+  import numpy as np
+
+  rng = np.random.default_rng(0)
+  transition = 0.8 * np.eye(states) + 0.2 * rng.dirichlet(np.ones(states), states)
+  path = np.empty((sequences, length), np.int64)
+  path[:, 0] = rng.integers(states, size=sequences)
+  cumulative = transition.cumsum(1)
+  for t in range(1, length):
+    path[:, t] = (rng.random(sequences)[:, None] > cumulative[path[:, t - 1]]).sum(1).clip(max=states - 1)
+  if name.endswith("gaussian"):
+    means = 2 * rng.standard_normal((states, dim))
+    return means[path] + rng.standard_normal((sequences, length, dim))
+  cumulative = rng.dirichlet(np.full(symbols, 0.3), states).cumsum(1)
+  return (rng.random((sequences, length, 1)) > cumulative[path]).sum(-1, keepdims=True).clip(max=symbols - 1)
+
+
+def _wall_and_cpu(call) -> tuple[float, float]:
+  """Seconds of wall time, and of CPU time over all threads."""
+  wall, cpu = time.perf_counter(), time.process_time()
+  call()
+  return time.perf_counter() - wall, time.process_time() - cpu
+
+
 def _milliseconds(call) -> float:
   start = time.perf_counter()
   call()
@@ -401,6 +462,8 @@ def main() -> int:
       "loop/start": start,
       **dict.fromkeys(NAIVE_BAYES, naive_bayes),
       "classical/gmm_mnist_pca50": gaussian_mixture,
+      "classical/hmm_gaussian": hidden_markov,
+      "classical/hmm_categorical": hidden_markov,
     }.get(chosen[0], step_time)
     print(json.dumps(run(chosen[0])), flush=True)
     return 0
