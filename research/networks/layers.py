@@ -131,7 +131,7 @@ class BatchNorm(nn.Module):
     shift = -mean * factor
     if self.use_bias:
       shift += self.param("bias", nn.initializers.zeros, channels)
-    return scale_and_shift(x, factor, shift).astype(self.dtype)
+    return (x * factor + shift).astype(self.dtype)
 
 
 def global_moments(
@@ -142,40 +142,11 @@ def global_moments(
   One pass, E[x^2] - E[x]^2, because a second pass over the activations costs more than the normalisation itself.
   """
   x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-  total, squares = axes.psum((channel_sum(x), channel_sum(jnp.square(x))))
+  reduced = tuple(range(x.ndim - 1))
+  total, squares = axes.psum((x.sum(reduced), jnp.square(x).sum(reduced)))
   count = x.size // x.shape[-1] * axes.size()
   mean = total / count
   return mean, jnp.maximum(squares / count - jnp.square(mean), 0)
-
-
-@jax.custom_vjp
-def channel_sum(x: Float[Array, "*batch channel"]) -> Float[Array, " channel"]:
-  """Sum over all axes but the last.
-
-  On CPU as a product with a vector of ones: 14x14x64 of 64 images in 0.2 ms, against 1.3 ms as a reduction.
-  """
-  product = lambda rows: jnp.ones(rows.shape[0], rows.dtype) @ rows
-  return lax.platform_dependent(x.reshape(-1, x.shape[-1]), cpu=product, default=lambda rows: rows.sum(0))
-
-
-channel_sum.defvjp(lambda x: (channel_sum(x), x), lambda x, cotangent: (jnp.broadcast_to(cotangent, x.shape),))
-
-
-@jax.custom_vjp
-def scale_and_shift(
-  x: Float[Array, "*batch channel"], factor: Float[Array, " channel"], shift: Float[Array, " channel"]
-) -> Float[Array, "*batch channel"]:
-  """`x * factor + shift`, whose gradients to both are sums over channels as `channel_sum` has them."""
-  return x * factor + shift
-
-
-def _scale_and_shift_backward(saved, cotangent):
-  x, factor = saved
-  to_factor = channel_sum(x.astype(cotangent.dtype) * cotangent).astype(factor.dtype)
-  return (cotangent * factor).astype(x.dtype), to_factor, channel_sum(cotangent).astype(factor.dtype)
-
-
-scale_and_shift.defvjp(lambda x, factor, shift: (x * factor + shift, (x, factor)), _scale_and_shift_backward)
 
 
 class Dropout(nn.Module):
