@@ -358,11 +358,12 @@ def hidden_states(learning: str = "em") -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict(
     {
       "states": 2,  # K
-      "emission": "categorical",  # of symbols: categorical; of bits: bernoulli, neural (of the observation before, too)
+      "emission": "categorical",  # symbols: categorical; bits: bernoulli; given those before: autoregressive, neural
       "transition": "table",  # table; neural: a network of the observation before moves a table of low rank
       "emission_prior": 0.0,  # pseudo-counts: of each symbol; of bits in all, divided as in the training set
       "transition_prior": 0.0,  # pseudo-counts of each transition, and of each first state
       "rank": 64,  # of neural transitions: of their table
+      "reach": 2,  # of autoregressive: how far away, in keys, it looks for one that was down before
       "hidden": 256,  # of neural: width of the network's hidden layer
       "dropout": 0.0,  # of neural: rate behind it
       "input_dropout": 0.0,  # of neural transitions: rate of the observation before

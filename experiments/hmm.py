@@ -19,7 +19,7 @@ from research.data import chorales, pipeline, weather
 from research.data.dataset import Dataset
 from research.data.sequences import Sequences
 from research.errors import UserError
-from research.families.hmm import emissions, learning, neural
+from research.families.hmm import autoregressive, emissions, learning, neural
 from research.families.hmm.learning import HiddenMarkov
 from research.networks.markov import EmissionNetwork, TransitionNetwork
 from research.training import durations, optimizers, precision, statistics, steps
@@ -93,9 +93,10 @@ def family_of(config: ml_collections.ConfigDict, train: Sequences) -> HiddenMark
 def emission_of(config: ml_collections.ConfigDict, train: Sequences) -> emissions.Emission:
   """What the states emit: symbols, or bits with a prior at how often each is 1 in training."""
   model, compute = config.model, precision.dtype(config.train.precision)
-  kinds = ("bernoulli", "neural") if train.inputs.ndim == 3 else ("categorical",)
+  kinds = ("bernoulli", "autoregressive", "neural") if train.inputs.ndim == 3 else ("categorical",)
   if model.emission not in kinds or (model.transition == "neural" and train.inputs.ndim != 3):
-    remedy = f"{train.name} has {'bits' if train.inputs.ndim == 3 else 'symbols'}: choose {' or '.join(kinds)}"
+    choice = f"{', '.join(kinds[:-1])} or {kinds[-1]}" if len(kinds) > 1 else kinds[0]
+    remedy = f"{train.name} has {'bits' if train.inputs.ndim == 3 else 'symbols'}: choose {choice}"
     raise UserError("config.model.emission", model.emission, f"{remedy}, and neural transitions with bits alone.")
   if model.emission == "categorical":
     symbols = int(train.inputs.max()) + 1
@@ -104,6 +105,8 @@ def emission_of(config: ml_collections.ConfigDict, train: Sequences) -> emission
   if model.emission == "neural":
     network = EmissionNetwork(model.states, keys, model.hidden, model.dropout, compute)
     return emissions.neural_bernoulli(model.states, keys, network, autoregressive=True)
+  if model.emission == "autoregressive":
+    return autoregressive.autoregressive_bernoulli(model.states, keys, reach=model.reach)
   # As if each key had once sounded and once not: one that training never plays is not impossible.
   mean = (train.inputs.sum((0, 1)) + 1) / (train.length.sum() + 2)
   prior = 1 + model.emission_prior * mean, 1 + model.emission_prior * (1 - mean)

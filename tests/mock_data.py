@@ -147,9 +147,8 @@ def write_tagged(folder: Path, sentences: int = 60) -> None:
   words, tags = [], []
   for _ in range(sentences):
     one, other = rng.choice(nouns), "".join(rng.choice(list("abcdefgh"), 6))  # the other is a word of its own
-    words.append(
-      f"{rng.choice(['The', 'A'])} {one} {rng.choice(verbs)} the {other}" + rng.choice(["", " today"]) + " ."
-    )
-    tags.append("AT NN-TL VBZ AT NN NR ." if "today" in words[-1] else "AT NN VBZ AT NN .")
+    end, subject = rng.choice(["", "today "]), "NN-TL" if one == "Town-hall" else "NN"
+    words.append(f"{rng.choice(['The', 'A'])} {one} {rng.choice(verbs)} the {other} {end}.")
+    tags.append(f"AT {subject} VBZ AT NN {'NR ' if end else ''}.")
   (folder / "brown.txt").write_text("\n".join(words) + "\n")
   (folder / "brown_pos.txt").write_text("\n".join(tags) + "\n")

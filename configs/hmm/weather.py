@@ -4,7 +4,7 @@ Paper: Russell & Norvig 2010, fig. 15.2, whose parameters the data are drawn fro
 Command: python -m experiments.hmm[ --config=configs/hmm/weather.py:gradient|:counts]
 Hardware: 2 CPU cores
 Time: seconds
-Expected: the likelihood of the true parameters to 0.001 nats a day, each of which is found to about 0.02
+Expected: the likelihood of the true parameters to 0.001 nats a day, each of which is found to about 0.03
 """
 
 from configs import common
