@@ -119,7 +119,7 @@ def test_weights_and_transitions_are_those_of_deleted_interpolation(lexicon):
 
 
 def test_an_unknown_word_has_the_tags_of_its_suffix(lexicon):
-  """By hand: of words in lower case, 2 AT (the 5 + 0 ...) are counted as often as they occur; -s is swims and ducks."""
+  """By hand, from words that occur at most three times: in lower case see, see, swims and ducks; -s: swims, ducks."""
   _, _, params = fitted(lexicon, rare=3)
   counts = {"a": {"NN": 0, "VB": 2 + 1, "NNS": 1}, "s": {"VB": 1, "NNS": 1}}  # see see swims ducks; swims ducks
   rare = {"VB": 3, "NNS": 1, "PP": 2}  # and I I; duck (4 times), the (4) and the full stop (4) are not rare
