@@ -94,12 +94,15 @@ def hmm(
 
   def expect(params, batch, key):
     del key
-    found = inference.smooth(chain_of(params), log_likelihoods(params, batch), batch["length"], batch["mask"])
-    gamma = found.probabilities * batch["mask"].astype(found.probabilities.dtype)[:, None, None]
+    # Time first, as inference goes through it: what is transposed then is observations, which are fewer than states.
+    inputs = jnp.moveaxis(batch["inputs"], 1, 0)
+    logs = jnp.moveaxis(emission.log_likelihoods(params["emission"], inputs), 0, 1)
+    found = inference.smooth(chain_of(params), logs, batch["length"], batch["mask"])
+    gamma = jnp.moveaxis(found.probabilities, 1, 0) * batch["mask"].astype(logs.dtype)[:, None]
     statistics = {
-      "initial": gamma[:, 0].sum(0),
+      "initial": gamma[0].sum(0),
       "transition": found.transitions,
-      "emission": emission.expect(params["emission"], batch["inputs"], gamma),
+      "emission": emission.expect(params["emission"], inputs, gamma),
     }
     return statistics, {"nll": _nll(found.log_evidence, batch)}
 
