@@ -37,7 +37,8 @@ class Emission(NamedTuple):
     draw: `draw(params, keys [batch], states [batch], previous [batch ...]) -> [batch ...]`: the next observation, given
       the state and the observation before (zeros at the start), which only autoregressive emissions look at.
     expect: `expect(params, inputs, responsibilities [batch time state]) -> statistics`, sums that padding (of
-      responsibility 0) does not enter.  Where there is no closed form it and `maximise` raise a UserError.
+      responsibility 0) does not enter.  Where there is no closed form it and `maximise` raise a UserError; where there
+      is, steps are independent, and the order of batch and time is all the same to it and to `log_likelihoods`.
     maximise: `maximise(params, statistics) -> params`; a state that nothing was assigned to keeps its parameters.
   """
 
