@@ -76,9 +76,7 @@ def hmm(
     UserError: a concentration below 1.
   """
   num_states = emission.num_states
-  for name, value in (("initial", initial_concentration), ("transition", transition_concentration)):
-    if jnp.min(jnp.asarray(value)) < 1:
-      raise UserError(f"{name}_concentration", value, "give 1 (maximum likelihood) or more.")
+  _check_concentrations(initial=initial_concentration, transition=transition_concentration)
 
   def init(key, batch):
     keys = [randomness.stream_key(key, name) for name in ("initial", "transition", "emission")]
@@ -99,12 +97,11 @@ def hmm(
     logs = jnp.moveaxis(emission.log_likelihoods(params["emission"], inputs), 0, 1)
     found = inference.smooth(chain_of(params), logs, batch["length"], batch["mask"])
     gamma = jnp.moveaxis(found.probabilities, 1, 0) * batch["mask"].astype(logs.dtype)[:, None]
-    statistics = {
+    return {
       "initial": gamma[0].sum(0),
       "transition": found.transitions,
       "emission": emission.expect(params["emission"], inputs, gamma),
-    }
-    return statistics, {"nll": _nll(found.log_evidence, batch)}
+    }, {"nll": _nll(found.log_evidence, batch)}
 
   def count(params, batch, key):
     del key
@@ -131,6 +128,12 @@ def hmm(
     count=count,
     maximise=maximise,
   )
+
+
+def _check_concentrations(**concentrations) -> None:
+  for name, value in concentrations.items():
+    if jnp.min(jnp.asarray(value)) < 1:
+      raise UserError(f"{name}_concentration", value, "give 1 (maximum likelihood) or more.")
 
 
 def _known_states(
