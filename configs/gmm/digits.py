@@ -1,18 +1,19 @@
 """Ten Gaussians with full covariances on scikit-learn's digits: means and samples as images.
 
-Variants: `variational` begins with 30 components and empties those that it does not need; `anomaly` trains ten mixtures
-side by side, each without one class, and tells that class by its density; `classifier` has a mixture for each class.
+Variants: `anomaly` trains ten mixtures side by side, each without one class, and tells that class by its density;
+`classifier` has a mixture for each class.
 
-Paper: Bishop 2006, chapters 9 and 10; the data are Alpaydin & Kaynak's 1,797 images of 8x8 pixels, a fifth held out.
-Command: python -m experiments.gmm --config=configs/gmm/digits.py[:variational|anomaly|classifier]
+Paper: Bishop 2006, section 9.2; the data are Alpaydin & Kaynak's 1,797 images of 8x8 pixels, a fifth held out.
+Command: python -m experiments.gmm --config=configs/gmm/digits.py[:anomaly|classifier]
 Hardware: 2 CPU cores
 Time: under a minute
-Expected: about 65 nats a validation image (pixels 0 to 1); `classifier`: about 99 % validation accuracy
+Expected: a test log-likelihood of about 64 nats (pixels 0 to 1); `anomaly`: a mean AUROC of .97; `classifier`: 98.9 %
+  test accuracy
 """
 
 from configs import common
 
-VARIANTS = ("variational", "anomaly", "classifier")
+VARIANTS = ("anomaly", "classifier")
 
 
 def get_config(variant: str = ""):
@@ -25,11 +26,6 @@ def get_config(variant: str = ""):
   config.model.starts = 5
   config.train.duration = "50 steps"
   match variant:
-    case "variational":
-      config.data.principal_components = 10
-      config.model.components = 30
-      config.model.variational = True
-      config.train.duration = "300 steps"
     case "anomaly":
       config.data.leave_out = "all"
       config.model.starts = 1
