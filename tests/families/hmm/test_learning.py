@@ -312,23 +312,25 @@ def test_neural_emissions_against_enumeration(autoregressive):
   bits = batch_of(drawn()[3][:3, :4], np.array([4, 3, 1]))
   family = learning.hmm(emissions.neural_bernoulli(2, 4, FromState(autoregressive), autoregressive=autoregressive))
   variables = jax.jit(family.init_variables)(jax.random.key(0), bits)
-  params, chain = variables["params"], jax.tree.map(np.exp, family.chain(variables["params"]))
-  dense = params["emission"].get("Dense_0", {"kernel": jnp.zeros((4, 4)), "bias": jnp.zeros(4)})
+  params = variables["params"]
+  chain, weights = jax.tree.map(np.asarray, (jax.tree.map(jnp.exp, family.chain(params)), params["emission"]))
+  dense = weights.get("Dense_0", {"kernel": np.zeros((4, 4)), "bias": np.zeros(4)})
   total = 0.0
   for x, length in zip(np.asarray(bits["inputs"]), (4, 3, 1)):
     evidence = 0.0
     for path in np.ndindex(*(2,) * length):
       probability = chain.log_initial[path[0]]
       for t, state in enumerate(path):
-        logits = params["emission"]["state"][state] + (x[t - 1] if t else np.zeros(4)) @ dense["kernel"] + dense["bias"]
-        on = 1 / (1 + np.exp(-np.asarray(logits)))
+        logits = weights["state"][state] + (x[t - 1] if t else np.zeros(4)) @ dense["kernel"] + dense["bias"]
+        on = 1 / (1 + np.exp(-logits))
         moved = chain.log_transition[path[t - 1], state] if t else 1
         probability = probability * moved * np.where(x[t] > 0, on, 1 - on).prod()
       evidence += probability
     total -= np.log(evidence)
   mean, _ = jax.jit(family.loss)(variables, bits, jax.random.key(0))
   assert (float(mean.total), float(mean.count)) == (pytest.approx(float(total)), 8)
-  assert family.sample(params, jax.random.split(jax.random.key(0), 2), 5)[0].shape == (2, 5, 4)
+  made, _ = jax.jit(family.sample, static_argnums=2)(params, jax.random.split(jax.random.key(0), 2), 5)
+  assert made.shape == (2, 5, 4)
   with pytest.raises(UserError, match="gradient"):
     family.expect(params, bits, jax.random.key(0))
 
