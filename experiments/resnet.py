@@ -44,11 +44,11 @@ def _network(model: ml_collections.ConfigDict):
       return functools.partial(fast_resnet.FastResNet, widths=tuple(model.widths), depth=model.depth, **shape)
     case "wide" if model.depth % 6 == 4:
       return functools.partial(resnet.wide_resnet, model.depth, model.factor, dropout=model.dropout)
-    case "cifar" if model.depth in resnet.CIFAR:
-      return functools.partial(resnet.CIFAR[model.depth], option=model.shortcut, **options)
+    case "cifar" if model.depth % 6 == 2 and model.depth > 2:
+      return functools.partial(resnet.cifar_resnet, model.depth, option=model.shortcut, **options)
     case "imagenet" if model.depth in resnet.IMAGENET:
       return functools.partial(resnet.IMAGENET[model.depth], **options)
-  depths = {"cifar": sorted(resnet.CIFAR), "imagenet": sorted(resnet.IMAGENET), "wide": "6n + 4", "fast": "any"}
+  depths = {"cifar": "6n + 2", "imagenet": sorted(resnet.IMAGENET), "wide": "6n + 4", "fast": "any"}
   raise UserError(
     "config.model", {"name": model.name, "depth": model.depth}, f"choose a name and its depth from {depths}."
   )

@@ -127,9 +127,11 @@ class ResNet(nn.Module):
     return layers.logits_layer(self.num_classes)(x.mean((1, 2)))
 
 
-def _cifar(blocks: int, num_classes: int = 10, option: str = "A", **options) -> ResNet:
+def cifar_resnet(depth: int, num_classes: int = 10, option: str = "A", **options) -> ResNet:
   """He et al. (2015), section 4.2: 6n + 2 layers of 16, 32 and 64 channels on 32x32 images."""
-  return ResNet((blocks,) * 3, (16, 32, 64), num_classes, option=option, **options)
+  if (depth - 2) % 6 or depth < 8:
+    raise ValueError(f"A CIFAR ResNet has 6n + 2 layers; {depth} is none of 8, 14, 20, 32, 44, 56, 110, ...")
+  return ResNet(((depth - 2) // 6,) * 3, (16, 32, 64), num_classes, option=option, **options)
 
 
 def _imagenet(stage_sizes: Sequence[int], bottleneck: bool, num_classes: int = 1000, **options) -> ResNet:
@@ -138,11 +140,11 @@ def _imagenet(stage_sizes: Sequence[int], bottleneck: bool, num_classes: int = 1
   return ResNet(stage_sizes, (64, 128, 256, 512), num_classes, **options)
 
 
-resnet20 = functools.partial(_cifar, 3)
-resnet32 = functools.partial(_cifar, 5)
-resnet44 = functools.partial(_cifar, 7)
-resnet56 = functools.partial(_cifar, 9)
-resnet110 = functools.partial(_cifar, 18)
+resnet20 = functools.partial(cifar_resnet, 20)
+resnet32 = functools.partial(cifar_resnet, 32)
+resnet44 = functools.partial(cifar_resnet, 44)
+resnet56 = functools.partial(cifar_resnet, 56)
+resnet110 = functools.partial(cifar_resnet, 110)
 resnet18 = functools.partial(_imagenet, (2, 2, 2, 2), False)
 resnet34 = functools.partial(_imagenet, (3, 4, 6, 3), False)
 resnet50 = functools.partial(_imagenet, (3, 4, 6, 3), True)
@@ -150,7 +152,6 @@ resnet101 = functools.partial(_imagenet, (3, 4, 23, 3), True)
 resnet152 = functools.partial(_imagenet, (3, 8, 36, 3), True)
 
 # The published depths by the number that names them.
-CIFAR = {20: resnet20, 32: resnet32, 44: resnet44, 56: resnet56, 110: resnet110}
 IMAGENET = {18: resnet18, 34: resnet34, 50: resnet50, 101: resnet101, 152: resnet152}
 
 

@@ -119,6 +119,11 @@ def test_option_a_subsamples_and_pads():
   np.testing.assert_array_equal(y[..., 4:], 0)
 
 
+def test_cifar_resnet_refuses_a_depth_that_does_not_exist():
+  with pytest.raises(ValueError, match="6n"):
+    resnet.cifar_resnet(21)
+
+
 def test_wide_resnet_refuses_a_depth_that_does_not_exist():
   with pytest.raises(ValueError, match="6n"):
     resnet.wide_resnet(27, 10)
