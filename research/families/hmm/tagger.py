@@ -103,7 +103,7 @@ def tagger(lexicon: Lexicon, base: Int[np.ndarray, " tag"], *, strength: float =
   def init(key, batch):
     del key, batch
     nothing = {"lexical": jnp.zeros(word_tags.shape), "sequential": jnp.zeros((rows, boundary + 1))}
-    return maximise({}, nothing)
+    return maximise({}, jax.lax.optimization_barrier(nothing))  # lest XLA computes it all while it compiles
 
   def decode(params, batch):
     return _viterbi(params, context, batch["inputs"], batch["length"])
