@@ -1,5 +1,6 @@
 """Eight fake CPU devices for every test, set before jax is imported anywhere; compiled programs are shared."""
 
+import importlib.metadata
 import os
 import tempfile
 
@@ -9,6 +10,11 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 _DEVICES = "--xla_force_host_platform_device_count=8"
 if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
   os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
+# What compiles in a third of the time and runs slower: tests compile much and compute little.  An XLA that does not know a
+# flag ends the process, so only the one that they were tried with is given them.
+_QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+  os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ['XLA_FLAGS']}"
 # Runs that are compared compile the same programs: each is compiled once a session.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="genera-xla-"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
