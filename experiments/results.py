@@ -158,15 +158,17 @@ def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
         continue
       headline = "published" in metric or "bar" in metric
       if headline:
-        rows.append([_label(runs[0]), f"`{name}`", _mean(values), *_compared(metric, values), *_circumstances(runs)])
+        rows.append(
+          [_label(runs[0]), f"`{name}`", mean_and_spread(values), *_compared(metric, values), *_circumstances(runs)]
+        )
       else:
-        rest.append(f"`{name}` {_mean(values)}")
+        rest.append(f"`{name}` {mean_and_spread(values)}")
       notes.setdefault(f"- `{name}`: {(metric.get('definition') or 'not defined').rstrip('.')}.", None)
     if not any(row[0] == _label(runs[0]) and row[-2] == runs[0]["device"] for row in rows):
       rows.append([_label(runs[0]), "-", "-", "-", "-", *_circumstances(runs)])
     if rest:
       others.append(f"- {_label(runs[0])}, {runs[0]['device']}: {'; '.join(rest)}")
-  parts = [f"## {experiment}", _table(header, rows)]
+  parts = [f"## {experiment}", markdown_table(header, rows)]
   if others:
     parts.append("Also measured:\n\n" + "\n".join(others))
   return "\n\n".join([*parts, "Definitions:\n\n" + "\n".join(notes)] if notes else parts)
@@ -209,9 +211,9 @@ def _circumstances(runs: Sequence[Result]) -> tuple[str, ...]:
   def several(values) -> str:
     return ", ".join(dict.fromkeys(str(v) for v in values))
 
-  wall = _seconds(np.mean([run["wall_seconds"] for run in runs]))
+  wall = wall_time(np.mean([run["wall_seconds"] for run in runs]))
   compiled = [run["compile_seconds"] for run in runs if run.get("compile_seconds") is not None]
-  compiling = f" (compiling {_seconds(np.mean(compiled))})" if compiled else ""
+  compiling = f" (compiling {wall_time(np.mean(compiled))})" if compiled else ""
   # Forty digits are cut to ten; `-dirty` after fewer is kept, it must be seen.
   commits = several(re.sub(r"\b([0-9a-f]{10})[0-9a-f]{30}", r"\1", run.get("commit") or "unknown") for run in runs)
   return several(run["step"] for run in runs), wall + compiling, runs[0]["device"], commits
@@ -237,15 +239,15 @@ def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
     detail = our.get("device") or our.get("detail", {}).get("device") if our else None
     table.append([f"`{workload}`", quantity, *shown, ratio, peer["peer"] if peer else "-", detail or "-"])
   header = ("workload", "quantity", "genera", "peer", "peer / genera", "the peer", "hardware")
-  return "## Speed\n\nAbove 1 in the fifth column: faster than the peer.\n\n" + _table(header, table)
+  return "## Speed\n\nAbove 1 in the fifth column: faster than the peer.\n\n" + markdown_table(header, table)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   lines = [header, ["---"] * len(header), *rows]
   return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def _mean(values: Sequence[float]) -> str:
+def mean_and_spread(values: Sequence[float]) -> str:
   """`0.9953 ± 0.0004 (3)`: mean, sample standard deviation, number of seeds."""
   spread = f" ± {_number(np.std(values, ddof=1))}" if len(values) > 1 else ""
   return f"{_number(np.mean(values))}{spread} ({len(values)})"
@@ -258,7 +260,7 @@ def _number(value: float | np.floating | str) -> str:
   return f"{value:.4f}" if 1e-3 <= abs(value) < 10 or value == 0 else f"{value:.4g}"
 
 
-def _seconds(seconds: float | np.floating) -> str:
+def wall_time(seconds: float | np.floating) -> str:
   return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
