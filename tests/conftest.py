@@ -13,7 +13,8 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
 # What compiles in half the time and runs slower: tests compile much and compute little.  (Level 0 is quicker still, and
 # miscompiles: cnn/own under pmap.)  An XLA that does not know a flag ends the process, so only the one that they were
 # tried with is given them.
-_QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
+_QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
+_QUICK += " --xla_llvm_disable_expensive_passes=true"
 if importlib.metadata.version("jaxlib").startswith("0.10."):
   os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ['XLA_FLAGS']}"
 # Runs that are compared compile the same programs: each is compiled once a session.
