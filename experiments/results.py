@@ -147,27 +147,26 @@ def render(
 
 
 def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
-  """A table of what has a published value or a bar, then everything else that was measured, then definitions."""
+  """A table of what has a published value or a bar, else of one; all else measured; definitions."""
   header = ("config", "metric", "measured (n)", "published", "bar", "steps", "wall time", "hardware", "commit")
   rows, others, notes = [], [], {}
   for runs in groups:
-    rest = []
-    for name in runs[0]["metrics"]:
-      metric, values = runs[0]["metrics"][name], _values(runs, name)
-      if not values:
-        continue
-      headline = "published" in metric or "bar" in metric
-      if headline:
-        rows.append(
-          [_label(runs[0]), f"`{name}`", mean_and_spread(values), *_compared(metric, values), *_circumstances(runs)]
-        )
-      else:
-        rest.append(f"`{name}` {mean_and_spread(values)}")
-      notes.setdefault(f"- `{name}`: {(metric.get('definition') or 'not defined').rstrip('.')}.", None)
-    if not any(row[0] == _label(runs[0]) and row[-2] == runs[0]["device"] for row in rows):
+    measured = {
+      name: (metric, values) for name, metric in runs[0]["metrics"].items() if (values := _values(runs, name))
+    }
+    headlines = [name for name, (metric, _) in measured.items() if "published" in metric or "bar" in metric]
+    headlines = headlines or sorted(measured, key=lambda name: not name.startswith("test_"))[:1]
+    for name in headlines:
+      metric, values = measured[name]
+      cells = f"`{name}`", mean_and_spread(values), *_compared(metric, values)
+      rows.append([_label(runs[0]), *cells, *_circumstances(runs)])
+    if not measured:
       rows.append([_label(runs[0]), "-", "-", "-", "-", *_circumstances(runs)])
+    rest = [f"`{name}` {mean_and_spread(measured[name][1])}" for name in measured if name not in headlines]
     if rest:
       others.append(f"- {_label(runs[0])}, {runs[0]['device']}: {'; '.join(rest)}")
+    for name, (metric, _) in measured.items():
+      notes.setdefault(f"- `{name}`: {(metric.get('definition') or 'not defined').rstrip('.')}.", None)
   parts = [f"## {experiment}", markdown_table(header, rows)]
   if others:
     parts.append("Also measured:\n\n" + "\n".join(others))
