@@ -6,8 +6,8 @@ Variants: `anomaly` trains ten mixtures side by side, each without one class, an
 Paper: none for this protocol; stepwise EM: Cappé & Moulines 2009.
 Command: python -m experiments.gmm --config=configs/gmm/mnist.py[:anomaly|classifier|stepwise]
 Hardware: 2 CPU cores
-Time: to be measured
-Expected: `classifier`: about 98.4 % validation accuracy
+Time: 1 (`classifier`) to 5 minutes
+Expected: test log-likelihood -16.7 nats; `anomaly`: a mean AUROC of .90; `classifier`: 98.35 % test accuracy
 """
 
 from configs import common

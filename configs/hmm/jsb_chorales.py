@@ -4,8 +4,8 @@ Paper: Boulanger-Lewandowski et al. 2012, the data and the measure; an HMM of 16
   al. 2019 (recalled, not checked at the source).
 Command: python -m experiments.hmm --config=configs/hmm/jsb_chorales.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: 5 minutes on a machine that many shared, 40 s of computation
-Expected: <= 7.2 nats a time step on the test set
+Time: a minute
+Expected: 6.20 nats a time step on the test set
 """
 
 from configs import common
