@@ -11,6 +11,7 @@ import inspect
 import logging
 import pathlib
 import sys
+import traceback
 import types
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,6 +21,7 @@ from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODES = ("train", "evaluate", "predict")
+EXIT_ERROR = 1
 EXIT_USER_ERROR = 2
 
 
@@ -27,18 +29,28 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
   """Runs an experiment from the command line; exits with the documented code.
 
   Exit codes: 0 finished; 2 bad input; 3 training stopped by non-finite numbers; 75 preempted, saved: run it again.
+  One of several processes ends with 1 on any other error, at once, so that the others do not wait for it.
   """
+  from research.training import processes  # imports jax, as what is run does
+
   logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
   name = pathlib.Path(inspect.getfile(experiment)).stem
   try:
     flags, overrides = parse(sys.argv[1:] if argv is None else argv, default_config)
     config = load_config(flags["config"], overrides)
     workdir = flags["workdir"] or default_workdir(name, flags["config"], overrides, config.seed)
+    processes.join()
     code = run(experiment, name, flags["config"], config, workdir, flags["mode"], flags["input"], overrides)
   except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
+    if not isinstance(error, processes.ToldError):
+      print(f"error: {error}", file=sys.stderr)
     code = EXIT_USER_ERROR
-  sys.exit(code)
+  except Exception:
+    if processes.count() == 1:
+      raise
+    traceback.print_exc()
+    code = EXIT_ERROR
+  processes.leave(code)
 
 
 def run(experiment, name, config_name, config, workdir, mode="train", source="", overrides=None) -> int:

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures
-from research.training import compilation, durations, loop, parallel, rundir
+from research.training import compilation, durations, loop, parallel, processes, rundir
 from research.training.disk import disk_errors
 from research.training.executor import Executor
 from research.training.experiment import Experiment, Report
@@ -50,11 +49,17 @@ def run(
       return _run(build, config, workdir, mode, source, header, preemption)
   except Preempted as stop:
     where = "before training began" if stop.step is None else f"at step {stop.step}, saved in {workdir}"
-    print(f"preempted {where}: run the same command to go on", file=sys.stderr)
+    _say(f"preempted {where}: run the same command to go on", file=sys.stderr)
     return EXIT_PREEMPTED
   except loop.NonFiniteError as error:
-    print(f"error: {error}", file=sys.stderr)
+    _say(f"error: {error}", file=sys.stderr)
     return EXIT_NON_FINITE
+
+
+def _say(text: str, **options) -> None:
+  """Prints, from process 0, what all processes have come to together."""
+  if processes.is_main():
+    print(text, **options)
 
 
 def _run(build, config, workdir, mode, source, header, preemption) -> int:
@@ -67,9 +72,11 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
     raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
   if mode != "train" and not (pathlib.Path(workdir) / "checkpoints").is_dir():
     raise UserError("--workdir", workdir, "it holds no checkpoint: train there first (--mode=train).")
-  directory = rundir.RunDirectory(workdir)
+  with processes.together():  # process 0 holds the folder for all
+    directory = rundir.RunDirectory(workdir, writes=processes.is_main())
   try:
-    directory.claim(config.to_dict())
+    with processes.together():
+      directory.claim(config.to_dict())
     if mode == "predict":
       return _predict(experiment, settings, plan, directory, source)
     return _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start, preemption)
@@ -167,9 +174,10 @@ def _train_or_evaluate(experiment, config, settings, plan, directory, header, mo
   }
   path = directory.write_json("result.json", result)
   for file in paths:
-    print(f"{'figure' if file.suffix == '.png' else 'sample'} {file}")
+    _say(f"{'figure' if file.suffix == '.png' else 'sample'} {file}")
   shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in metrics.items() if isinstance(m["value"], float))
-  print(f"result {path}  step {step}  {shown}  ({wall:.0f} s)")
+  _say(f"result {path}  step {step}  {shown}  ({wall:.0f} s)")
+  processes.wait_for_main("reported")
   return 0
 
 
@@ -192,12 +200,15 @@ def restore(
 
 def _final(experiment, config, settings, plan, directory, state):
   """Metrics of the test set and of the report, each with its definition and the published value; the paths of
-  figures and samples."""
+  figures and samples.  Of several processes all evaluate and the first reports."""
   executor = Executor(experiment, plan, settings.seed)
   values = {f"test_{name}": value for name, value in executor.evaluate(state, experiment.test_data).items()}
   definitions = {f"test_{name}": f"{text}; test set" for name, text in experiment.definitions.items()}
   # Reports run on one device: they are measured in examples, not in steps.
-  report: Report = experiment.report(jax.device_put(jax.device_get(state), jax.local_devices()[0]))
+  state = plan.local(state)
+  if not directory.writes:
+    return {}, []
+  report: Report = experiment.report(state)
   metrics = {}
   for name, value in {**values, **report.metrics}.items():
     definition = {**definitions, **report.definitions}.get(name, "")
@@ -223,7 +234,11 @@ def _write(directory: rundir.RunDirectory, files: Mapping[str, bytes]) -> list[p
 
 def _predict(experiment, settings, plan, directory, source) -> int:
   state = restore(experiment, settings, plan, directory)
-  found = experiment.predict(jax.device_put(jax.device_get(state), jax.local_devices()[0]), source)
+  state = plan.local(state)
+  if not directory.writes:
+    processes.wait_for_main("predicted")
+    return 0
+  found = experiment.predict(state, source)
   for file in _write(directory, {name: value for name, value in found.items() if isinstance(value, bytes)}):
     print(f"sample {file}")
   arrays = {name: value for name, value in found.items() if not isinstance(value, bytes)}
@@ -232,4 +247,5 @@ def _predict(experiment, settings, plan, directory, source) -> int:
   for name, value in arrays.items():
     print(f"{name} {np.asarray(value).shape}: {np.array2string(np.asarray(value).ravel()[:8], precision=3)} ...")
   print(f"predictions {path}")
+  processes.wait_for_main("predicted")
   return 0

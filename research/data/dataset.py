@@ -35,6 +35,8 @@ class Dataset:
       example, 0 for padding) and the fields of the family, such as `inputs` and `label`.  Pure; traced inside the step.
     batch_size: rows of a batch, over all devices.
     num_examples: examples in one epoch.
+    parts: `parts(index, count)` -> as `feed`, but only the rows of part `index` of `count` equal parts of each batch,
+      for data sets that can read them alone; None where making all of them costs little.
   """
 
   name: str
@@ -43,6 +45,16 @@ class Dataset:
   assemble: Callable[[Mapping[str, Any], Mapping[str, Any]], Batch]
   batch_size: int
   num_examples: int
+  parts: Callable[[int, int], Callable[[int], Mapping[str, np.ndarray]]] | None = None
+
+  def part(self, index: int, count: int) -> Callable[[int], Mapping[str, np.ndarray]]:
+    """`feed` of part `index` of `count` equal parts of each batch: what one of `count` processes feeds."""
+    if count == 1:
+      return self.feed
+    if self.parts is not None:
+      return self.parts(index, count)
+    size = self.batch_size // count
+    return lambda step: {name: rows[index * size :][:size] for name, rows in self.feed(step).items()}
 
   @property
   def num_batches(self) -> int:

@@ -235,36 +235,57 @@ def streamed(
   """
   count = len(source)
   _check_size(count, batch_size, name)
-  chunks = _Chunks(source, batch_size, None if seed is None else _seed(seed), transform, identify)
-  reader = _Reader(chunks, batch_size // chunks.size, threads or min(16, os.cpu_count() or 1))
+  read = None if seed is None else _seed(seed)
 
-  def feed(step: int) -> dict[str, np.ndarray]:
-    if seed is None:
-      _check_step(step, count, batch_size)
-    return reader(step)
+  def parts(index: int, of: int):
+    chunks = _Chunks(source, batch_size, read, transform, identify, (index, of))
+    reader = _Reader(chunks, threads or min(16, os.cpu_count() or 1))
 
-  return Dataset(name, {}, feed, assemble, batch_size, count)
+    def feed(step: int) -> dict[str, np.ndarray]:
+      if seed is None:
+        _check_step(step, count, batch_size)
+      return reader(step)
+
+    return feed
+
+  return Dataset(name, {}, parts(0, 1), assemble, batch_size, count, parts)
 
 
 class _Chunks:
-  """Random access to equal parts of the batches of a streamed set, for Grain to read in parallel."""
+  """Random access to equal parts of the batches of a streamed set, for Grain to read in parallel.
 
-  def __init__(self, source: Source, batch_size: int, seed: int | None, transform: Transform | None, identify: bool):
-    self.size = max(size for size in range(1, min(batch_size, _CHUNK) + 1) if batch_size % size == 0)
+  Of part (index, count) of a batch's rows alone: what one of several processes reads, the examples that one alone would
+  have there.
+  """
+
+  def __init__(
+    self,
+    source: Source,
+    batch_size: int,
+    seed: int | None,
+    transform: Transform | None,
+    identify: bool,
+    part: tuple[int, int] = (0, 1),
+  ):
+    rows = batch_size // part[1]
+    self.size = max(size for size in range(1, min(rows, _CHUNK) + 1) if rows % size == 0)
+    self.per_batch = rows // self.size
+    self._batch_size, self._first = batch_size, part[0] * rows
     self._source, self._seed, self._transform, self._identify = source, seed, transform, identify
     self._order = None if seed is None else Order(len(source), seed)
     batches = -(-len(source) // batch_size)
     # Training has no end: a number that no run reaches and that Grain's 64-bit arithmetic holds.
-    self._length = 2**53 if seed is not None else batches * batch_size // self.size
+    self._length = 2**53 if seed is not None else batches * self.per_batch
 
   def __len__(self) -> int:
     return self._length
 
   def __repr__(self) -> str:
-    return f"_Chunks({self._source!r}, size={self.size}, seed={self._seed})"
+    return f"_Chunks({self._source!r}, size={self.size}, first={self._first}, seed={self._seed})"
 
   def __getitem__(self, chunk: int) -> dict[str, np.ndarray]:
-    start = int(chunk) * self.size
+    step, place = divmod(int(chunk), self.per_batch)
+    start = step * self._batch_size + self._first + place * self.size
     if self._order is None:
       fed = in_order(len(self._source), start, self.size)
     else:
@@ -289,8 +310,8 @@ class _Chunks:
 class _Reader:
   """Batches by step: read ahead while steps follow one another, and a seek where they do not."""
 
-  def __init__(self, chunks: _Chunks, chunks_per_batch: int, threads: int):
-    self._chunks, self._per_batch, self._threads = chunks, chunks_per_batch, threads
+  def __init__(self, chunks: _Chunks, threads: int):
+    self._chunks, self._per_batch, self._threads = chunks, chunks.per_batch, threads
     self._lock = threading.Lock()
     self._iterator: Any = None
     self._next = -1

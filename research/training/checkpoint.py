@@ -4,6 +4,9 @@ Batches and keys are functions of the step, so the state is the whole checkpoint
 shape and dtype of every leaf), which tells a checkpoint of another architecture (the user's error: stop) from a damaged
 one (fall back to the one before).  TensorStore reads a changed byte of a large array without a word, so a checksum of
 every file is written with it, in the background, and held against the files before they are read.
+
+Several processes write their parts of one checkpoint, and what is done once (checksums, the rename, moving a damaged
+one aside) is done by process 0.  What one of them cannot read, all fall back from.
 """
 
 import difflib
@@ -20,6 +23,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep_policy
 
 from research.errors import UserError
+from research.training import processes
 from research.training.disk import disk_errors
 
 CHECKSUMS = "crc32.json"  # in the folder of a checkpoint: {file: crc32} of all that a restore reads
@@ -73,7 +77,7 @@ class Checkpoints:
     self._metrics = {step: _read_metrics(self.directory / str(step)) for step in self.steps()}
 
   def _finish(self):
-    """Called by Orbax, in its thread, when all is written and before the rename that makes it a checkpoint."""
+    """Called by Orbax, in process 0's thread, when all is written and before the rename that makes it a checkpoint."""
     for folder in self.directory.glob("*.orbax-checkpoint-tmp*"):
       _write_json(folder / CHECKSUMS, _checksums(folder))
       _write_json(folder / METRICS, self._metrics.get(int(folder.name.partition(".")[0]), {}))
@@ -113,7 +117,8 @@ class Checkpoints:
         # It was saved when the run was stopped before or within this evaluation.
         self._manager.wait_until_finished()
         self._metrics[step] = dict(metrics)
-        _write_json(self.directory / str(step) / METRICS, self._metrics[step])
+        if processes.is_main():
+          _write_json(self.directory / str(step) / METRICS, self._metrics[step])
 
   def wait(self) -> None:
     """Until what was begun is on disk."""
@@ -138,7 +143,7 @@ class Checkpoints:
     # 1. the step asked for, if one was;
     # 2. the newest checkpoint of the workdir that can be read; what cannot be read is moved aside with a warning;
     # 3. nothing saved yet: None, the caller initialises.
-    steps = self.steps()
+    steps = processes.from_main(self.steps())
     if step is not None:
       if step not in steps:
         raise UserError("step", step, f"saved under {self.directory} are {steps}: choose one of these.")
@@ -163,19 +168,25 @@ class Checkpoints:
     return None
 
   def _read(self, step, abstract_state):
-    _verify(self.directory / str(step))
-    saved = self._manager.restore(step, args=ocp.args.Composite(structure=ocp.args.JsonRestore()))["structure"]
-    _check_structure(saved, structure(abstract_state), step, self.directory)
-    args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state))
-    return self._manager.restore(step, args=args)["state"]
+    with processes.together():
+      if processes.is_main():
+        _verify(self.directory / str(step))
+    with processes.together():
+      saved = self._manager.restore(step, args=ocp.args.Composite(structure=ocp.args.JsonRestore()))["structure"]
+      _check_structure(saved, structure(abstract_state), step, self.directory)
+    with processes.together():
+      args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract_state))
+      return self._manager.restore(step, args=args)["state"]
 
   def _set_aside(self, step, error):
-    folder = self.directory.parent / DAMAGED
-    folder.mkdir(exist_ok=True)
-    target = next(path for i in itertools.count() if not (path := folder / f"{step}.{i}").exists())
     self._manager.close()
-    (self.directory / str(step)).rename(target)
-    logging.warning("checkpoint %d cannot be read (%s): moved to %s, falling back", step, _brief(error), target)
+    with processes.together():
+      if processes.is_main():
+        folder = self.directory.parent / DAMAGED
+        folder.mkdir(exist_ok=True)
+        target = next(path for i in itertools.count() if not (path := folder / f"{step}.{i}").exists())
+        (self.directory / str(step)).rename(target)
+        logging.warning("checkpoint %d cannot be read (%s): moved to %s, falling back", step, _brief(error), target)
     self._open()
 
 

@@ -23,6 +23,7 @@ class Executor:
     self._key = jax.random.key(seed)
     self._resident: dict[int, tuple[Dataset, Any]] = {}
     self._counts: dict[int, jax.Array] = {}
+    self._feeds: dict[int, tuple[Dataset, Callable]] = {}
     self._update = None
     self._evaluate: dict[int, Callable] = {}
     data, learner = experiment.train_data, experiment.learner
@@ -47,25 +48,33 @@ class Executor:
       self._resident[id(dataset)] = dataset, self.plan.place_resident(dict(dataset.resident))
     return self._resident[id(dataset)][1]
 
+  def _feed(self, dataset: Dataset) -> Callable:
+    """This process's part of the data set's `feed`."""
+    if id(dataset) not in self._feeds:
+      self._feeds[id(dataset)] = dataset, dataset.part(*self.plan.share)
+    return self._feeds[id(dataset)][1]
+
   def update(self, state, feed, count):
     """Up to `steps_per_dispatch` updates: the new state, and the last update's metrics, still on the device."""
     data = self.experiment.train_data
     if self._update is None:
       function = parallel.training_dispatch(self.experiment.learner, data.assemble, self.steps_per_dispatch)
       self._update = self.plan.compile_update(function, state)
+    resident = self.resident(data)
     with jax.transfer_guard_host_to_device("disallow"):
-      return self._update(state, self.resident(data), count, feed)
+      return self._update(state, resident, count, feed)
 
   def feeds(
     self, dataset: Dataset, spans: Iterable[tuple[int, int]], width: int
   ) -> Generator[tuple[int, int, Any, Any]]:
     """For spans (step, count): `(step, count, feed on the devices, count on the device)`, streamed sets read ahead."""
+    feed = self._feed(dataset)
 
     def place(span):
       step, count = span
       if count not in self._counts:  # few are different
         self._counts[count] = self.plan.place_scalar(count)
-      return step, count, self.plan.place_feed(_stack(dataset, step, count, width)), self._counts[count]
+      return step, count, self.plan.place_feed(_stack(feed, step, count, width)), self._counts[count]
 
     if dataset.resident:  # a feed is a few indices: a thread would cost more than it hides
       yield from map(place, spans)
@@ -86,18 +95,18 @@ class Executor:
     if id(dataset) not in self._evaluate:
       function = parallel.evaluation_dispatch(self.experiment.learner, dataset.assemble)
       self._evaluate[id(dataset)] = self.plan.compile_evaluate(function)
-    total, previous = None, None
+    total, previous, resident = None, None, self.resident(dataset)
     for _, _, feed, count in self.feeds(dataset, ((i, 1) for i in range(dataset.num_batches)), 1):
       with jax.transfer_guard_host_to_device("disallow"):
-        metrics = self._evaluate[id(dataset)](state, self.resident(dataset), count, feed)
+        metrics = self._evaluate[id(dataset)](state, resident, count, feed)
       total, previous = _accumulate(total, previous), metrics
       poll()
     return means(_accumulate(total, previous))
 
 
-def _stack(dataset: Dataset, step: int, count: int, width: int):
+def _stack(feed: Callable, step: int, count: int, width: int):
   """Feeds of `count` steps stacked along a new leading axis, padded to `width` so that one program fits all."""
-  feeds = [dataset.feed(step + i) for i in range(count)]
+  feeds = [feed(step + i) for i in range(count)]
   if width == 1:
     return jax.tree.map(lambda x: x[None], feeds[0])
   feeds += [feeds[-1]] * (width - count)

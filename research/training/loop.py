@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from research.training import compilation, rundir
+from research.training import compilation, processes, rundir
 from research.training.checkpoint import Checkpoints
 from research.training.disk import disk_errors
 from research.training.executor import Executor, means
@@ -224,8 +224,10 @@ class _Progress:
     return (step - before) / max(now - then, 1e-9)
 
   def say(self, step: int, kind: str, values: Mapping[str, Any], rate: float | None = None) -> None:
-    """A line for the person watching: at most one a second of training, every evaluation."""
+    """A line for the person watching: at most one a second of training, every evaluation; from process 0."""
     now = time.perf_counter()
+    if not processes.is_main():
+      return
     if kind == "train" and now - self._said < 1 and step:
       return
     self._said = now
@@ -248,7 +250,9 @@ class _Profiler:
   """A trace of the steps asked for."""
 
   def __init__(self, span, run):
-    self._span, self._folder, self._on = span or (0, 0), run.path / "profile", False
+    # Of several processes the first is traced: on one machine they would write to the same file.
+    self._span = span if span and run.writes else (0, 0)
+    self._folder, self._on = run.path / "profile", False
 
   def at(self, step):
     if not self._on and self._span[0] <= step < self._span[1]:

@@ -6,7 +6,12 @@
 | `pmap` | replicated, an ordinary global array without a leading device axis | `jax.pmap` over the axis `axes.AXIS` |
 | `fsdp` | every large array sharded over the devices | `jax.jit` with `NamedSharding`; the compiler adds collectives |
 
-A feed, the per-step host arrays of a `Dataset`, enters as [steps, batch, ...]: `steps` updates to a dispatch.
+Where the devices belong to several processes every array is a global one, of which each process holds its devices'
+part, and `pmap` is `jit(shard_map)`, whose per-device function is the same: what `jax.pmap` itself returns there is
+local to a process, and can neither be donated nor saved.
+
+A feed, the per-step host arrays of a `Dataset`, enters as [steps, batch, ...]: `steps` updates to a dispatch.  Of
+several processes each feeds its share of the batch, the rows of its devices.
 """
 
 import dataclasses
@@ -46,8 +51,22 @@ class Plan:
     return NamedSharding(self.mesh, PartitionSpec(*spec))
 
   @functools.cached_property
+  def share(self) -> tuple[int, int]:
+    """Which part of a batch's rows this process feeds, and of how many: its place among those who own the devices."""
+    owners = sorted({device.process_index for device in self.devices})
+    return (owners.index(jax.process_index()) if len(owners) > 1 else 0), len(owners)
+
+  @property
+  def _global(self) -> bool:
+    return self.share[1] > 1
+
+  @functools.cached_property
   def _feed_sharding(self) -> NamedSharding:
-    return self._sharding(axes.AXIS) if self.mode == "pmap" else self._sharding(None, axes.AXIS)
+    return self._sharding(axes.AXIS) if self._mapped_by_pmap else self._sharding(None, axes.AXIS)
+
+  @property
+  def _mapped_by_pmap(self) -> bool:
+    return self.mode == "pmap" and not self._global
 
   def state_shardings(self, abstract_state):
     """Sharding of every leaf of a state, from its shapes: what a checkpoint is restored into."""
@@ -62,11 +81,16 @@ class Plan:
 
   def place_resident(self, tree):
     """Host arrays onto every device, whole.  From host memory: device arrays would be aliased (lost to donation)."""
+    if self._global:
+      return jax.tree.map(lambda x: self._globally(np.asarray(x), self._sharding(), np.shape(x)), tree)
     return jax.device_put(jax.tree.map(np.asarray, tree), self._sharding())
 
   def place_feed(self, feed):
-    """Host arrays [steps, batch, ...] onto the devices, each its share of the batch."""
-    if self.mode == "pmap":
+    """Host arrays [steps, rows, ...] onto the devices, each its part; `rows` are this process's share of the batch."""
+    if self._global:
+      shape = lambda x: (x.shape[0], x.shape[1] * self.share[1], *x.shape[2:])
+      return jax.tree.map(lambda x: self._globally(x, self._feed_sharding, shape(x)), feed)
+    if self._mapped_by_pmap:
       feed = jax.tree.map(self._split_batch, feed)
     small = sum(x.nbytes for x in jax.tree.leaves(feed)) < SMALL_FEED
     return self._copy(feed) if small else jax.device_put(feed, self._feed_sharding)
@@ -82,21 +106,45 @@ class Plan:
     return np.moveaxis(x.reshape(steps, count, batch // count, *x.shape[2:]), 1, 0)
 
   def place_scalar(self, value, dtype=np.int32):
-    return jax.device_put(np.asarray(value, dtype), self._sharding())
+    return self.place_resident(np.asarray(value, dtype))
+
+  @staticmethod
+  def _globally(x: np.ndarray, sharding: NamedSharding, shape: tuple[int, ...]) -> jax.Array:
+    """The global array of which this process holds `x`.  (`device_put` would send all of it round to compare it.)"""
+    x = x.astype(jax.dtypes.canonicalize_dtype(x.dtype), copy=False)
+    return jax.make_array_from_process_local_data(sharding, x, shape)
+
+  def local(self, state):
+    """A copy of the state on one device of this process, whole: what reports are made of.  All processes call it."""
+    if not self._global:
+      return jax.device_put(jax.device_get(state), jax.local_devices()[0])
+    whole = jax.jit(lambda tree: tree, out_shardings=self._sharding())(state)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), whole)
 
   def compile_update(self, function: Callable, state) -> Callable:
     """`function(state, resident, count, feed) -> state, metrics` over the devices, the state donated."""
-    if self.mode == "pmap":
+    if self._mapped_by_pmap:
       return self._pmap(function, out_axes=(None, None), donate_argnums=(0,))
+    if self.mode == "pmap":
+      return jax.jit(self._shard_map(function), donate_argnums=(0,))
     # The state leaves the step laid out as it entered, or the next call would find another layout and compile again.
     shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
-    return jax.jit(function, donate_argnums=(0,), out_shardings=(shardings, None))
+    # Metrics are fetched by every process, so every process has them whole.
+    return jax.jit(function, donate_argnums=(0,), out_shardings=(shardings, self._sharding() if self._global else None))
 
   def compile_evaluate(self, function: Callable) -> Callable:
     """`function(state, resident, count, feed) -> metrics` over the devices."""
-    if self.mode == "pmap":
+    if self._mapped_by_pmap:
       return self._pmap(function, out_axes=None)
-    return jax.jit(function)
+    if self.mode == "pmap":
+      return jax.jit(self._shard_map(function))
+    return jax.jit(function, out_shardings=self._sharding() if self._global else None)
+
+  def _shard_map(self, function: Callable) -> Callable:
+    # check_vma=False: as in pmap, `axes.psum` after `grad` sums gradients once.
+    whole, feed = PartitionSpec(), PartitionSpec(None, axes.AXIS)
+    specs = (whole, whole, whole, feed)
+    return jax.shard_map(function, mesh=self.mesh, in_specs=specs, out_specs=whole, check_vma=False)
 
   def _pmap(self, function, **options):
     return jax.pmap(function, axis_name=axes.AXIS, in_axes=(None, None, None, 0), devices=self.devices, **options)
@@ -112,11 +160,11 @@ def _shard_axis(shape: tuple[int, ...], count: int) -> tuple[str | None, ...]:
 
 
 def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: Mapping[str, int] = MappingProxyType({})) -> Plan:
-  """The plan for this process.
+  """The plan for the devices of this process, or of all processes of its job.
 
   Args:
     mode: one of `MODES`; `auto` is `jit` on one device, else `pmap`.
-    num_devices: how many devices to use, 0 for all.
+    num_devices: how many devices to use, 0 for all; of several processes, equally many of each.
     batch_sizes: global batch sizes that the devices must divide, by config field.
 
   Raises:
@@ -124,13 +172,13 @@ def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: Mapping[str, 
   """
   if mode not in MODES:
     raise UserError("config.run.parallelism", mode, f"choose one of {', '.join(MODES)}.")
-  available = jax.local_devices()
-  if not 0 <= num_devices <= len(available):
-    raise UserError("config.run.num_devices", num_devices, f"this process sees {len(available)}; 0 uses all of them.")
-  devices = tuple(available[: num_devices or len(available)])
+  devices = _devices(num_devices)
   if mode == "auto":
     mode = "jit" if len(devices) == 1 else "pmap"
   if mode == "jit":
+    if jax.process_count() > 1:
+      remedy = f"one device does not serve {jax.process_count()} processes: choose pmap or fsdp."
+      raise UserError("config.run.parallelism", mode, remedy)
     devices = devices[:1]
   for field, size in batch_sizes.items():
     if size % len(devices):
@@ -138,6 +186,22 @@ def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: Mapping[str, 
       remedy = f"{len(devices)} devices must divide it: use {near}, or config.run.num_devices that divides {size}."
       raise UserError(field, size, remedy)
   return Plan(mode, devices)
+
+
+def _devices(wanted: int) -> tuple[jax.Device, ...]:
+  """The first devices of every process, one process after the other: each owns adjoining rows of a batch."""
+  processes, available = jax.process_count(), jax.devices()
+  if not 0 <= wanted <= len(available):
+    sees = "this process sees" if processes == 1 else f"these {processes} processes see"
+    raise UserError("config.run.num_devices", wanted, f"{sees} {len(available)}; 0 uses all of them.")
+  if wanted % processes:
+    raise UserError("config.run.num_devices", wanted, f"give a multiple of the {processes} processes: each has a part.")
+  owned = [[device for device in available if device.process_index == i] for i in range(processes)]
+  each = wanted // processes or min(map(len, owned))
+  if each > min(map(len, owned)):
+    remedy = f"the processes have {', '.join(str(len(devices)) for devices in owned)}: each is to give as many."
+    raise UserError("config.run.num_devices", wanted, remedy)
+  return tuple(device for devices in owned for device in devices[:each])
 
 
 def training_dispatch(learner, assemble: Callable, steps: int) -> Callable:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from research.errors import UserError
 
@@ -24,10 +24,23 @@ FLUSH_SECONDS = 30  # what TensorBoard shows of a live run is at most this old
 
 
 class RunDirectory:
-  """A workdir, held by this process alone while open."""
+  """A workdir, held by this process alone while open.
 
-  def __init__(self, path: str | os.PathLike):
-    self.path = pathlib.Path(path).absolute()
+  Args:
+    path: the folder; it is made if it is not there.
+    writes: False where another process of the same job holds it: this one reads, and writes nothing.
+
+  Raises:
+    UserError: it cannot be written, or another live run holds it.
+  """
+
+  def __init__(self, path: str | os.PathLike, writes: bool = True):
+    self.path, self.writes = pathlib.Path(path).absolute(), writes
+    self._lock: TextIO | None = None
+    if writes:
+      self._hold(path)
+
+  def _hold(self, path):
     try:
       self.path.mkdir(parents=True, exist_ok=True)
       self._lock = open(self.path / "lock", "a+")  # noqa: SIM115  held until the process ends
@@ -49,11 +62,14 @@ class RunDirectory:
     self._lock.flush()
 
   def close(self) -> None:
-    self._lock.close()
+    if self._lock is not None:
+      self._lock.close()
 
   def write_json(self, name: str, content: Mapping[str, Any]) -> pathlib.Path:
     """Writes whole or not at all."""
     target = self.path / name
+    if not self.writes:
+      return target
     partial = target.with_suffix(".partial")
     partial.write_text(json.dumps(content, indent=1, default=str) + "\n")
     partial.replace(target)
@@ -81,6 +97,8 @@ class RunDirectory:
     Raises:
       UserError: the workdir holds a run of another config.
     """
+    if not self.writes:
+      return  # the process that does compares
     old = self.read_json("config.json")
     config = json.loads(json.dumps(config, default=str))
     if old is not None:
@@ -106,10 +124,14 @@ class MetricsWriter:
   """Rows to `metrics.jsonl` and scalars to TensorBoard events, without TensorFlow.
 
   A relaunched run first drops the rows that describe steps after the checkpoint it resumes from, so each step stands
-  there once, whatever happened between.
+  there once, whatever happened between.  In a run directory that this process does not write to, it writes nothing.
   """
 
   def __init__(self, run: RunDirectory, resume_step: int):
+    self._events: _Events | None = None
+    self._file: TextIO | None = None
+    if not run.writes:
+      return
     self._path = run.path / "metrics.jsonl"
     kept = [row for row in read_rows(self._path) if row["step"] < resume_step]
     partial = self._path.with_suffix(".partial")
@@ -117,10 +139,11 @@ class MetricsWriter:
     partial.replace(self._path)
     self._file = open(self._path, "a")  # noqa: SIM115  closed by `close`
     self._events_folder, self._resume_step = run.path / "events", resume_step
-    self._events: _Events | None = None
 
   def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
     """One row: `{"step": ..., "kind": "train", "loss": ...}`.  Values that are not scalars are left out."""
+    if self._file is None:
+      return
     values = {name: value for name, value in values.items() if isinstance(value, float | int)}
     self._file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
     self._file.flush()
@@ -130,12 +153,14 @@ class MetricsWriter:
 
   def flush(self) -> None:
     """To the system: what is written now survives the process.  (Rows do so by themselves, TensorBoard's do not.)"""
-    self._file.flush()
+    if self._file is not None:
+      self._file.flush()
     if self._events is not None:
       self._events.flush()
 
   def close(self) -> None:
-    self._file.close()
+    if self._file is not None:
+      self._file.close()
     if self._events is not None:
       self._events.close()
 
