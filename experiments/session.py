@@ -3,7 +3,7 @@
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -132,13 +132,15 @@ def _check_run(run: ml_collections.ConfigDict) -> None:
     )
 
 
-def plan_of(config: ml_collections.ConfigDict, experiment: Experiment) -> parallel.Plan:
-  """Which devices, how; batch sizes are checked here, before anything is compiled."""
+def plan_of(
+  config: ml_collections.ConfigDict, experiment: Experiment, devices: Sequence[jax.Device] | None = None
+) -> parallel.Plan:
+  """Which devices, of this process or of those given, and how; batch sizes are checked, before anything compiles."""
   sizes = {"config.train.batch_size": experiment.train_data.batch_size}
   for data in (experiment.eval_data, experiment.test_data):
     if data is not None:
       sizes["config.data.eval_batch_size"] = data.batch_size
-  return parallel.plan(config.run.parallelism, config.run.num_devices, batch_sizes=sizes)
+  return parallel.plan(config.run.parallelism, config.run.num_devices, batch_sizes=sizes, devices=devices)
 
 
 def _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start, preemption) -> int:

@@ -1,5 +1,6 @@
 """An experiment laid over devices: its init, update and evaluate, compiled, fed and fetched."""
 
+import functools
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -27,14 +28,18 @@ class Executor:
     self._update = None
     self._evaluate: dict[int, Callable] = {}
     data, learner = experiment.train_data, experiment.learner
-    self._example = lambda: jax.tree.map(lambda x: jax.device_put(x), data.feed(0))
     self._init = lambda key, resident, fed: learner.init(key, data.assemble(resident, fed))
 
   def abstract_state(self):
     """Shapes, dtypes and shardings of the state, without computing it: what a checkpoint is restored into."""
-    shapes = jax.eval_shape(self._init, self._key, self.experiment.train_data.resident, self._example())
+    shapes = jax.eval_shape(self._init, self._key, self.experiment.train_data.resident, self._feed_shapes)
     place = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
     return jax.tree.map(place, shapes, self.plan.state_shardings(shapes))
+
+  @functools.cached_property
+  def _feed_shapes(self):
+    """Shapes and dtypes of one step's feed: those of the first batch, the only one that is read for them."""
+    return jax.eval_shape(lambda feed: feed, self.experiment.train_data.feed(0))
 
   def init_state(self):
     """The state at step 0, from the seed and the first batch."""
@@ -56,13 +61,29 @@ class Executor:
 
   def update(self, state, feed, count):
     """Up to `steps_per_dispatch` updates: the new state, and the last update's metrics, still on the device."""
-    data = self.experiment.train_data
-    if self._update is None:
-      function = parallel.training_dispatch(self.experiment.learner, data.assemble, self.steps_per_dispatch)
-      self._update = self.plan.compile_update(function, state)
-    resident = self.resident(data)
+    function, resident = self._compiled_update(state), self.resident(self.experiment.train_data)
     with jax.transfer_guard_host_to_device("disallow"):
-      return self._update(state, resident, count, feed)
+      return function(state, resident, count, feed)
+
+  def _compiled_update(self, state) -> Callable:
+    """The one compiled update of this run, made at first use; of the state only the layout matters."""
+    if self._update is None:
+      learner, data = self.experiment.learner, self.experiment.train_data
+      function = parallel.training_dispatch(learner, data.assemble, self.steps_per_dispatch)
+      self._update = self.plan.compile_update(function, state)
+    return self._update
+
+  def abstract_update(self) -> tuple[Callable, tuple[Any, ...]]:
+    """The function that `update` calls, and its arguments as shapes, dtypes and layouts: what its `lower` takes.
+
+    Nothing is computed and nothing is placed, so the plan's devices need not exist: see `launch.preflight`.
+    """
+    state, data = self.abstract_state(), self.experiment.train_data
+    resident = self.plan.abstract_resident(jax.eval_shape(lambda tree: tree, dict(data.resident)))
+    stack = lambda x: jax.ShapeDtypeStruct((self.steps_per_dispatch, *x.shape), x.dtype)
+    feed = self.plan.abstract_feed(jax.tree.map(stack, self._feed_shapes))
+    count = self.plan.abstract_resident(jax.ShapeDtypeStruct((), np.int32))
+    return self._compiled_update(state), (state, resident, count, feed)
 
   def feeds(
     self, dataset: Dataset, spans: Iterable[tuple[int, int]], width: int

@@ -16,7 +16,7 @@ several processes each feeds its share of the batch, the rows of its devices.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import jax
@@ -95,6 +95,16 @@ class Plan:
     small = sum(x.nbytes for x in jax.tree.leaves(feed)) < SMALL_FEED
     return self._copy(feed) if small else jax.device_put(feed, self._feed_sharding)
 
+  def abstract_resident(self, shapes):
+    """What `place_resident` makes of arrays of these shapes: the shapes, with their layout."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._sharding()), shapes)
+
+  def abstract_feed(self, shapes):
+    """What `place_feed` makes of host arrays of these shapes: the shapes as they enter the step, with their layout."""
+    if self._mapped_by_pmap:
+      shapes = jax.eval_shape(functools.partial(jax.tree.map, self._split_batch), shapes)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._feed_sharding), shapes)
+
   @functools.cached_property
   def _copy(self) -> Callable:
     # A compiled function takes host arrays in a sixth of the time of device_put, at the price of a second copy.
@@ -103,7 +113,7 @@ class Plan:
   def _split_batch(self, x):
     """[steps, batch, ...] to [device, steps, share, ...]."""
     steps, batch, count = x.shape[0], x.shape[1], len(self.devices)
-    return np.moveaxis(x.reshape(steps, count, batch // count, *x.shape[2:]), 1, 0)
+    return x.reshape(steps, count, batch // count, *x.shape[2:]).swapaxes(0, 1)
 
   def place_scalar(self, value, dtype=np.int32):
     return self.place_resident(np.asarray(value, dtype))
@@ -159,25 +169,33 @@ def _shard_axis(shape: tuple[int, ...], count: int) -> tuple[str | None, ...]:
   return tuple(axes.AXIS if i == best else None for i in range(len(shape)))
 
 
-def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: Mapping[str, int] = MappingProxyType({})) -> Plan:
+def plan(
+  mode: str = "auto",
+  num_devices: int = 0,
+  *,
+  batch_sizes: Mapping[str, int] = MappingProxyType({}),
+  devices: Sequence[jax.Device] | None = None,
+) -> Plan:
   """The plan for the devices of this process, or of all processes of its job.
 
   Args:
     mode: one of `MODES`; `auto` is `jit` on one device, else `pmap`.
     num_devices: how many devices to use, 0 for all; of several processes, equally many of each.
     batch_sizes: global batch sizes that the devices must divide, by config field.
+    devices: those there are to choose from; by default all of the job's.
 
   Raises:
     UserError: mode unknown, more devices asked for than there are, or a batch size that the devices do not divide.
   """
   if mode not in MODES:
     raise UserError("config.run.parallelism", mode, f"choose one of {', '.join(MODES)}.")
-  devices = _devices(num_devices)
+  devices = _devices(num_devices, jax.devices() if devices is None else devices)
   if mode == "auto":
     mode = "jit" if len(devices) == 1 else "pmap"
   if mode == "jit":
-    if jax.process_count() > 1:
-      remedy = f"one device does not serve {jax.process_count()} processes: choose pmap or fsdp."
+    processes = len({device.process_index for device in devices})
+    if processes > 1:
+      remedy = f"one device does not serve {processes} processes: choose pmap or fsdp."
       raise UserError("config.run.parallelism", mode, remedy)
     devices = devices[:1]
   for field, size in batch_sizes.items():
@@ -188,15 +206,16 @@ def plan(mode: str = "auto", num_devices: int = 0, *, batch_sizes: Mapping[str, 
   return Plan(mode, devices)
 
 
-def _devices(wanted: int) -> tuple[jax.Device, ...]:
+def _devices(wanted: int, available: Sequence[jax.Device]) -> tuple[jax.Device, ...]:
   """The first devices of every process, one process after the other: each owns adjoining rows of a batch."""
-  processes, available = jax.process_count(), jax.devices()
+  owners = sorted({device.process_index for device in available})
+  processes = len(owners)
   if not 0 <= wanted <= len(available):
     sees = "this process sees" if processes == 1 else f"these {processes} processes see"
     raise UserError("config.run.num_devices", wanted, f"{sees} {len(available)}; 0 uses all of them.")
   if wanted % processes:
     raise UserError("config.run.num_devices", wanted, f"give a multiple of the {processes} processes: each has a part.")
-  owned = [[device for device in available if device.process_index == i] for i in range(processes)]
+  owned = [[device for device in available if device.process_index == i] for i in owners]
   each = wanted // processes or min(map(len, owned))
   if each > min(map(len, owned)):
     remedy = f"the processes have {', '.join(str(len(devices)) for devices in owned)}: each is to give as many."

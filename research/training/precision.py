@@ -6,6 +6,7 @@ from collections.abc import Generator
 import jax
 import jax.numpy as jnp
 
+from research import target
 from research.errors import UserError
 
 COMPUTE = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "float64": jnp.float64}
@@ -28,9 +29,16 @@ def precision(name: str) -> Generator[None]:
 
   For the whole process, not for this thread alone: checkpoints are read and written by other threads.
   """
-  wide, before = dtype(name) == jnp.float64, jnp.result_type(float) == jnp.float64
-  jax.config.update("jax_enable_x64", wide)
+  wide = dtype(name) == jnp.float64
+  settings = {"jax_enable_x64": wide}
+  # libtpu 0.0.42 refuses a float64 Cholesky factor over several devices that the Shardy partitioner has laid out.
+  if wide and target.platform() == "tpu" and hasattr(jax.config, "jax_use_shardy_partitioner"):
+    settings["jax_use_shardy_partitioner"] = False
+  before = {setting: getattr(jax.config, setting) for setting in settings}
+  for setting, value in settings.items():
+    jax.config.update(setting, value)
   try:
     yield
   finally:
-    jax.config.update("jax_enable_x64", before)
+    for setting, value in before.items():
+      jax.config.update(setting, value)

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from research import target
 from research.errors import UserError
 from research.families.diffusion import parameterisation
 from research.families.diffusion.parameterisation import Prediction
@@ -263,4 +264,4 @@ def chain(step: Callable, loop: str = "auto") -> Callable:
 
 def convolves_on_cpu(step: Callable, *args) -> bool:
   """Whether the function runs on CPU and has a convolution."""
-  return jax.default_backend() == "cpu" and "stablehlo.convolution" in jax.jit(step).lower(*args).as_text()
+  return target.platform() == "cpu" and "stablehlo.convolution" in jax.jit(step).lower(*args).as_text()

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from research import target
 from research.errors import UserError
 from research.families.hmm import logspace, scaled
 
@@ -229,7 +230,7 @@ def _is_parallel(method, shape) -> bool:
   if method != "auto":
     return method == "parallel"
   steps, states, batch = shape
-  return jax.default_backend() != "cpu" and steps >= PARALLEL_STEPS and batch * states**3 <= PARALLEL_WORK
+  return target.platform() != "cpu" and steps >= PARALLEL_STEPS and batch * states**3 <= PARALLEL_WORK
 
 
 def _pass(problem, method) -> _Pass | None:
