@@ -98,8 +98,7 @@ def preflight(experiment: Callable, config: ml_collections.ConfigDict, request: 
   devices = topology_lib.devices(topology)
   with program.for_platform(topology.platform, config):
     built = program.build(experiment, config, devices)
-    workdir = request.workdir or cli.default_workdir(request.experiment, request.config, request.overrides, config.seed)
-    checked = _check(built, workdir)
+    checked = _check(built, request, config.seed)
     header = {
       "experiment": f"experiments.{request.experiment}",
       "config": request.config,
@@ -121,17 +120,27 @@ def preflight(experiment: Callable, config: ml_collections.ConfigDict, request: 
     return Flight(*common, compiled, batches=batch())
 
 
-def _check(built: program.Built, workdir: str) -> list[str]:
-  """Whatever needs no compiler, one line each; the data were read when the experiment was built."""
+def _check(built: program.Built, request: Any, seed: int) -> list[str]:
+  """Whatever needs no compiler, one line each; the data were read when the experiment was built.
+
+  A workdir that is not named is the one that a run on this machine would have: what is wrong with it is said, no more.
+  """
   data, settings = built.experiment.train_data, built.settings
-  state = built.executor.abstract_state()  # reads the first batch
-  checks.writable(workdir)
-  size, kept = checks.state_bytes(state), checks.checkpoints_kept(settings)
-  free = checks.disk(workdir, size * kept)
-  return [
-    f"data {data.name}: {data.num_examples} examples, first batch read; {built.devices} devices divide every batch",
-    f"workdir {workdir} can be written; checkpoints: {amount(size)} x {kept} at most, {amount(free)} free",
-  ]
+  size, kept = checks.state_bytes(built.executor.abstract_state()), checks.checkpoints_kept(settings)
+  batches = f"first batch read; {built.devices} devices divide every batch"
+  lines = [f"data {data.name}: {data.num_examples} examples, {batches}"]
+  workdir = request.workdir or cli.default_workdir(request.experiment, request.config, request.overrides, seed)
+  checkpoints = f"checkpoints take {amount(size)} x {kept} at most"
+  if "://" in workdir:
+    return [*lines, f"{checkpoints}; workdir {workdir} is not on this machine: not checked"]
+  try:
+    checks.writable(workdir)
+    free = checks.disk(workdir, size * kept)
+  except UserError as error:
+    if request.workdir:
+      raise
+    return [*lines, f"{checkpoints}; BUT {error}"]
+  return [*lines, f"workdir {workdir} can be written; {checkpoints}, {amount(free)} are free"]
 
 
 def _largest_batch(experiment, config, topology, devices, needs: dict[int, float]) -> Batches | None:

@@ -6,7 +6,6 @@ has none at all.  Here loops of known length count in full, and every platform's
 
 import dataclasses
 import math
-from collections import defaultdict
 from typing import Any
 
 # Of [..., n, n] matrices: operations by n, from Golub & Van Loan, Matrix Computations.
@@ -33,7 +32,7 @@ class Operations:
     unknown_loops: while loops whose length depends on the data, counted as if they ran once.
   """
 
-  products: dict[str, float] = dataclasses.field(default_factory=lambda: defaultdict(float))
+  products: dict[str, float] = dataclasses.field(default_factory=dict)
   other: float = 0.0
   unknown_loops: int = 0
 
@@ -41,9 +40,13 @@ class Operations:
   def total(self) -> float:
     return sum(self.products.values()) + self.other
 
+  def multiply(self, dtype: str, number: float) -> None:
+    """Counts operations of a product of this type."""
+    self.products[dtype] = self.products.get(dtype, 0.0) + number
+
   def add(self, more: "Operations", times: float = 1) -> None:
-    for dtype, count in more.products.items():
-      self.products[dtype] += times * count
+    for dtype, number in more.products.items():
+      self.multiply(dtype, times * number)
     self.other += times * more.other
     self.unknown_loops += more.unknown_loops
 
@@ -65,14 +68,14 @@ def _count_equation(found: Operations, equation: Any, platform: str) -> None:
   name, parameters = equation.primitive.name, equation.params
   output = sum(math.prod(variable.aval.shape) for variable in equation.outvars if hasattr(variable.aval, "shape"))
   if name == "dot_general":
-    found.products[_type(equation)] += _dot(equation)
+    found.multiply(_type(equation), _dot(equation))
   elif name == "conv_general_dilated":
-    found.products[_type(equation)] += _convolution(equation)
+    found.multiply(_type(equation), _convolution(equation))
   elif name in _FACTORISATIONS:
     shape = equation.invars[0].aval.shape
     found.other += math.prod(shape[:-2]) * _FACTORISATIONS[name](shape[-1])
   elif name == "triangular_solve":
-    found.products[_type(equation)] += output * equation.invars[0].aval.shape[-1]
+    found.multiply(_type(equation), output * equation.invars[0].aval.shape[-1])
   elif name == "cond":
     _count_branches(found, parameters, platform)
   elif name == "scan":
