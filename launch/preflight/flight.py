@@ -104,6 +104,7 @@ def preflight(experiment: Callable, config: ml_collections.ConfigDict, request: 
       "config": request.config,
       "topology": topology.name,
       "slices": f"{topology.slices} slices" if topology.slices > 1 else "",
+      "processes": f"{built.devices} devices of {built.hosts} process{'es' if built.hosts > 1 else ''}",
       "parallelism": built.executor.plan.mode,
       "batch": f"batch {built.experiment.train_data.batch_size}",
     }

@@ -39,6 +39,11 @@ class Built:
   def devices(self) -> int:
     return len(self.executor.plan.devices)
 
+  @property
+  def hosts(self) -> int:
+    """Processes that the devices belong to: a run starts one on each host."""
+    return len({device.process_index for device in self.executor.plan.devices})
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:

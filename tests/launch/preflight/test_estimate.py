@@ -29,7 +29,13 @@ def test_what_is_unknown_bounds_nothing():
 
 @pytest.mark.parametrize(
   ("kind", "sent"),
-  [("all-reduce", 14.0), ("all-gather", 56.0), ("reduce-scatter", 7.0), ("all-to-all", 7.0), ("collective-permute", 8.0)],
+  [
+    ("all-reduce", 14.0),
+    ("all-gather", 56.0),
+    ("reduce-scatter", 7.0),
+    ("all-to-all", 7.0),
+    ("collective-permute", 8.0),
+  ],
 )
 def test_a_ring_of_eight(kind, sent):
   assert estimate.wire_bytes(Collective(kind, 1, 8.0, 8, False)) == pytest.approx(sent)

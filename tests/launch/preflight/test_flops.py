@@ -1,5 +1,7 @@
 """Operations counted in traced programs, against closed forms and XLA's own count."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -17,14 +19,14 @@ def counted(function, *args, platform="cpu"):
 def test_training_a_dense_network_is_the_closed_form():
   """2 B Σ m n forward; as much again for the weights' gradient, and, but for the first layer, for the inputs'."""
   batch, sizes = 32, (20, 50, 30, 7)
-  weights = [f32(a, b) for a, b in zip(sizes, sizes[1:])]
+  weights = [f32(a, b) for a, b in itertools.pairwise(sizes)]
 
   def loss(weights, x):
     for w in weights:
       x = jnp.tanh(x @ w)
     return x.sum()
 
-  layers = [2 * batch * a * b for a, b in zip(sizes, sizes[1:])]
+  layers = [2 * batch * a * b for a, b in itertools.pairwise(sizes)]
   found = counted(jax.value_and_grad(loss), weights, f32(batch, sizes[0]))
   assert found.products == {"float32": 3 * sum(layers) - layers[0]}
   assert found.unknown_loops == 0

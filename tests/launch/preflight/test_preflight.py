@@ -1,6 +1,5 @@
 """The command, on fake CPU devices; and for TPUs and GPUs where their compilers are installed."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -76,7 +75,11 @@ def test_too_large_is_said_and_has_an_exit_code(capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
   ("text", "code", "word"),
   [
-    ("RESOURCE_EXHAUSTED: Ran out of memory on HBM, 8.00T exceeds 15.75G.", preflight.EXIT_DOES_NOT_FIT, "8.00T exceeds"),
+    (
+      "RESOURCE_EXHAUSTED: Ran out of memory on HBM, 8.00T exceeds 15.75G.",
+      preflight.EXIT_DOES_NOT_FIT,
+      "8.00T exceeds",
+    ),
     ("INVALID_ARGUMENT: what is this?", preflight.EXIT_REFUSED, "what is this?"),
   ],
 )
