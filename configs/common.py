@@ -104,6 +104,7 @@ def classification() -> ml_collections.ConfigDict:
       "rotation": 0.0,  # largest angle, degrees
       "translation": 0.0,  # largest shift, pixels
       "scale": (1.0, 1.0),  # least and largest magnification
+      "elastic": 0.0,  # standard deviation of a smooth displacement of every pixel, pixels
       "crop": 0,  # pixels of reflected border around which a window of the image's size is taken
       "flip": False,  # mirror half of the images
       "cutout": 0,  # side of a square that is erased

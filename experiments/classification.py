@@ -134,10 +134,11 @@ def experiment(
 
 def augmentation_of(wanted: ml_collections.ConfigDict, data: Splits) -> Callable | None:
   """The augmentations that `config.augment` asks for, in order; None if none."""
-  affine = wanted.rotation or wanted.translation or tuple(wanted.scale) != (1.0, 1.0)
+  ranges = wanted.rotation, wanted.translation, tuple(wanted.scale)
+  affine = ranges != (0.0, 0.0, (1.0, 1.0)) or wanted.elastic
   black = 0.0 if data.mean is None else tuple(-np.asarray(data.mean) / np.asarray(data.std))
   chosen = [
-    augmentation.random_affine(wanted.rotation, wanted.translation, tuple(wanted.scale), black) if affine else None,
+    augmentation.random_affine(*ranges, black, wanted.elastic) if affine else None,
     augmentation.random_crop(wanted.crop, None) if wanted.crop else None,
     augmentation.random_flip() if wanted.flip else None,
     augmentation.cutout(wanted.cutout) if wanted.cutout else None,

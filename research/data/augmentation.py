@@ -76,6 +76,7 @@ def random_affine(
   translation: float = 0.0,
   scale: tuple[float, float] = (1.0, 1.0),
   fill: float | tuple = 0.0,
+  elastic: float = 0.0,
 ) -> Augmentation:
   """Rotation, scaling about the centre of the image, then translation, each uniform in its range; bilinear.
 
@@ -84,13 +85,17 @@ def random_affine(
     translation: the largest shift along each axis, in pixels (fractions too), either way.
     scale: the least and the largest magnification.
     fill: value outside the image, a number or one a channel, in the units of `inputs`.
+    elastic: standard deviation, in pixels, of a smooth displacement of every pixel along each axis (Simard, Steinkraus
+      & Platt 2003), sampled together with the rest.
   """
   low = np.array([-np.deg2rad(rotation), -translation, -translation, scale[0]], np.float32)
   high = np.array([np.deg2rad(rotation), translation, translation, scale[1]], np.float32)
 
   def augment(keys: Key[Array, " batch"], batch: Batch) -> Batch:
+    images = batch["inputs"]
     draws = jax.vmap(lambda key: jax.random.uniform(key, (4,)))(keys) * (high - low) + low
-    return {**batch, "inputs": affine(batch["inputs"], draws[:, 0], draws[:, 1:3], draws[:, 3], fill)}
+    displacement = elastic * smooth_field(_fold(keys, 1), images.shape[1:3]) if elastic else None
+    return {**batch, "inputs": affine(images, draws[:, 0], draws[:, 1:3], draws[:, 3], fill, displacement)}
 
   return augment
 
@@ -146,9 +151,11 @@ def affine(
   shift: Float[Array, "batch 2"],
   scale: Float[Array, " batch"],
   fill: float | tuple = 0.0,
+  displacement: Float[Array, "batch 2 height width"] | None = None,
 ) -> Images:
   """Rotated by `angle` (radians, from the row to the column axis), magnified, shifted by (rows, columns); bilinear.
 
+  `displacement`, (rows, columns) in pixels of the image as it was, is added to where each new pixel comes from.
   Beyond its edge the image is `fill`, and pixels on the edge blend into it (SciPy's mode 'grid-constant', order 1).
   """
   height, width = images.shape[1:3]
@@ -157,8 +164,9 @@ def affine(
   columns = columns[None, :] - shift[:, 1, None, None]
   cos, sin = (f(angle)[:, None, None] / scale[:, None, None] for f in (jnp.cos, jnp.sin))
   # Where the value of every pixel comes from: the inverse map, in pixels of the image padded by 1 before and 2 after.
-  y = jnp.clip(cos * rows + sin * columns + (height + 1) / 2, 0, height + 1)
-  x = jnp.clip(cos * columns - sin * rows + (width + 1) / 2, 0, width + 1)
+  down, right = (0.0, 0.0) if displacement is None else (displacement[:, 0], displacement[:, 1])
+  y = jnp.clip(cos * rows + sin * columns + down + (height + 1) / 2, 0, height + 1)
+  x = jnp.clip(cos * columns - sin * rows + right + (width + 1) / 2, 0, width + 1)
   top, left = y.astype(jnp.int32), x.astype(jnp.int32)
   y, x = (y - top)[..., None], (x - left)[..., None]
   padded, example = _pad(images, (1, 2), fill), jnp.arange(len(images))[:, None, None]
@@ -167,6 +175,24 @@ def affine(
     return padded.at[example, top + down, left + right].get(mode="promise_in_bounds")
 
   return (1 - y) * ((1 - x) * at(0, 0) + x * at(0, 1)) + y * ((1 - x) * at(1, 0) + x * at(1, 1))
+
+
+def smooth_field(
+  keys: Key[Array, " batch"], shape: tuple[int, int], smoothness: float = 4.0
+) -> Float[Array, "batch 2 height width"]:
+  """White noise under a Gaussian of standard deviation `smoothness` pixels: two fields an image, variance 1 everywhere.
+
+  The noise is drawn `smoothness` pixels apart: so wide a Gaussian shows nothing finer.
+  """
+
+  def weights(size: int) -> Float[np.ndarray, "pixel node"]:
+    nodes = np.arange(-2, np.ceil(size / smoothness) + 3) * smoothness
+    kernel = np.exp(-0.5 * np.square((np.arange(size)[:, None] - nodes) / smoothness))
+    return np.asarray(kernel / np.linalg.norm(kernel, axis=1, keepdims=True), np.float32)
+
+  rows, columns = weights(shape[0]), weights(shape[1])
+  draw = lambda key: jax.random.normal(key, (2, rows.shape[1], columns.shape[1]))
+  return jnp.einsum("ia,bcad,jd->bcij", rows, jax.vmap(draw)(keys), columns)
 
 
 def erase(images: Images, centres: Int[Array, "batch 2"], size: int, fill: float | tuple = 0.0) -> Images:
