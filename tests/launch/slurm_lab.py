@@ -114,6 +114,8 @@ class Lab:
 
   def restart_now(self, job: str) -> None:
     """Slurm holds a requeued job back for about two minutes."""
+    # That has its reason: a node refuses a job that begins in the second in which it saw it end ("already killed").
+    time.sleep(2)
     self.run("scontrol", "update", f"jobid={job}", "StartTime=now")
 
   def until(self, condition, seconds: float) -> None:
