@@ -12,6 +12,7 @@ import pytest
 from research.training.rundir import read_rows
 from tests.experiments import tiny
 from tests.launch import slurm_lab
+from tests.launch.runs import numbers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -67,11 +68,6 @@ def read(folder, job) -> str:
   """What a job has printed so far."""
   path = folder / f"slurm-{job}.out"
   return path.read_text() if path.exists() else ""
-
-
-def numbers(workdir):
-  rows = [row for row in read_rows(workdir / "metrics.jsonl") if row["kind"] != "timing"]
-  return rows, json.loads((workdir / "result.json").read_text())["metrics"]
 
 
 def preempt(lab, job, task=""):

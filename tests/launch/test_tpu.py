@@ -1,0 +1,203 @@
+"""The life of a run on TPU slices, with a gcloud that is none: made, run, preempted, made anew, resumed, deleted."""
+
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+import pytest
+
+from launch.tpu import __main__ as tpu
+from launch.tpu import slices, supervisor
+from research.errors import UserError
+from research.training.rundir import read_rows
+from tests.experiments import tiny
+from tests.launch import fake_gcloud
+from tests.launch.runs import numbers
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SLICE = ["--name=genera", "--zone=here"]
+WORKERS = 1
+
+
+@pytest.fixture
+def config(tmp_path):
+  path = tmp_path / "tiny.py"
+  path.write_text(tiny.CONFIG)
+  return f"--config={path}"
+
+
+@pytest.fixture
+def cloud(tmp_path, monkeypatch):
+  made = fake_gcloud.Cloud(tmp_path / "cloud", WORKERS)
+  monkeypatch.setenv("PATH", made.install())
+  yield made
+  if made.state():
+    made.preempt()
+
+
+def train_words(config, workdir, *more) -> list[str]:
+  run = [config, "--experiment=tests.experiments.tiny", f"--workdir={workdir}", "--topology=v5e:4x4", "--spot"]
+  return ["train", *SLICE, *run, "--install=true", "--poll=0.1", *more]
+
+
+def stand_in(tmp_path, text) -> str:
+  """The flag for a program in an interpreter's place, and so in the experiment's."""
+  path = tmp_path / "stand_in"
+  path.write_text(f"#!/bin/bash\n{text}\n")
+  path.chmod(0o755)
+  return f"--python={path}"
+
+
+def doings(calls):
+  """The calls that change something, whatever folder the archive was in; looks come as often as they come."""
+  looks = ("describe", supervisor.worker("state"))
+  kept = [words for words in calls if not any(look in words or f"--command={look}" in words for look in looks)]
+  return [[word.rpartition("/")[2] if word.endswith("genera.tar.gz") else word for word in words] for words in kept]
+
+
+def test_preempted_made_anew_resumed_exact(cloud, config, tmp_path):
+  work = tmp_path / "storage" / "run"
+  run = [config, "--config.data.delay=0.05", "--config.run.log_every=1 step"]
+  words = train_words(config, work, *run[1:], f"--python={sys.executable}")
+  process = subprocess.Popen([sys.executable, "-m", "launch.tpu", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+  deadline = time.time() + 120
+  while len(read_rows(work / "metrics.jsonl")) < 25:  # a checkpoint at 10 and at 20
+    assert process.poll() is None and time.time() < deadline
+    time.sleep(0.05)
+  cloud.preempt()
+  printed, _ = process.communicate(timeout=120)
+  assert process.returncode == 0, printed
+  assert cloud.state() == "", "the slice is paid for as long as it is there"
+
+  whole = [sys.executable, "-m", "tests.experiments.tiny", *run, f"--workdir={tmp_path / 'whole'}"]
+  subprocess.run(whole, cwd=ROOT, capture_output=True, check=True)
+  assert numbers(work) == numbers(tmp_path / "whole")
+
+  rehearsed = subprocess.run([sys.executable, "-m", "launch.tpu", *words, "--dry-run"], **CAPTURED).stdout
+  commands = [shlex.split(line) for line in rehearsed.splitlines() if not line.startswith("#")]
+  assert doings(commands) == doings(cloud.calls()), "a dry run prints what is run, preemption and all"
+
+
+CAPTURED = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
+
+
+def test_saved_and_stopped_goes_on_on_the_same_slice(cloud, config, tmp_path):
+  again = f"if [ -e {tmp_path}/saved ]; then exit 0; fi; touch {tmp_path}/saved; exit 75"
+  assert tpu.main(train_words(config, tmp_path / "run", stand_in(tmp_path, again))) == 0
+  verbs = [words[4] for words in cloud.calls()]
+  assert verbs.count("create") == verbs.count("delete") == 1
+
+
+@pytest.mark.parametrize("code", [2, 3])
+def test_what_would_fail_again_is_not_run_again(cloud, config, tmp_path, code):
+  assert tpu.main(train_words(config, tmp_path / "run", stand_in(tmp_path, f"exit {code}"))) == code
+  assert cloud.state() == ""
+
+
+def test_a_crash_is_run_again_but_not_for_ever(cloud, config, tmp_path, capsys):
+  words = train_words(config, tmp_path / "run", stand_in(tmp_path, "exit 1"), "--max-restarts=2")
+  assert tpu.main(words) == 2
+  assert "--max-restarts" in capsys.readouterr().err
+  assert sum("worker.sh start" in " ".join(words) for words in cloud.calls()) == 3
+
+
+def test_install_that_fails_is_said(cloud, config, tmp_path, capsys):
+  assert tpu.main(train_words(config, tmp_path / "run", "--install=false")) == 2
+  assert "slice is kept" in capsys.readouterr().err
+
+
+def test_stop_saves_and_delete_deletes(cloud, config, tmp_path, capfd):
+  """`stop` while `train` is not there to start it again."""
+  saves = "trap 'echo saved; exit 75' TERM; echo begun; for i in $(seq 600); do sleep 0.1; done"
+  job = supervisor.Job(tpu._commands(flags_of(), slice=slices.parse("v5e:4x4")), "", "", "true", 0.1, 0, True)
+  supervisor._ensure(job, supervisor.Cloud())
+  (cloud.homes()[0] / "genera").symlink_to(ROOT)
+  start = f"{supervisor.worker('start')} bash -c {shlex.quote(saves)}"
+  assert supervisor.Cloud().run(job.commands.ssh(start)).code == 0
+  log = cloud.homes()[0] / "genera-run" / "log"
+  while not log.exists() or "begun" not in log.read_text():
+    time.sleep(0.05)
+  assert tpu.main(["stop", *SLICE]) == 0
+  assert log.read_text().split() == ["begun", "saved"]
+  capfd.readouterr()
+  assert tpu.main(["status", *SLICE]) == 0
+  assert capfd.readouterr().out.split() == ["75"]
+  assert tpu.main(["delete", *SLICE]) == 0
+  assert cloud.state() == ""
+
+
+def flags_of():
+  import argparse
+
+  return tpu._slice_flags(argparse.ArgumentParser()).parse_args(SLICE)
+
+
+def test_dry_run_needs_no_gcloud(config, tmp_path, monkeypatch, capsys):
+  monkeypatch.setenv("PATH", str(tmp_path))
+  for more in ([], ["--queued"], ["--slices=2"]):
+    assert tpu.main(train_words(config, tmp_path / "run", "--setup=mount", "--dry-run", *more)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    verbs = [line.split()[4] for line in lines if line.startswith("gcloud")]
+    assert verbs.count("create") == verbs.count("delete") == 2
+    group = "queued-resources" if more else "tpu-vm"
+    assert all(line.startswith((f"gcloud compute tpus {group} ", "#")) for line in lines)
+  assert "--node-count=2" in " ".join(lines)
+  assert tpu.main(train_words(config, tmp_path / "run")) == 2
+  assert "Cloud SDK" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    (["tarin"], "train"),
+    (["train", *SLICE, "--config=configs/mlp/digits.py", "--topology=v5e:4x4", "--dry-run"], "--workdir"),
+    (["train", *SLICE, "--config=configs/mlp/digits.py", "--topology=v9:4x4", "--workdir=x", "--dry-run"], "v5e"),
+    (["train", *SLICE, "--config=configs/mlp/digits.py", "--topology=v5e:4x4", "--workdir=x", "--seeds=0-1"], "--name"),
+  ],
+)
+def test_bad_input(words, said, capsys):
+  assert tpu.main(words) == 2
+  assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ("text", "chips", "kind"),
+  [("v5e:4x4", 16, "v5litepod-16"), ("v4:2x2x2", 8, "v4-16"), ("v5p:2x2x1", 4, "v5p-8"), ("v6e:2x4", 8, "v6e-8")],
+)
+def test_names_of_slices(text, chips, kind):
+  made = slices.parse(text)
+  assert (made.chips, made.accelerator_type) == (chips, kind)
+
+
+@pytest.mark.parametrize("text", ["v5e", "v5e:4", "v5p:2x2", "v5e:0x4", "h100:8"])
+def test_no_such_slice(text):
+  with pytest.raises(UserError, match="topology"):
+    slices.parse(text)
+
+
+@pytest.mark.parametrize(
+  ("text", "code"),
+  [("0\n0\n", 0), ("running\n0\n", None), ("", None), ("75\n75", 75), ("1\n2\n", 2), ("none\n134\n", 137)],
+)
+def test_the_code_of_all_workers(text, code):
+  assert supervisor._joint(text) == code
+
+
+def test_archive_has_what_is_tracked_as_it_is_now(tmp_path):
+  import tarfile
+
+  git = lambda *words: subprocess.run(["git", "-C", tmp_path, *words], check=True, capture_output=True)
+  git("init")
+  (tmp_path / "kept.py").write_text("old")
+  git("add", "kept.py")
+  (tmp_path / "kept.py").write_text("new")
+  (tmp_path / "other.py").write_text("not mine to copy")
+  tpu.pack(tmp_path, tmp_path / "code.tar.gz")
+  with tarfile.open(tmp_path / "code.tar.gz") as tar:
+    assert tar.getnames() == ["kept.py"]
+    assert tar.extractfile("kept.py").read() == b"new"
+  with pytest.raises(UserError, match="git"):
+    tpu.pack(pathlib.Path(os.devnull).parent, tmp_path / "code.tar.gz")
