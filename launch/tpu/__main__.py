@@ -122,11 +122,12 @@ def pack(root: pathlib.Path, archive: pathlib.Path) -> None:
   """The tracked files of a checkout, as they are now.
 
   Raises:
-    UserError: it is no git checkout.
+    UserError: it is no git checkout, or there is no git.
   """
-  listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, text=True, check=False)
-  if listed.returncode:
-    raise UserError("checkout", str(root), "it is no git checkout, so it is not known what to copy.")
+  try:
+    listed = subprocess.run(["git", "-C", root, "ls-files", "-z"], capture_output=True, text=True, check=True)
+  except (FileNotFoundError, subprocess.CalledProcessError) as error:
+    raise UserError("checkout", str(root), "git does not know its files, and so not what to copy.") from error
   with tarfile.open(archive, "w:gz") as tar:
     for name in listed.stdout.split("\0"):
       if name and (root / name).exists():

@@ -1,8 +1,8 @@
 """In gcloud's place: TPU nodes that are folders, workers that are processes of this machine.
 
-`install` puts it on a PATH.  What is called is logged; `ssh` runs the command for every worker, in a home folder of its
-own, with the variables by which JAX's processes find each other; `preempt` takes the slice away as it happens: at once,
-with everything on it.
+`install` puts it on a PATH; `call` is the same without a process for it.  What is called is logged; `ssh` runs the
+command for every worker, in a home folder of its own, with the variables by which JAX's processes find each other;
+`preempt` takes the slice away as it happens: at once, with everything on it.
 """
 
 import contextlib
@@ -14,8 +14,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 
-WRAPPER = "#!/bin/bash\nexec {python} {script} {folder} {workers} \"$@\"\n"
+from launch.tpu import gcloud
+
+WRAPPER = '#!/bin/bash\nexec {python} {script} {folder} {workers} "$@"\n'
 
 
 class Cloud:
@@ -34,8 +37,8 @@ class Cloud:
     bin_folder = self.folder / "bin"
     bin_folder.mkdir(parents=True)
     program = bin_folder / "gcloud"
-    script = pathlib.Path(__file__).resolve()
-    program.write_text(WRAPPER.format(python=sys.executable, script=script, folder=self.folder, workers=self.workers))
+    root = pathlib.Path(__file__).resolve().parents[2]
+    program.write_text(WRAPPER.format(python=sys.executable, root=root, folder=self.folder, workers=self.workers))
     program.chmod(0o755)
     return f"{bin_folder}:{os.environ['PATH']}"
 
@@ -61,57 +64,54 @@ class Cloud:
         os.killpg(int((home / "genera-run" / "pid").read_text()), signal.SIGKILL)
       shutil.rmtree(home, ignore_errors=True)
 
-  def call(self, words: list[str]) -> int:
-    """Does what gcloud would; the exit code."""
+  def call(self, words: Sequence[str]) -> gcloud.Output:
+    """Does what gcloud would."""
     with open(self.folder / "calls.jsonl", "a") as log:
-      log.write(json.dumps(["gcloud", *words]) + "\n")
-    assert words[:2] == ["compute", "tpus"]
-    verb, rest = words[3], words[4:]
-    flags = dict(word.removeprefix("--").partition("=")[::2] for word in rest if word.startswith("--"))
+      log.write(json.dumps(words) + "\n")
+    assert words[:3] == ["gcloud", "compute", "tpus"]
+    flags = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
     assert flags["zone"], "gcloud would ask for it"
-    return getattr(self, f"_{verb}")([word for word in rest if not word.startswith("--")], flags)
+    return getattr(self, f"_{words[4]}")([word for word in words[5:] if not word.startswith("--")], flags)
 
   def _create(self, names, flags):
     if self.state():
-      print("ALREADY_EXISTS", file=sys.stderr)
-      return 1
+      return gcloud.Output(1, errors="ALREADY_EXISTS")
     assert flags["accelerator-type"]
     for home in self.homes():
       home.mkdir()
     (self.folder / "port").write_text(str(free_port()))
     (self.folder / "state").write_text("READY")
-    return 0
+    return gcloud.Output(0)
 
   def _describe(self, names, flags):
     if not self.state():
-      print("ERROR: (gcloud.compute.tpus.tpu-vm.describe) NOT_FOUND: Resource was not found", file=sys.stderr)
-      return 1
-    print(self.state())
-    return 0
+      return gcloud.Output(1, errors="ERROR: (gcloud.compute.tpus.tpu-vm.describe) NOT_FOUND: Resource was not found")
+    return gcloud.Output(0, self.state())
 
   def _delete(self, names, flags):
     self._take_away()
     (self.folder / "state").unlink()
-    return 0
+    return gcloud.Output(0)
 
   def _scp(self, names, flags):
     if self.state() != "READY":
-      return 255
-    source, (_, _, target) = names[0], names[1].partition(":")
+      return gcloud.Output(255, errors="no connection")
     for home in self.homes():
-      shutil.copy(source, home / target)
-    return 0
+      shutil.copy(names[0], home / names[1].partition(":")[2])
+    return gcloud.Output(0)
 
   def _ssh(self, names, flags):
     if self.state() != "READY":
-      return 255
+      return gcloud.Output(255, errors="no connection")
     homes = self.homes() if flags["worker"] == "all" else [self.homes()[int(flags["worker"])]]
     job = {"JAX_COORDINATOR_ADDRESS": f"localhost:{(self.folder / 'port').read_text()}"}
-    started = []
+    outputs = []
     for i, home in enumerate(homes):
       here = {"HOME": str(home), **job, "JAX_NUM_PROCESSES": str(self.workers), "JAX_PROCESS_ID": str(i)}
-      started.append(subprocess.Popen(["bash", "-c", flags["command"]], cwd=home, env={**os.environ, **here}))
-    return max(process.wait() for process in started)
+      words = ["bash", "-c", flags["command"]]
+      outputs.append(subprocess.run(words, cwd=home, env={**os.environ, **here}, capture_output=True, text=True))
+    text, errors = ("".join(parts).strip() for parts in zip(*((o.stdout, o.stderr) for o in outputs)))
+    return gcloud.Output(max(output.returncode for output in outputs), text, errors)
 
 
 def free_port() -> int:
@@ -121,4 +121,7 @@ def free_port() -> int:
 
 
 if __name__ == "__main__":
-  sys.exit(Cloud(pathlib.Path(sys.argv[1]), int(sys.argv[2])).call(sys.argv[3:]))
+  found = Cloud(pathlib.Path(sys.argv[1]), int(sys.argv[2])).call(["gcloud", *sys.argv[3:]])
+  print(found.text)
+  print(found.errors, file=sys.stderr)
+  sys.exit(found.code)

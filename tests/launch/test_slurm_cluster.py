@@ -1,4 +1,4 @@
-"""On a real Slurm of two nodes: submitted, preempted, requeued, resumed, finished, as if nothing had happened."""
+"""On a real Slurm: submitted to two nodes, preempted, requeued, resumed, finished, as if nothing had happened."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ import pytest
 from research.training.rundir import read_rows
 from tests.experiments import tiny
 from tests.launch import slurm_lab
-from tests.launch.runs import numbers
+from tests.launch.runs import SLOWLY, alone, numbers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -33,6 +33,7 @@ for i in $(seq 600); do sleep 0.1; done
 def lab():
   folder = pathlib.Path(tempfile.mkdtemp(prefix="slurm-"))
   cluster = slurm_lab.Lab(folder)
+  cluster.environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
   try:
     cluster.start()
     yield cluster
@@ -77,21 +78,20 @@ def preempt(lab, job, task=""):
 
 def test_preempted_requeued_resumed_exact(lab, config, tmp_path):
   whole, work = tmp_path / "whole", tmp_path / "work"
-  flags = [f"--config={config}", "--config.data.delay=0.05", "--config.run.log_every=1 step"]
-  (job,) = submit(lab, config, "--time=10", f"--workdir={work}", *flags[1:])
-  lab.until(lambda: len(read_rows(work / "metrics.jsonl")) > 12, 90)
+  (job,) = submit(lab, f"{config}:short", "--nodes=2", "--time=10", f"--workdir={work}", *SLOWLY)
+  lab.until(lambda: sum(row["kind"] == "train" for row in read_rows(work / "metrics.jsonl")) > 4, 240)
   preempt(lab, job)
   lab.until(lambda: lab.state(job) == "PENDING", 60)
   assert f"preempted, requeued: {job}" in read(work, job)
   assert not (work / "result.json").exists()
   lab.restart_now(job)
-  lab.until(lambda: lab.state(job) in ("COMPLETED", "FAILED"), 120)
+  lab.until(lambda: lab.state(job) in ("COMPLETED", "FAILED"), 240)
   assert lab.state(job) == "COMPLETED", read(work, job)
 
-  undisturbed = [sys.executable, "-m", "tests.experiments.tiny", *flags, f"--workdir={whole}"]
-  subprocess.run(undisturbed, cwd=ROOT, env=lab.environment, capture_output=True, check=True)
+  alone(2, f"--config={config}:short", f"--workdir={whole}", *SLOWLY)
   assert numbers(work) == numbers(whole)
-  assert len(json.loads((work / "run.json").read_text())["launches"]) == 2
+  launches = json.loads((work / "run.json").read_text())["launches"]
+  assert [(launch["num_processes"], launch["num_devices"]) for launch in launches] == [(2, 4), (2, 4)]
 
 
 def test_array_of_seeds_and_sweep_ends_in_one_table(lab, config, tmp_path):
@@ -99,7 +99,7 @@ def test_array_of_seeds_and_sweep_ends_in_one_table(lab, config, tmp_path):
   sweep.write_text("--config.optimizer.learning_rate=1e-2\n--config.optimizer.learning_rate=1e-1\n")
   flags = ["--time=10", f"--workdir={tmp_path / 'sweep'}", "--seeds=0-1", f"--sweep={sweep}", "--array=0,2-3"]
   _, table = submit(lab, f"{config}:short", *flags)
-  lab.until(lambda: lab.state(table) in ("COMPLETED", "FAILED"), 150)
+  lab.until(lambda: lab.state(table) in ("COMPLETED", "FAILED"), 240)
   text = (tmp_path / "sweep" / "table.md").read_text()
   rows = [line for line in text.splitlines() if line.startswith("| tiny") or "learning_rate" in line]
   assert [line.split("|")[2].strip() for line in rows if line.startswith("|")] == ["1", "2"]

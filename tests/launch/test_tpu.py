@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -10,16 +11,17 @@ import time
 import pytest
 
 from launch.tpu import __main__ as tpu
-from launch.tpu import slices, supervisor
+from launch.tpu import gcloud, slices, supervisor
 from research.errors import UserError
 from research.training.rundir import read_rows
 from tests.experiments import tiny
 from tests.launch import fake_gcloud
-from tests.launch.runs import numbers
+from tests.launch.runs import SLOWLY, alone, numbers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLICE = ["--name=genera", "--zone=here"]
-WORKERS = 1
+WORKERS = 2
+CAPTURED = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
 
 
 @pytest.fixture
@@ -31,8 +33,11 @@ def config(tmp_path):
 
 @pytest.fixture
 def cloud(tmp_path, monkeypatch):
+  """Of two workers, without a process for every gcloud."""
   made = fake_gcloud.Cloud(tmp_path / "cloud", WORKERS)
-  monkeypatch.setenv("PATH", made.install())
+  made.folder.mkdir()
+  monkeypatch.setattr(gcloud, "run", made.call)
+  monkeypatch.setattr(gcloud, "stream", lambda words: print((found := made.call(words)).text) or found.code)
   yield made
   if made.state():
     made.preempt()
@@ -58,30 +63,35 @@ def doings(calls):
   return [[word.rpartition("/")[2] if word.endswith("genera.tar.gz") else word for word in words] for words in kept]
 
 
-def test_preempted_made_anew_resumed_exact(cloud, config, tmp_path):
+def test_preempted_made_anew_resumed_exact(config, tmp_path, monkeypatch):
+  cloud = fake_gcloud.Cloud(tmp_path / "cloud", workers=1)
+  monkeypatch.setenv("PATH", cloud.install())
+  monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
   work = tmp_path / "storage" / "run"
-  run = [config, "--config.data.delay=0.05", "--config.run.log_every=1 step"]
-  words = train_words(config, work, *run[1:], f"--python={sys.executable}")
+  run = [f"{config}:short", *SLOWLY]
+  words = train_words(run[0], work, *SLOWLY, f"--python={sys.executable}", "--poll=1")
   process = subprocess.Popen([sys.executable, "-m", "launch.tpu", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-  deadline = time.time() + 120
-  while len(read_rows(work / "metrics.jsonl")) < 25:  # a checkpoint at 10 and at 20
-    assert process.poll() is None and time.time() < deadline
-    time.sleep(0.05)
-  cloud.preempt()
-  printed, _ = process.communicate(timeout=120)
+  try:
+    deadline = time.time() + 240
+    while sum(row["kind"] == "train" for row in read_rows(work / "metrics.jsonl")) < 6:
+      assert process.poll() is None
+      assert time.time() < deadline
+      time.sleep(0.05)
+    cloud.preempt()
+    printed, _ = process.communicate(timeout=240)
+  finally:
+    process.kill()
+    if cloud.state():
+      cloud.preempt()
   assert process.returncode == 0, printed
   assert cloud.state() == "", "the slice is paid for as long as it is there"
 
-  whole = [sys.executable, "-m", "tests.experiments.tiny", *run, f"--workdir={tmp_path / 'whole'}"]
-  subprocess.run(whole, cwd=ROOT, capture_output=True, check=True)
+  alone(1, f"--workdir={tmp_path / 'whole'}", *run)
   assert numbers(work) == numbers(tmp_path / "whole")
 
   rehearsed = subprocess.run([sys.executable, "-m", "launch.tpu", *words, "--dry-run"], **CAPTURED).stdout
   commands = [shlex.split(line) for line in rehearsed.splitlines() if not line.startswith("#")]
   assert doings(commands) == doings(cloud.calls()), "a dry run prints what is run, preemption and all"
-
-
-CAPTURED = {"cwd": ROOT, "capture_output": True, "text": True, "check": True}
 
 
 def test_saved_and_stopped_goes_on_on_the_same_slice(cloud, config, tmp_path):
@@ -98,10 +108,10 @@ def test_what_would_fail_again_is_not_run_again(cloud, config, tmp_path, code):
 
 
 def test_a_crash_is_run_again_but_not_for_ever(cloud, config, tmp_path, capsys):
-  words = train_words(config, tmp_path / "run", stand_in(tmp_path, "exit 1"), "--max-restarts=2")
+  words = train_words(config, tmp_path / "run", stand_in(tmp_path, "exit 1"), "--max-restarts=1")
   assert tpu.main(words) == 2
   assert "--max-restarts" in capsys.readouterr().err
-  assert sum("worker.sh start" in " ".join(words) for words in cloud.calls()) == 3
+  assert sum("worker.sh start" in " ".join(words) for words in cloud.calls()) == 2
 
 
 def test_install_that_fails_is_said(cloud, config, tmp_path, capsys):
@@ -109,22 +119,23 @@ def test_install_that_fails_is_said(cloud, config, tmp_path, capsys):
   assert "slice is kept" in capsys.readouterr().err
 
 
-def test_stop_saves_and_delete_deletes(cloud, config, tmp_path, capfd):
+def test_stop_saves_and_delete_deletes(cloud, config, tmp_path, capsys):
   """`stop` while `train` is not there to start it again."""
   saves = "trap 'echo saved; exit 75' TERM; echo begun; for i in $(seq 600); do sleep 0.1; done"
   job = supervisor.Job(tpu._commands(flags_of(), slice=slices.parse("v5e:4x4")), "", "", "true", 0.1, 0, True)
   supervisor._ensure(job, supervisor.Cloud())
-  (cloud.homes()[0] / "genera").symlink_to(ROOT)
+  for home in cloud.homes():
+    (home / "genera").symlink_to(ROOT)
   start = f"{supervisor.worker('start')} bash -c {shlex.quote(saves)}"
   assert supervisor.Cloud().run(job.commands.ssh(start)).code == 0
-  log = cloud.homes()[0] / "genera-run" / "log"
-  while not log.exists() or "begun" not in log.read_text():
+  logs = [home / "genera-run" / "log" for home in cloud.homes()]
+  while not all(log.exists() and "begun" in log.read_text() for log in logs):
     time.sleep(0.05)
   assert tpu.main(["stop", *SLICE]) == 0
-  assert log.read_text().split() == ["begun", "saved"]
-  capfd.readouterr()
+  assert all("saved" in log.read_text() for log in logs)
+  capsys.readouterr()
   assert tpu.main(["status", *SLICE]) == 0
-  assert capfd.readouterr().out.split() == ["75"]
+  assert capsys.readouterr().out.split() == ["75"] * WORKERS
   assert tpu.main(["delete", *SLICE]) == 0
   assert cloud.state() == ""
 
@@ -136,6 +147,7 @@ def flags_of():
 
 
 def test_dry_run_needs_no_gcloud(config, tmp_path, monkeypatch, capsys):
+  (tmp_path / "git").symlink_to(shutil.which("git") or "/usr/bin/git")
   monkeypatch.setenv("PATH", str(tmp_path))
   for more in ([], ["--queued"], ["--slices=2"]):
     assert tpu.main(train_words(config, tmp_path / "run", "--setup=mount", "--dry-run", *more)) == 0
