@@ -24,13 +24,14 @@ from experiments import cli
 from launch import command
 from launch.tpu import gcloud, slices, supervisor
 from research.errors import UserError
+from research.training import processes, rundir
 
 ACTIONS = ("logs", "status", "stop", "delete")
 # The slices' images have an older Python than jax wants; versions are those of the lock.
 INSTALL = (
   "sudo apt-get -qq update && sudo apt-get -qq install -y python3.11-venv && python3.11 -m venv .venv"
-  " && sed -E 's/ *(--hash=[^ ]*|\\\\)//g; /^$/d' requirements.lock > constraints.txt"
-  " && .venv/bin/pip install --quiet -c constraints.txt -e '.[tpu]'"
+  " && sh launch/constraints.sh > constraints.txt"
+  " && .venv/bin/pip install --quiet --constraint constraints.txt -e '.[tpu]'"
 )
 
 
@@ -108,7 +109,15 @@ def _train(flags: argparse.Namespace, overrides: Mapping[str, str]) -> int:
   if len(runs) > 1:
     raise UserError("--seeds", flags.seeds or flags.sweep, "a slice does one run: launch each under its own --name.")
   job = supervisor.Job(
-    commands, runs[0].shell(flags.python), flags.setup, flags.install, flags.poll, flags.max_restarts, flags.keep
+    commands,
+    run=runs[0].shell(flags.python),
+    # The copy has no git to tell run.json what runs.
+    environment=f"{processes.DETECT}=auto {rundir.COMMIT}={rundir.commit()}",
+    setup=flags.setup,
+    install=flags.install,
+    poll=flags.poll,
+    max_restarts=flags.max_restarts,
+    keep=flags.keep,
   )
   if flags.dry_run:
     return supervisor.supervise(job, "genera.tar.gz", supervisor.Rehearsal())

@@ -27,6 +27,7 @@ class Job:
   Attributes:
     commands: of the slice.
     run: the experiment's shell command.
+    environment: its variables, `NAME=value NAME=value`.
     setup: shell commands on every worker before anything else.
     install: shell commands in the checkout's copy.
     poll: seconds between two looks.
@@ -36,6 +37,7 @@ class Job:
 
   commands: gcloud.Commands
   run: str
+  environment: str
   setup: str
   install: str
   poll: float
@@ -146,7 +148,7 @@ def _state(job: Job, cloud: Cloud) -> str | None:
 def _attempt(job: Job, archive: str, cloud: Cloud) -> int | None:
   """Brings the code, runs and watches: the exit code of the run, None where the slice went away."""
   unpack = f"rm -rf {FOLDER} && mkdir {FOLDER} && tar xzf {FOLDER}.tar.gz -C {FOLDER} && cd {FOLDER}"
-  start = f"cd {FOLDER} && bash launch/tpu/worker.sh start env GENERA_DISTRIBUTED=auto {job.run}"
+  start = f"cd {FOLDER} && bash launch/tpu/worker.sh start env {job.environment} {job.run}"
   steps = [
     job.commands.copy(archive, f"{FOLDER}.tar.gz"),
     job.commands.ssh(f"{unpack} && {job.install}"),

@@ -18,7 +18,10 @@ from collections.abc import Sequence
 
 from launch.tpu import gcloud
 
-WRAPPER = '#!/bin/bash\nexec {python} {script} {folder} {workers} "$@"\n'
+WRAPPER = """#!/bin/bash
+export PYTHONPATH={root}
+exec {python} -m tests.launch.fake_gcloud {folder} {workers} "$@"
+"""
 
 
 class Cloud:

@@ -122,7 +122,7 @@ def test_install_that_fails_is_said(cloud, config, tmp_path, capsys):
 def test_stop_saves_and_delete_deletes(cloud, config, tmp_path, capsys):
   """`stop` while `train` is not there to start it again."""
   saves = "trap 'echo saved; exit 75' TERM; echo begun; for i in $(seq 600); do sleep 0.1; done"
-  job = supervisor.Job(tpu._commands(flags_of(), slice=slices.parse("v5e:4x4")), "", "", "true", 0.1, 0, True)
+  job = supervisor.Job(tpu._commands(flags_of(), slice=slices.parse("v5e:4x4")), "", "", "", "true", 0.1, 0, True)
   supervisor._ensure(job, supervisor.Cloud())
   for home in cloud.homes():
     (home / "genera").symlink_to(ROOT)

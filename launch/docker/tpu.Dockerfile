@@ -1,0 +1,17 @@
+# Training on TPUs: machines of a TPU node pool, or TPU VMs with Docker.
+#   docker build -f launch/docker/tpu.Dockerfile --build-arg COMMIT=$(git rev-parse --short=10 HEAD) -t genera:tpu .
+FROM python:3.12-slim
+
+# Process 1 of a container gets no signal that it has not asked for: tini is it, and passes SIGTERM on.
+RUN apt-get update && apt-get install -y --no-install-recommends tini && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /genera
+COPY . .
+RUN sh launch/constraints.sh > /tmp/constraints.txt \
+  && pip install --no-cache-dir --constraint /tmp/constraints.txt -e '.[tpu]'
+
+# There is no git in here to tell run.json what runs.
+ARG COMMIT=
+ENV GENERA_COMMIT=$COMMIT
+ENTRYPOINT ["tini", "--"]
+CMD ["python", "-m", "experiments"]

@@ -1,0 +1,1 @@
+"""Kubernetes: a JobSet rendered from a config, for TPU and GPU node pools of GKE."""
