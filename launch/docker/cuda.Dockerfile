@@ -9,6 +9,7 @@ WORKDIR /genera
 COPY . .
 RUN sh launch/constraints.sh > /tmp/constraints.txt \
   && pip install --no-cache-dir --constraint /tmp/constraints.txt -e '.[cuda13]'
+
 # What the container toolkit lets in; Kubernetes on GKE does so by itself.
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 
 from research.errors import UserError
 
+COMMIT = "GENERA_COMMIT"  # variable by which images and copies of the code, which have no git, know their commit
 FLUSH_SECONDS = 30  # what TensorBoard shows of a live run is at most this old
 
 
@@ -246,16 +247,17 @@ def device_name() -> str:
 
 
 def commit() -> str:
-  """The commit of the code, `-dirty` where the tree has changes; empty outside a git checkout."""
+  """The commit of the code, `-dirty` where the tree has changes; outside a git checkout `GENERA_COMMIT`, or nothing."""
   here = pathlib.Path(__file__).parent
   git = lambda *args: subprocess.run(
     ["git", "-C", here, *args], capture_output=True, text=True, check=False
   ).stdout.strip()
   try:
     dirty = git("status", "--porcelain", "--untracked-files=no")
-    return git("rev-parse", "--short=10", "HEAD") + ("-dirty" if dirty else "")
+    found = git("rev-parse", "--short=10", "HEAD") + ("-dirty" if dirty else "")
   except OSError:
-    return ""
+    found = ""
+  return found or os.environ.get(COMMIT, "")
 
 
 def to_python(value):

@@ -175,3 +175,10 @@ def test_environment_says_where(tmp_path):
   assert found["versions"]["jax"]
   assert found["device"].endswith("CPU")
   assert json.dumps(found)
+
+
+def test_a_copy_without_git_is_told_its_commit(tmp_path, monkeypatch):
+  monkeypatch.setattr(rundir, "__file__", str(tmp_path / "rundir.py"))
+  assert rundir.commit() == ""
+  monkeypatch.setenv(rundir.COMMIT, "0123456789")
+  assert rundir.commit() == "0123456789"
