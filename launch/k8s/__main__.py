@@ -1,8 +1,8 @@
 """Runs an experiment on Kubernetes, as a JobSet.
 
-  python -m launch.k8s --config=configs/resnet/imagenet.py --image=REGION-docker.pkg.dev/PROJECT/genera/tpu \\
+  python -m launch.k8s --config=configs/resnet/imagenet.py --image=$IMAGE \\
     --tpu=v5e:4x4 --claim=genera [--slices=2] [--spot] [--config.FIELD=VALUE]
-  python -m launch.k8s --config=... --image=... --gpu=nvidia-h100-80gb:8 --nodes=2 --bucket=my-bucket
+  python -m launch.k8s --config=... --image=$IMAGE --gpu=nvidia-h100-80gb:8 --nodes=2 --bucket=my-bucket
   ... --dry-run        prints the manifest and submits nothing
 
 The cluster needs the JobSet controller, node pools of that kind, and a volume that all pods can mount.  Several runs

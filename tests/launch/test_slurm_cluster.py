@@ -12,7 +12,7 @@ import pytest
 from research.training.rundir import read_rows
 from tests.experiments import tiny
 from tests.launch import slurm_lab
-from tests.launch.runs import SLOWLY, alone, numbers
+from tests.launch.runs import SLOWLY, alone, numbers, two_devices
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 pytestmark = [
@@ -33,7 +33,7 @@ for i in $(seq 600); do sleep 0.1; done
 def lab():
   folder = pathlib.Path(tempfile.mkdtemp(prefix="slurm-"))
   cluster = slurm_lab.Lab(folder)
-  cluster.environment["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+  cluster.environment["XLA_FLAGS"] = two_devices()
   try:
     cluster.start()
     yield cluster

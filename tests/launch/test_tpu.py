@@ -16,7 +16,7 @@ from research.errors import UserError
 from research.training.rundir import read_rows
 from tests.experiments import tiny
 from tests.launch import fake_gcloud
-from tests.launch.runs import SLOWLY, alone, numbers
+from tests.launch.runs import SLOWLY, alone, numbers, two_devices
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLICE = ["--name=genera", "--zone=here"]
@@ -66,7 +66,7 @@ def doings(calls):
 def test_preempted_made_anew_resumed_exact(config, tmp_path, monkeypatch):
   cloud = fake_gcloud.Cloud(tmp_path / "cloud", workers=1)
   monkeypatch.setenv("PATH", cloud.install())
-  monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+  monkeypatch.setenv("XLA_FLAGS", two_devices())
   work = tmp_path / "storage" / "run"
   run = [f"{config}:short", *SLOWLY]
   words = train_words(run[0], work, *SLOWLY, f"--python={sys.executable}", "--poll=1")
