@@ -119,31 +119,27 @@ def test_install_that_fails_is_said(cloud, config, tmp_path, capsys):
   assert "slice is kept" in capsys.readouterr().err
 
 
-def test_stop_saves_and_delete_deletes(cloud, config, tmp_path, capsys):
-  """`stop` while `train` is not there to start it again."""
+def test_stop_saves_and_delete_deletes(cloud, capsys):
+  """`stop` while `train` is not there to start it again; a second start stops the first too."""
   saves = "trap 'echo saved; exit 75' TERM; echo begun; for i in $(seq 600); do sleep 0.1; done"
-  job = supervisor.Job(tpu._commands(flags_of(), slice=slices.parse("v5e:4x4")), "", "", "", "true", 0.1, 0, True)
-  supervisor._ensure(job, supervisor.Cloud())
+  commands = gcloud.Commands("genera", "here", slice=slices.parse("v5e:4x4"))
+  cloud.call(commands.create())
+  logs = [home / "genera-run" / "log" for home in cloud.homes()]
   for home in cloud.homes():
     (home / "genera").symlink_to(ROOT)
-  start = f"{supervisor.worker('start')} bash -c {shlex.quote(saves)}"
-  assert supervisor.Cloud().run(job.commands.ssh(start)).code == 0
-  logs = [home / "genera-run" / "log" for home in cloud.homes()]
-  while not all(log.exists() and "begun" in log.read_text() for log in logs):
-    time.sleep(0.05)
+  for launch in (1, 2):
+    start = f"{supervisor.worker('start')} bash -c {shlex.quote(saves)}"
+    assert cloud.call(commands.ssh(start)).code == 0
+    while not all(log.exists() and log.read_text().count("begun") == launch for log in logs):
+      time.sleep(0.05)
+  assert all(log.read_text().count("saved") == 1 for log in logs)
   assert tpu.main(["stop", *SLICE]) == 0
-  assert all("saved" in log.read_text() for log in logs)
+  assert all(log.read_text().count("saved") == 2 for log in logs)
   capsys.readouterr()
   assert tpu.main(["status", *SLICE]) == 0
   assert capsys.readouterr().out.split() == ["75"] * WORKERS
   assert tpu.main(["delete", *SLICE]) == 0
   assert cloud.state() == ""
-
-
-def flags_of():
-  import argparse
-
-  return tpu._slice_flags(argparse.ArgumentParser()).parse_args(SLICE)
 
 
 def test_dry_run_needs_no_gcloud(config, tmp_path, monkeypatch, capsys):
