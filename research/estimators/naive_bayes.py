@@ -26,7 +26,7 @@ from research.training import statistics
 
 # Rows of a chunk, of small data and of large: few sizes, so that few programs are compiled, and pieces that fit into a
 # processor's cache.
-SMALL, LARGE = 128, 1024
+SMALL, LARGE = 128, 512
 
 
 class _Compiled(NamedTuple):

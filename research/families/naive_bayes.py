@@ -34,6 +34,21 @@ DEFINITIONS = classifier.DEFINITIONS
 _dot = functools.partial(jnp.matmul, precision="highest")
 
 
+def _sums(weights: Weights, features: Float[Array, "batch feature"]) -> Float[Array, "class feature"]:
+  """weights^T features: what the examples of each class add up to.
+
+  Of every row of `weights` one number is not 0, which a CPU makes use of, for which scattering costs one pass: 14 ms
+  for 60,000 rows of 784 float64 numbers where all weigh 1 and 50 where not, the product 30 to 70.
+  """
+
+  def by_class(weights, features):
+    weight, label = weights.sum(-1, keepdims=True), weights.argmax(-1)
+    add = lambda x: jax.ops.segment_sum(x, label, weights.shape[1])
+    return jax.lax.cond((weight == 1).all(), lambda: add(features), lambda: add(weight * features))
+
+  return jax.lax.platform_dependent(weights, features, cpu=by_class, default=lambda w, x: _dot(w.T, x))
+
+
 class Observation(NamedTuple):
   """p(x | y), every feature on its own, as pure functions.
 
@@ -82,12 +97,12 @@ def gaussian(var_smoothing: float = 1e-9) -> Observation:
   _check_positive("var_smoothing", var_smoothing)
 
   def anchor(inputs, weights):
-    count, total = axes.psum((weights.sum(0), _dot(weights.T, inputs)))
+    count, total = axes.psum((weights.sum(0), _sums(weights, inputs)))
     return total / jnp.where(count > 0, count, 1)[:, None]
 
   def statistics(anchor, inputs, weights):
     offset = inputs - anchor[weights.argmax(-1)]
-    return {"offset": _dot(weights.T, offset), "square": _dot(weights.T, offset**2)}
+    return {"offset": _sums(weights, offset), "square": _sums(weights, offset**2)}
 
   def parameters(anchor, count, sums):
     seen, n = (count > 0)[:, None], jnp.where(count > 0, count, 1)[:, None]
@@ -130,7 +145,7 @@ def _log_linear(features: Callable, parameters: Callable, **rest) -> Observation
     rest: of `Observation`.
   """
   return Observation(
-    statistics=lambda anchor, inputs, weights: {"features": _dot(weights.T, features(inputs))},
+    statistics=lambda anchor, inputs, weights: {"features": _sums(weights, features(inputs))},
     parameters=lambda anchor, count, sums: parameters(count, sums["features"]),
     log_likelihood=lambda p, inputs: _dot(features(inputs), p["weight"].T) + p["bias"],
     features=features,

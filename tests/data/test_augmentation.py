@@ -1,7 +1,7 @@
 """Augmentation against SciPy and against its own invariances.
 
-Measured on two cores, keys included: 128 images of 28x28x1: affine 0.6 ms, elastic 2.6, crop 0.3, flip 0.1, cutout 0.3, mixup 0.3;
-512 of 32x32x3: crop and flip 1.0 ms, reflecting crop 2.3, affine 7.6, cutout 0.7, mixup 1.1.
+Measured on two cores, keys included: 128 images of 28x28x1: affine 0.6 ms, elastic 2.6, crop 0.3, flip 0.1, cutout
+0.3, mixup 0.3; 512 of 32x32x3: crop and flip 1.0 ms, reflecting crop 2.3, affine 7.6, cutout 0.7, mixup 1.1.
 """
 
 import jax
