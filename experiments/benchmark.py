@@ -20,7 +20,7 @@ import time
 import warnings
 
 from research.training import host
-from research.training.preemption import EXIT_PREEMPTED
+from research.training.job import EXIT_PREEMPTED
 
 BATCH, WARMUP, BUDGET_SECONDS = 128, 5, 15
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}

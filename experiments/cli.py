@@ -40,6 +40,8 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
     config = load_config(flags["config"], overrides)
     workdir = flags["workdir"] or default_workdir(name, flags["config"], overrides, config.seed)
     processes.join()
+    if not processes.is_main():  # process 0 has the same warnings
+      logging.getLogger().setLevel(logging.ERROR)
     code = run(experiment, name, flags["config"], config, workdir, flags["mode"], flags["input"], overrides)
   except UserError as error:
     if not isinstance(error, processes.ToldError):

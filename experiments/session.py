@@ -17,8 +17,9 @@ from research.training import compilation, durations, loop, parallel, processes,
 from research.training.disk import disk_errors
 from research.training.executor import Executor
 from research.training.experiment import Experiment, Report
+from research.training.job import EXIT_PREEMPTED
 from research.training.precision import precision
-from research.training.preemption import EXIT_PREEMPTED, Preempted, Preemption
+from research.training.preemption import Preempted, Preemption
 
 EXIT_NON_FINITE = 3
 
@@ -43,11 +44,24 @@ def run(
     workdir: the run's folder.
     mode, source: as on the command line.
   """
+  header = {"experiment": name, "config": config_name, "overrides": dict(overrides or {}), "seed": config.seed}
+  return guarded(
+    lambda preemption: _run(build, config, workdir, mode, source, header, preemption), workdir, config.train.precision
+  )
+
+
+def guarded(function: Callable[[Preemption], int], workdir: str, numbers: str) -> int:
+  """`function(preemption)` with what every run is guarded by; its exit code, or that of what stopped it.
+
+  Args:
+    function: the run.
+    workdir: its folder, for messages.
+    numbers: `config.train.precision`.
+  """
   try:
-    with Preemption() as preemption, disk_errors(workdir), precision(config.train.precision):
+    with Preemption() as preemption, disk_errors(workdir), precision(numbers):
       preemption.nothing_to_save(None)
-      header = {"experiment": name, "config": config_name, "overrides": dict(overrides or {}), "seed": config.seed}
-      return _run(build, config, workdir, mode, source, header, preemption)
+      return function(preemption)
   except Preempted as stop:
     where = "before training began" if stop.step is None else f"at step {stop.step}, saved in {workdir}"
     _say(f"preempted {where}: run the same command to go on", file=sys.stderr)
@@ -160,17 +174,37 @@ def _train_or_evaluate(experiment, config, settings, plan, directory, header, mo
       state = restore(experiment, settings, plan, directory)
     step = int(state.step)
     preemption.nothing_to_save(step)
-    metrics, paths = _final(experiment, config, settings, plan, directory, state)
+    metrics, paths = final(experiment, config, settings, plan, directory, state)
   finally:
     launch |= {"wall_seconds": time.perf_counter() - start, "compile_seconds": clock.seconds}
     directory.write_json("run.json", {"launches": [*history["launches"], launch]})
   wall = before + launch["wall_seconds"] if mode == "train" else launch["wall_seconds"]
+  conclude(directory, {**header, "step": step, "metrics": metrics}, launch, paths, wall, clock.seconds)
+  processes.wait_for_main("reported")
+  return 0
+
+
+def conclude(
+  directory: rundir.RunDirectory,
+  found: Mapping[str, Any],
+  launch: Mapping[str, Any],
+  paths: Sequence[pathlib.Path],
+  wall_seconds: float,
+  compile_seconds: float,
+) -> None:
+  """Writes `result.json`, and says what a run has come to.
+
+  Args:
+    directory: the run's folder.
+    found: experiment, config, overrides, seed, step and metrics.
+    launch: of `run.json`.
+    paths: of figures and samples.
+    wall_seconds, compile_seconds: of the run.
+  """
   result = {
-    **header,
-    "step": step,
-    "metrics": metrics,
-    "wall_seconds": round(wall, 2),
-    "compile_seconds": round(clock.seconds, 2),
+    **found,
+    "wall_seconds": round(wall_seconds, 2),
+    "compile_seconds": round(compile_seconds, 2),
     "device": launch["device"],
     "commit": launch["commit"],
     "finished": True,
@@ -178,10 +212,8 @@ def _train_or_evaluate(experiment, config, settings, plan, directory, header, mo
   path = directory.write_json("result.json", result)
   for file in paths:
     _say(f"{'figure' if file.suffix == '.png' else 'sample'} {file}")
-  shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in metrics.items() if isinstance(m["value"], float))
-  _say(f"result {path}  step {step}  {shown}  ({wall:.0f} s)")
-  processes.wait_for_main("reported")
-  return 0
+  shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in found["metrics"].items() if isinstance(m["value"], float))
+  _say(f"result {path}  step {found['step']}  {shown}  ({wall_seconds:.0f} s)")
 
 
 def restore(
@@ -201,7 +233,7 @@ def restore(
   return state
 
 
-def _final(experiment, config, settings, plan, directory, state):
+def final(experiment, config, settings, plan, directory, state):
   """Metrics of the test set and of the report, each with its definition and the published value; the paths of
   figures and samples.  Of several processes all evaluate and the first reports."""
   executor = Executor(experiment, plan, settings.seed)

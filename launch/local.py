@@ -11,7 +11,7 @@ SIGTERM or Ctrl-C asks the job to save and stop, a second one kills it.  A proce
 others, which cannot go on without it, are killed after some seconds, and the job started again resumes from the newest
 checkpoint.
 
-Exit codes are those of the command; 128 + n where a process was killed by signal n.
+Exit codes are those of the command: 75 for `saved, run me again`; 128 + n where a process was killed by signal n.
 """
 
 import contextlib
@@ -28,11 +28,10 @@ from collections.abc import Sequence
 from typing import IO, Any
 
 from research.errors import UserError
-from research.training.preemption import EXIT_PREEMPTED
-from research.training.processes import ADDRESS, COUNT, INDEX
+from research.training.job import ADDRESS, COUNT, EXIT_PREEMPTED, HEARTBEAT, INDEX
 
 # Seconds in which the other processes may end by themselves, once one has: stopped (to leave); failed (to say more).
-GRACE_STOPPED, GRACE_FAILED = 15.0, 3.0
+GRACE_STOPPED, GRACE_FAILED = 10.0, 3.0
 _DEVICES = re.compile(r"--xla_force_host_platform_device_count=\d+")
 _PERIOD = 0.05
 _SET_PDEATHSIG = 1  # of prctl(2)
@@ -41,6 +40,7 @@ _SET_PDEATHSIG = 1  # of prctl(2)
 def environment(index: int, processes: int, devices: int, port: int) -> dict[str, str]:
   """What process `index` of the job is started with, on top of this process's own environment."""
   found = {**os.environ, ADDRESS: f"localhost:{port}", COUNT: str(processes), INDEX: str(index)}
+  found.setdefault(HEARTBEAT, "3600")  # the launcher sees for itself who is dead
   if devices:
     flags = _DEVICES.sub("", found.get("XLA_FLAGS", ""))
     found["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
@@ -98,9 +98,11 @@ class Job:
       bad = [(code, i) for i, code in enumerate(codes) if code]
       if bad and ended is None:
         code, first = min(bad)  # one that was killed is the cause, one that failed may have failed for the lack of it
-        ended, grace = (first, code), GRACE_STOPPED if code == EXIT_PREEMPTED else GRACE_FAILED
-        deadline = time.monotonic() + grace
+        ended, stopped = (first, code), code in (EXIT_PREEMPTED, -signal.SIGTERM)
+        deadline = time.monotonic() + (GRACE_STOPPED if stopped else GRACE_FAILED)
         self._tell(first, code)
+        if stopped:  # what can be saved is; this is for those who do not know yet
+          self._signal(signal.SIGTERM)
       if None not in codes:
         break
       if time.monotonic() > deadline:
@@ -109,12 +111,17 @@ class Job:
     for thread in self._threads:
       thread.join(timeout=1)
     code = ended[1] if ended else 0
+    if code == -signal.SIGTERM:
+      return EXIT_PREEMPTED
     return 128 - code if code < 0 else code
 
   def _tell(self, index: int, code: int) -> None:
     processes = len(self._children)
     if code in (EXIT_PREEMPTED, 2, 3):
       return  # the process has said why
+    if code == -signal.SIGTERM:
+      print(f"process {index} was asked to stop while it started: run the same command to go on", file=sys.stderr)
+      return
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"failed with exit code {code}"
     others = f"the other {processes - 1} cannot go on without it and are stopped. " if processes > 1 else ""
     rest = "The checkpoints saved before are intact: run the same command to go on from the newest."

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from launch.command import Run
-from research.training.preemption import EXIT_PREEMPTED
+from research.training.job import EXIT_PREEMPTED
 
 STRAGGLERS = 60  # seconds that tasks may outlive the first that ended: a dead one must not leave the others waiting
 

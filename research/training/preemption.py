@@ -12,8 +12,6 @@ import jax
 
 from research.training import processes
 
-EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, to be retried
-
 
 class Preempted(BaseException):
   """The process was asked to stop; what was worth saving is saved.  `step` is None where training had not begun.

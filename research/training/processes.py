@@ -17,10 +17,9 @@ import jax
 from jax._src import distributed  # the key-value store has no public name; Orbax takes it from here too
 
 from research.errors import UserError
+from research.training.job import ADDRESS, COUNT, DETECT, HEARTBEAT, INDEX
 
-ADDRESS, COUNT, INDEX = "JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
-DETECT = "GENERA_DISTRIBUTED"  # "auto": let JAX find out from the cluster (TPU pods, Slurm, Kubernetes, MPI)
-HEARTBEAT_SECONDS = 30  # after which a silent process is dead; where a launcher watches, it is quicker
+HEARTBEAT_SECONDS = 30
 LEAVE_SECONDS = 5
 _PERIOD = 0.2  # seconds between two looks at the store
 
@@ -55,7 +54,8 @@ def join() -> None:
     return
   # It would take SIGTERM for itself; `preemption` holds it, and SIGINT, and agrees on the step by its own.
   jax.config.update("jax_enable_preemption_service", False)
-  jax.distributed.initialize(heartbeat_timeout_seconds=HEARTBEAT_SECONDS, **options)
+  heartbeat = int(os.environ.get(HEARTBEAT, HEARTBEAT_SECONDS))
+  jax.distributed.initialize(heartbeat_timeout_seconds=heartbeat, **options)
 
 
 def count() -> int:

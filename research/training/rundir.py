@@ -89,8 +89,8 @@ class RunDirectory:
       remedy = f"it is damaged ({error}): delete it, the checkpoints beside it are not touched, and run again."
       raise UserError("file", str(target), remedy) from error
 
-  def claim(self, config: Mapping[str, Any]) -> None:
-    """Writes `config.json`, or holds the one there against it: a workdir belongs to one config.
+  def claim(self, config: Mapping[str, Any], name: str = "config.json") -> None:
+    """Writes the config to the file `name`, or holds the one there against it: a workdir belongs to one config.
 
     The section `run` (devices, intervals, logging) and what results are shown beside (`published`, `bars`) may change
     between launches; nothing that changes the numbers may.
@@ -100,7 +100,7 @@ class RunDirectory:
     """
     if not self.writes:
       return  # the process that does compares
-    old = self.read_json("config.json")
+    old = self.read_json(name)
     config = json.loads(json.dumps(config, default=str))
     if old is not None:
       before, after = _flatten(old), _flatten(config)
@@ -112,7 +112,7 @@ class RunDirectory:
           f"it holds a run of another config ({differences}): use another workdir, or the config it was begun with."
         )
         raise UserError("--workdir", str(self.path), remedy)
-    self.write_json("config.json", config)
+    self.write_json(name, config)
 
 
 def _flatten(tree, prefix=""):

@@ -57,6 +57,41 @@ def test_streamed_equals_resident():
     jax.tree.map(np.testing.assert_array_equal, read(resident, step), read(streamed, step))
 
 
+@pytest.mark.parametrize("build", BUILDERS.values(), ids=BUILDERS)
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_are_the_batch_without_overlap(build, parts):
+  dataset = build(50, 12, 5)
+  feeds = [dataset.part(index, parts) for index in range(parts)]
+  for step in (0, 1, 7, 3):
+    joined = jax.tree.map(lambda *rows: np.concatenate(rows), *(feed(step) for feed in feeds))
+    jax.tree.map(np.testing.assert_array_equal, joined, dict(dataset.feed(step)))
+
+
+@pytest.mark.parametrize("count", [24, 19])
+def test_parts_of_evaluation_are_masked_where_the_whole_is(count):
+  for dataset in (pipeline.streamed(records(count), 8, seed=None), pipeline.sequential(make_arrays(count), 8)):
+    feeds = [dataset.part(index, 4) for index in range(4)]
+    for step in range(dataset.num_batches):
+      joined = jax.tree.map(lambda *rows: np.concatenate(rows), *(feed(step) for feed in feeds))
+      jax.tree.map(np.testing.assert_array_equal, joined, dict(dataset.feed(step)))
+
+
+def test_a_streamed_part_reads_its_own_examples_alone():
+  read_by: list[set[int]] = []
+
+  class Source(list):
+    def __getitem__(self, index):
+      seen.add(index)
+      return super().__getitem__(index)
+
+  for index in range(2):
+    seen: set[int] = set()
+    feed = pipeline.streamed(Source(records(16)), 16, seed=None, threads=1).part(index, 2)
+    feed(0)
+    read_by.append(seen)
+  assert read_by == [set(range(8)), set(range(8, 16))]
+
+
 def test_identified_examples():
   resident = pipeline.shuffled(make_arrays(10), 4, seed=0, identify=True)
   streamed = pipeline.streamed(records(10), 4, seed=0, identify=True, threads=2)

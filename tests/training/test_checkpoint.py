@@ -17,6 +17,7 @@ from research.errors import UserError
 from research.training import loop, parallel, rundir
 from research.training.checkpoint import CHECKSUMS, METRICS, Checkpoints
 from research.training.executor import Executor
+from research.training.preemption import Preempted
 from research.training.steps import GradientState
 from tests.training import sketches
 from tests.training.test_loop import assert_same, numbers, train
@@ -379,3 +380,17 @@ def test_saved_state_may_be_donated_at_once(tmp_path):
     for a, b in zip(numbers(checkpoints.restore(executor.abstract_state())), before, strict=True):
       np.testing.assert_array_equal(a, b)
   run.close()
+
+
+def test_a_signal_during_a_restore_is_no_damage(tmp_path, monkeypatch):
+  saved(tmp_path, 1, 2)
+  with opened(tmp_path) as checkpoints:
+
+    def interrupted(*_, **__):
+      raise Preempted(2)
+
+    monkeypatch.setattr(checkpoints._manager, "restore", interrupted)
+    with pytest.raises(Preempted):
+      checkpoints.restore(abstract(a_state()))
+    assert checkpoints.steps() == [1, 2]
+  assert not (tmp_path / "damaged").exists()
