@@ -54,6 +54,7 @@ WORKLOADS = (
   "generative/ddpm_step",
   "generative/ddim_sample",
   "loop/host_overhead",
+  "loop/guards",
   "loop/start",
   *NAIVE_BAYES,
   "classical/gmm_mnist_pca50",
@@ -402,6 +403,15 @@ def host_overhead(name: str) -> dict:
   return measured
 
 
+def guards(name: str) -> dict:
+  """Per cent of a ten-millisecond step that polling, finite checks and metrics take: see `experiments.guards`."""
+  from experiments import guards as guards_lib
+
+  measured = guards_lib.measure()
+  assert measured["workload"] == name
+  return measured
+
+
 def start(name: str) -> dict:
   """Seconds of a whole process that imports `experiments.mlp`, trains one step of a cached config, saves and exits."""
   seconds = []
@@ -459,6 +469,7 @@ def main() -> int:
       "generative/ddpm_step": ddpm_step,
       "generative/ddim_sample": ddim_sample,
       "loop/host_overhead": host_overhead,
+      "loop/guards": guards,
       "loop/start": start,
       **dict.fromkeys(NAIVE_BAYES, naive_bayes),
       "classical/gmm_mnist_pca50": gaussian_mixture,
