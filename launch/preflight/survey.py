@@ -41,15 +41,15 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
   """Markdown, one line a preflight."""
   lines = [
     "| config | topology | mode, batch | needs a device, MiB | MFLOP a step | traffic, MiB | collectives, KiB "
-    "| at least, us | bound by | wall, s |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    "| at least, us | bound by |",
+    "|---|---|---|---|---|---|---|---|---|",
   ]
   for row in rows:
     name = f"`{row['config'].removeprefix('configs/').replace('.py', '')}`"
     slices = f" ({row['slices']})" if row.get("slices") else ""
     if "needed" not in row:
       reason = (row.get("refusal") or row.get("words") or "").replace("\n", " ")[:160]
-      lines.append(f"| {name} | {row['topology']}{slices} | exit {row['exit']}: {reason} | | | | | | | |")
+      lines.append(f"| {name} | {row['topology']}{slices} | exit {row['exit']}: {reason} | | | | | | |")
       continue
     operations = sum(row["operations"]["products"].values()) + row["operations"]["other"]
     sent = sum(collective["bytes"] for collective in row["collectives"]) / 2**10
@@ -58,7 +58,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> str:
     lines.append(
       f"| {name} | {row['topology']}{slices} | {row['parallelism']}, {row['batch'].removeprefix('batch ')} "
       f"| {row['needed'] / 2**20:.3g}{'' if row['fits'] else ' DOES NOT FIT'} | {operations / 1e6:.3g} "
-      f"| {row['traffic'] / 2**20:.3g} | {sent:.3g} | {least} | {row['wall_seconds']:.0f} |"
+      f"| {row['traffic'] / 2**20:.3g} | {sent:.3g} | {least} |"
     )
   return "\n".join(lines)
 
