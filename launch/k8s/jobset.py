@@ -14,7 +14,7 @@ from experiments import cli, session
 from launch.command import Run
 from launch.tpu.slices import Slice
 from research.errors import UserError
-from research.training import processes
+from research.training import job as job_lib
 
 MOUNT = "/workdir"  # of the volume that outlives the pods
 JOB = "workers"
@@ -167,12 +167,12 @@ def _environment(resources: Resources, name: str) -> list[dict[str, Any]]:
   if resources.hosts * resources.slices == 1:
     return []
   if resources.tpu:
-    return [{"name": processes.DETECT, "value": "auto"}]
+    return [{"name": job_lib.DETECT, "value": "auto"}]
   index = {"fieldRef": {"fieldPath": "metadata.annotations['batch.kubernetes.io/job-completion-index']"}}
   return [
-    {"name": processes.ADDRESS, "value": f"{name}-{JOB}-0-0.{name}:{COORDINATOR_PORT}"},
-    {"name": processes.COUNT, "value": str(resources.nodes)},
-    {"name": processes.INDEX, "valueFrom": index},
+    {"name": job_lib.ADDRESS, "value": f"{name}-{JOB}-0-0.{name}:{COORDINATOR_PORT}"},
+    {"name": job_lib.COUNT, "value": str(resources.nodes)},
+    {"name": job_lib.INDEX, "valueFrom": index},
   ]
 
 

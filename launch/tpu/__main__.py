@@ -24,7 +24,8 @@ from experiments import cli
 from launch import command
 from launch.tpu import gcloud, slices, supervisor
 from research.errors import UserError
-from research.training import processes, rundir
+from research.training import job as job_lib
+from research.training import rundir
 
 ACTIONS = ("logs", "status", "stop", "delete")
 # The slices' images have an older Python than jax wants; versions are those of the lock.
@@ -112,7 +113,7 @@ def _train(flags: argparse.Namespace, overrides: Mapping[str, str]) -> int:
     commands,
     run=runs[0].shell(flags.python),
     # The copy has no git to tell run.json what runs.
-    environment=f"{processes.DETECT}=auto {rundir.COMMIT}={rundir.commit()}",
+    environment=f"{job_lib.DETECT}=auto {rundir.COMMIT}={rundir.commit()}",
     setup=flags.setup,
     install=flags.install,
     poll=flags.poll,
