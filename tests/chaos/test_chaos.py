@@ -20,6 +20,7 @@ def subject(tmp_path):
   return chaos.Subject("tests.experiments.tiny", str(file), overrides)
 
 
+@pytest.mark.slow
 def test_a_disturbed_run_ends_like_its_twin(subject, tmp_path):
   chaos.undisturbed(subject, LAYOUT, tmp_path / "twin")
   chance = random.Random(0)

@@ -65,6 +65,7 @@ def test_sweep(config, tmp_path, capfd):
   assert [file.stat().st_mtime_ns for file in files] == before, "what has finished is left alone"
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_passes_the_signal_on(config, tmp_path):
   words = [f"--config={config.removesuffix(':short')}", "--experiment=tests.experiments.tiny", "--vmap=never"]
   words += [f"--workdir={tmp_path / 'runs'}", "--seeds=0-1", "--config.data.delay=0.5"]

@@ -21,6 +21,7 @@ from research.training.preemption import Preempted
 from tests.conformance import test_conformance as conformance
 from tests.processes import worker
 
+pytestmark = pytest.mark.xdist_group("processes")  # one job serves them all
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 JOBS = ["mlp/digits", "mlp/digits:fsdp", "gmm/iris"]
 RESUMED = "mlp/iris"  # begun by one process with one device
