@@ -27,6 +27,7 @@ from research.errors import UserError
 from research.training import job as job_lib
 from research.training import rundir
 
+EXIT_INTERRUPTED = 130  # as shells have it
 ACTIONS = ("logs", "status", "stop", "delete")
 # The slices' images have an older Python than jax wants; versions are those of the lock.
 INSTALL = (
@@ -125,7 +126,13 @@ def _train(flags: argparse.Namespace, overrides: Mapping[str, str]) -> int:
   with tempfile.TemporaryDirectory() as folder:
     archive = pathlib.Path(folder) / "genera.tar.gz"
     pack(cli.ROOT, archive)
-    return supervisor.supervise(job, str(archive), supervisor.Cloud())
+    try:
+      return supervisor.supervise(job, str(archive), supervisor.Cloud())
+    except KeyboardInterrupt:
+      print(
+        "no longer watched: the slice and the run go on. The same command takes them up, `stop` saves, `delete` ends."
+      )
+      return EXIT_INTERRUPTED
 
 
 def pack(root: pathlib.Path, archive: pathlib.Path) -> None:

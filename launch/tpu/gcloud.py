@@ -8,9 +8,9 @@ from launch.tpu.slices import Slice
 from research.errors import UserError
 
 READY = ("READY", "ACTIVE")
-# A request in one of these states will not become ready any more, and must be deleted before it is made anew.
-GONE = ("PREEMPTED", "TERMINATED", "STOPPED", "SUSPENDING", "SUSPENDED", "FAILED", "DELETING")
-
+FAILED = "FAILED"
+# In one of these states it will not become ready any more, and must be deleted before it is made anew.
+GONE = ("PREEMPTED", "TERMINATED", "STOPPED", "SUSPENDED", FAILED)
 NOT_FOUND = "NOT_FOUND"  # in what gcloud says of a thing that is not there
 
 

@@ -123,18 +123,17 @@ def supervise(job: Job, archive: str, cloud: Cloud) -> int:
 
 def _ensure(job: Job, cloud: Cloud) -> None:
   """Makes the slice where there is none, what is left of an earlier one removed, and waits until it is ready."""
-  state = _state(job, cloud)
-  if state in gcloud.GONE:
-    _must(cloud, job.commands.delete())
-    state = ""
-  if state == "":
-    _must(cloud, job.commands.create())
-    state = _state(job, cloud)
-  while state not in gcloud.READY:
-    if state in gcloud.GONE:
+  created = False
+  while (state := _state(job, cloud)) not in gcloud.READY:
+    if state not in ("", *gcloud.GONE):
+      cloud.sleep(job.poll)  # it comes, or goes, or cannot be told
+    elif state == gcloud.FAILED and created:
       raise UserError("slice", state, "it did not come up: `gcloud compute tpus ... describe` says why.")
-    cloud.sleep(job.poll)
-    state = _state(job, cloud)
+    elif state:
+      _must(cloud, job.commands.delete())
+    else:
+      _must(cloud, job.commands.create())
+      created = True
 
 
 def _state(job: Job, cloud: Cloud) -> str | None:

@@ -114,6 +114,27 @@ def test_a_crash_is_run_again_but_not_for_ever(cloud, config, tmp_path, capsys):
   assert sum("worker.sh start" in " ".join(words) for words in cloud.calls()) == 2
 
 
+def test_a_slice_that_comes_and_goes_is_asked_for_again_one_that_fails_is_not(cloud, config, tmp_path, capsys):
+  states = ["WAITING_FOR_RESOURCES", "SUSPENDING", "SUSPENDED"]
+  describe, words = cloud._describe, train_words(config, tmp_path / "run", stand_in(tmp_path, "exit 0"), "--poll=0")
+  cloud._describe = lambda *args: gcloud.Output(0, states.pop(0)) if cloud.state() and states else describe(*args)
+  assert tpu.main(words) == 0
+  assert [words[4] for words in cloud.calls()].count("create") == 2
+  states.append("FAILED")
+  assert tpu.main(words) == 2
+  assert "did not come up" in capsys.readouterr().err
+
+
+def test_interrupted_says_what_goes_on(cloud, config, tmp_path, capsys, monkeypatch):
+  def interrupted(*_):
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(supervisor, "_attempt", interrupted)
+  assert tpu.main(train_words(config, tmp_path / "run")) == 130
+  assert cloud.state() == "READY"
+  assert "go on" in capsys.readouterr().out
+
+
 def test_install_that_fails_is_said(cloud, config, tmp_path, capsys):
   assert tpu.main(train_words(config, tmp_path / "run", "--install=false")) == 2
   assert "slice is kept" in capsys.readouterr().err
