@@ -3,9 +3,8 @@
 Paper: Metz et al. 2017 (ring), Srivastava et al. 2017 (grid), whose GANs miss modes; Lin et al. 2018, table 1.
 Command: python -m experiments.gan --config=configs/gan/gaussians.py
 Hardware: 2 CPU cores
-Time: 12,000 steps took 9.5 minutes while 12 processes shared the cores
-Expected: 25 of 25 modes and >= 95 % of the samples within three standard deviations of one; 12,000 steps gave 25 modes
-  and 94.4 %, the full length has not been measured
+Time: 32 minutes while tests and other runs shared the cores; not measured on idle ones
+Expected: 25 of 25 modes, 98.1 % of the samples within three standard deviations of one (of the data: 98.9 %)
 """
 
 from configs import common
