@@ -76,6 +76,7 @@ def preempt(lab, job, task=""):
   lab.run("scancel", "--signal=TERM", f"{job}_{task}" if task else job)
 
 
+@pytest.mark.slow
 def test_preempted_requeued_resumed_exact(lab, config, tmp_path):
   whole, work = tmp_path / "whole", tmp_path / "work"
   (job,) = submit(lab, f"{config}:short", "--nodes=2", "--time=10", f"--workdir={work}", *SLOWLY)
@@ -94,6 +95,7 @@ def test_preempted_requeued_resumed_exact(lab, config, tmp_path):
   assert [(launch["num_processes"], launch["num_devices"]) for launch in launches] == [(2, 4), (2, 4)]
 
 
+@pytest.mark.slow
 def test_array_of_seeds_and_sweep_ends_in_one_table(lab, config, tmp_path):
   sweep = tmp_path / "rates.txt"
   sweep.write_text("--config.optimizer.learning_rate=1e-2\n--config.optimizer.learning_rate=1e-1\n")

@@ -63,6 +63,7 @@ def doings(calls):
   return [[word.rpartition("/")[2] if word.endswith("genera.tar.gz") else word for word in words] for words in kept]
 
 
+@pytest.mark.slow
 def test_preempted_made_anew_resumed_exact(config, tmp_path, monkeypatch):
   cloud = fake_gcloud.Cloud(tmp_path / "cloud", workers=1)
   monkeypatch.setenv("PATH", cloud.install())
