@@ -6,6 +6,7 @@ Exit code 0 where every run ended like its undisturbed twin, else 1.  --hours: n
 """
 
 import argparse
+import logging
 import os
 import pathlib
 import random
@@ -55,6 +56,7 @@ def main() -> int:
   folder = flags.folder or pathlib.Path(tempfile.mkdtemp(prefix="chaos-"))
   os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder / "xla"))
   del os.environ["JAX_ENABLE_X64"]  # not for the runs
+  logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax misses a file that only whole folders of its own have
   print(f"runs in {folder}\n\n{chaos.HEADER}", flush=True)
   outcomes, until = [], time.monotonic() + 3600 * flags.hours
   for number in range(flags.runs):
