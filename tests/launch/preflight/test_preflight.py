@@ -226,8 +226,8 @@ def test_a_tpu_that_is_not_there(words):
 @needs_libtpu
 @pytest.mark.slow
 def test_a_tpu_too_small_in_the_compiler_s_words():
-  widths = "--config.model.widths=(100000,100000)"
-  done = command("--config=configs/mlp/digits.py:smoke", widths, "--topology=v5e:2x4")
+  features = "--config.model.features=(100000,100000)"
+  done = command("--config=configs/mlp/digits.py:smoke", features, "--topology=v5e:2x4")
   assert (done.returncode, done.stderr) == (preflight.EXIT_DOES_NOT_FIT, "")
   assert "RESOURCE_EXHAUSTED" in done.stdout
 
