@@ -4,8 +4,8 @@ Paper: Radford et al. 2016 (DCGAN); Goodfellow et al. 2014 (the fully connected 
 Command: python -m experiments.gan --config=configs/gan/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores
 Time: 41 minutes while tests and other runs shared the cores, measures included; not measured on idle ones
-Expected: 10 of 10 classes, a KL of the class histogram of 0.089 (the aim of 0.02 is missed), classifier-feature distance 7.5
-  (test set 0.03)
+Expected: 10 of 10 classes, a KL of the class histogram of 0.089 (the aim of 0.02 is missed), a classifier-feature
+  distance of 7.5 (test set 0.03)
 """
 
 from configs import common
