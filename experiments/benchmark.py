@@ -54,7 +54,8 @@ WORKLOADS = (
   "generative/ddpm_step",
   "generative/ddim_sample",
   "loop/host_overhead",
-  "loop/guards",
+  "loop/guards_mlp",
+  "loop/guards_lenet",
   "loop/start",
   *NAIVE_BAYES,
   "classical/gmm_mnist_pca50",
@@ -407,7 +408,7 @@ def guards(name: str) -> dict:
   """Per cent of a ten-millisecond step that polling, finite checks and metrics take: see `experiments.guards`."""
   from experiments import guards as guards_lib
 
-  measured = guards_lib.measure()
+  measured = guards_lib.measure(name.rpartition("_")[2])
   assert measured["workload"] == name
   return measured
 
@@ -469,7 +470,8 @@ def main() -> int:
       "generative/ddpm_step": ddpm_step,
       "generative/ddim_sample": ddim_sample,
       "loop/host_overhead": host_overhead,
-      "loop/guards": guards,
+      "loop/guards_mlp": guards,
+      "loop/guards_lenet": guards,
       "loop/start": start,
       **dict.fromkeys(NAIVE_BAYES, naive_bayes),
       "classical/gmm_mnist_pca50": gaussian_mixture,

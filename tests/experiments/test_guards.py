@@ -9,10 +9,11 @@ from research.training import parallel
 from research.training.executor import Executor
 
 
-def test_a_row_with_its_parts():
-  row = guards.measure(batch_size=8, turns=3, polls=500)
+@pytest.mark.parametrize("network", guards.NETWORKS)
+def test_a_row_with_its_parts(network):
+  row = guards.measure(network, batch_size=8, turns=3, polls=500)
   detail = row["detail"]
-  assert row["workload"] == "loop/guards"
+  assert row["workload"] == f"loop/guards_{network}"
   assert 0 < detail["host_us"] < 10_000
   assert row["value"] == pytest.approx(
     100 * (max(detail["device_us"], 0) + detail["host_us"]) / detail["step_without_us"], rel=0.02
@@ -21,7 +22,7 @@ def test_a_row_with_its_parts():
 
 def test_with_guards_and_without_it_is_the_same_training():
   """Else the difference would be that of two computations."""
-  experiment, bare = guards._experiment(batch_size=8)
+  experiment, bare = guards._experiment("mlp", batch_size=8)
   executor = Executor(experiment, parallel.plan("jit", 1), seed=0)
   data = experiment.train_data
   one, other = executor.init_state(), executor.init_state()
