@@ -152,7 +152,11 @@ def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[
 def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
   logging.warning("Training the classifier that measures samples (%s), once.", config.train.duration)
   with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    experiment = cnn.experiment(config)
+    try:
+      experiment = cnn.experiment(config)
+    except AttributeError as error:  # what ml_collections raises of a field that is not there
+      remedy = f"another revision wrote its config.json, which has no {error}: train it anew."
+      raise UserError("config.measure.classifier", str(folder), remedy) from error
     settings = session.settings_of(config, experiment.train_data)
     state = loop.train(experiment, settings, parallel.plan("jit", 1), directory).state
     return _arrays(experiment, state)
@@ -164,7 +168,11 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     raise UserError("config.measure.classifier", str(folder), remedy)
   with contextlib.closing(rundir.RunDirectory(folder)) as directory:
     config = ml_collections.ConfigDict(directory.read_json("config.json"))
-    experiment = cnn.experiment(config)
+    try:
+      experiment = cnn.experiment(config)
+    except AttributeError as error:  # what ml_collections raises of a field that is not there
+      remedy = f"another revision wrote its config.json, which has no {error}: train it anew."
+      raise UserError("config.measure.classifier", str(folder), remedy) from error
     settings = session.settings_of(config, experiment.train_data)
     state = session.restore(experiment, settings, parallel.plan("jit", 1), directory)
   return config, _arrays(experiment, state)

@@ -83,6 +83,12 @@ def test_classifier_is_that_of_the_run_and_its_features_are_the_last_layers_inpu
   assert found.accuracy == pytest.approx(result["metrics"]["test_accuracy"]["value"])
   assert measured.features.shape == (len(test), 128)
 
+  saved = json.loads((tmp_path / "config.json").read_text())
+  del saved["augment"]["elastic"]
+  (tmp_path / "config.json").write_text(json.dumps(saved))
+  with pytest.raises(UserError, match=r"config\.measure\.classifier.*another revision.*elastic"):
+    features.classifier(wanted.measure, wanted.data)
+
 
 def test_features_are_the_input_of_the_last_dense_layer():
   class Net(nn.Module):
