@@ -22,9 +22,9 @@ DEFINITIONS = {
   "latents from the posterior (Burda et al. 2016, section 5.1), mean over the whole test set; nats an image",
   "test_bits_per_dim": "test_nll / (pixels x channels x log 2); bits",
   "test_active_units": "latents whose posterior mean has a variance above 0.01 over the test set (Burda et al. 2016)",
-  "test_imputation_error": "mean squared error (pixels 0 to 1) of the lower half of test images, imputed from the "
-  "upper half by Gibbs sampling (Rezende et al. 2014, appendix F)",
-  "test_imputation_error_of_mean": "the same where the mean of the test images is imputed",
+  "test_imputation_error": "mean squared error (pixels 0 to 1) of the lower half of config.report.samples test images, "
+  "imputed from the upper half by Gibbs sampling (Rezende et al. 2014, appendix F)",
+  "test_imputation_error_of_mean": "the same where the mean of those test images is imputed",
   "test_auroc": "mean over the classes left out of the area under the ROC curve by which -ELBO tells the class, never "
   "trained on, from the others; test set",
 }
@@ -47,7 +47,7 @@ def report(state, family: vae.VAE, config: ml_collections.ConfigDict, test: Data
     return logs, posterior_means(family, variables, batch)
 
   logs, means = generative.over(test, measure, variables)
-  shown = first(test, wanted.samples)
+  shown = spread(test, wanted.samples)
   names = examples.class_names
   conditional = len(names) if config.model.conditional else 0
   errors, imputation = imputed(family, variables, shown, wanted.sweeps)
@@ -85,10 +85,12 @@ def codes(family: vae.VAE, variables, batch) -> list[jax.Array]:
   return [(latent - mean) * jnp.exp(-log_std) for latent, _, (mean, log_std) in levels]
 
 
-def first(dataset: Dataset, count: int) -> dict[str, jax.Array]:
-  """The first examples of an evaluation set, as one batch."""
+def spread(dataset: Dataset, count: int) -> dict[str, jax.Array]:
+  """Examples from all over an evaluation set, as one batch: the first ones are of one class where a set is sorted."""
   found = generative.over(dataset, lambda _, batch: batch, None)
-  return jax.tree.map(lambda x: jnp.asarray(x[:count]), found)
+  total = len(found["inputs"])
+  places = np.linspace(0, total - 1, min(count, total)).round().astype(int)
+  return jax.tree.map(lambda x: jnp.asarray(x[places]), found)
 
 
 def decoded(family: vae.VAE, variables, noise, label) -> np.ndarray:

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import cli, generative, vae
-from research.data import embedded
+from experiments import cli, generative, vae, vae_report
+from research.data import embedded, pipeline
 from research.errors import UserError
 from research.training import parallel
 from research.training.executor import Executor
@@ -118,3 +118,11 @@ def test_vq_predicts_codes_and_says_that_it_cannot_sample(tmp_path):
   assert found["codes"].max() < 8
   with pytest.raises(UserError, match="prior"):
     experiment.predict(state, "")
+
+
+def test_images_shown_are_of_every_class_of_a_sorted_set():
+  label = np.repeat(np.arange(10, dtype=np.int32), 7)
+  arrays = {"inputs": np.zeros((70, 2, 2, 1), np.uint8), "label": label}
+  shown = vae_report.spread(pipeline.sequential(arrays, 32), 20)
+  assert set(np.asarray(shown["label"])) == set(range(10))
+  assert len(vae_report.spread(pipeline.sequential(arrays, 32), 100)["label"]) == 70, "no image twice"
