@@ -36,7 +36,7 @@ def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test:
   codes, errors = generative.over(test, measure, variables)
   counts = np.bincount(codes.ravel(), minlength=config.model.codes)
   batch = vae_report.spread(test, shown)
-  decoded = np.clip(family.likelihood.mean(family.decode(variables, jnp.asarray(codes[:shown]))), 0, 1)
+  decoded = np.clip(family.likelihood.mean(family.decode(variables, family.codes(variables, batch["inputs"]))), 0, 1)
   found = {
     "test_codes_used": int((counts > 0).sum()),
     "test_perplexity": float(vq_vae.perplexity(jnp.asarray(counts, jnp.float32))),

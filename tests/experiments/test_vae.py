@@ -1,13 +1,16 @@
 """The experiment of VAEs: what is left out is not learnt from, what it refuses, what it predicts and reports."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import cli, generative, vae, vae_report
+from experiments import cli, generative, vae, vae_report, vq_report
 from research.data import embedded, pipeline
 from research.errors import UserError
+from research.families import vae as family_lib
 from research.training import parallel
 from research.training.executor import Executor
 
@@ -118,6 +121,24 @@ def test_vq_predicts_codes_and_says_that_it_cannot_sample(tmp_path):
   assert found["codes"].max() < 8
   with pytest.raises(UserError, match="prior"):
     experiment.predict(state, "")
+
+
+def test_vq_shows_an_image_beside_its_own_reconstruction(monkeypatch):
+  """A code that loses nothing: what is shown as the reconstruction must be the image itself."""
+  rng = np.random.default_rng(0)
+  arrays = {"inputs": rng.integers(0, 256, (70, 2, 2, 1), np.uint8), "label": np.zeros(70, np.int32)}
+  lossless = types.SimpleNamespace(
+    codes=lambda variables, inputs: jnp.round(255 * inputs[..., 0]).astype(jnp.int32),
+    decode=lambda variables, codes: codes[..., None, None] / 255,
+    likelihood=family_lib.gaussian(1.0),
+  )
+  shown = []
+  monkeypatch.setattr(vae_report, "pairs", lambda *images: shown.extend(images))
+  config = cli.load_config("configs/vae/vq.py:smoke", {"model.codes": "256", "report.samples": "20"})
+  test = pipeline.sequential(arrays, 32, assemble=pipeline.normalised())
+  vq_report.report(types.SimpleNamespace(ema=None, params={}, mutable={}), lossless, config, test)
+  assert len(shown[0]) == 20
+  np.testing.assert_allclose(shown[1], shown[0], atol=1e-6)
 
 
 def test_images_shown_are_of_every_class_of_a_sorted_set():
