@@ -152,11 +152,7 @@ def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[
 def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
   logging.warning("Training the classifier that measures samples (%s), once.", config.train.duration)
   with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    try:
-      experiment = cnn.experiment(config)
-    except AttributeError as error:  # what ml_collections raises of a field that is not there
-      remedy = f"another revision wrote its config.json, which has no {error}: train it anew."
-      raise UserError("config.measure.classifier", str(folder), remedy) from error
+    experiment = cnn.experiment(config)
     settings = session.settings_of(config, experiment.train_data)
     state = loop.train(experiment, settings, parallel.plan("jit", 1), directory).state
     return _arrays(experiment, state)
