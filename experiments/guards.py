@@ -1,4 +1,4 @@
-"""What the guards cost: preemption polling, the non-finite check, metrics; as a share of a step of ten milliseconds.
+"""What the guards cost: preemption polling, the non-finite check, metrics; as a share of a step of 10 to 15 ms.
 
   python -m experiments.guards [mlp|lenet]
 
@@ -13,11 +13,11 @@ Two parts, measured apart because the whole is smaller than the noise between tw
   metrics every hundred steps.  In a run the device computes meanwhile, so that this is an upper bound.
 """
 
+import argparse
 import contextlib
 import io
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -40,7 +40,7 @@ from research.training.preemption import Preemption
 
 EXAMPLES, TURNS, POLLS = 4096, 600, 20_000
 NETWORKS = {"mlp": MLP((512, 512), 10), "lenet": LeNet5(10)}
-BATCHES = {"mlp": 384, "lenet": 64}  # that take about ten milliseconds on two cores
+BATCHES = {"mlp": 384, "lenet": 64}  # that take 10 to 15 milliseconds on two cores
 
 
 def measure(network: str, batch_size: int = 0, turns: int = TURNS, polls: int = POLLS) -> dict[str, Any]:
@@ -146,4 +146,6 @@ def _host(metrics: Any, polls: int) -> float:
 
 
 if __name__ == "__main__":
-  print(json.dumps(measure(sys.argv[1] if len(sys.argv) > 1 else "mlp")))
+  parser = argparse.ArgumentParser(prog="python -m experiments.guards")
+  parser.add_argument("network", nargs="?", choices=NETWORKS, default="mlp")
+  print(json.dumps(measure(parser.parse_args().network)))
