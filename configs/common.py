@@ -144,8 +144,10 @@ def diffusion() -> ml_collections.ConfigDict:
       "name": "dit",  # mlp, unet, dit
       "features": 128,  # of mlp and dit: width of a block
       "depth": 4,  # of mlp and dit: number of blocks
-      "heads": 4,  # of dit: of attention
+      "heads": 4,  # of dit: of attention or static mixing
       "patch": 4,  # of dit: side of a patch
+      "window": 2,  # of dit: side of what a token reads and writes, in patches; 1 is the paper's, without overlap
+      "mixing": "attention",  # of dit: attention; static (learned weights between places)
       "widths": (32, 64, 64),  # of unet: channels of the stages
       "blocks": 2,  # of unet: residual blocks a stage
       "attention": (False, True, False),  # of unet: whether a stage has attention

@@ -21,8 +21,8 @@ from research.data import examples, mixtures, pipeline, spoken_digits
 from research.errors import UserError
 from research.families.diffusion import generation, samplers
 from research.families.diffusion import model as family
+from research.networks import dit
 from research.networks.conditioned import ConditionedMLP
-from research.networks.dit import DiT
 from research.networks.unet import UNet
 from research.training import durations, optimizers, precision, steps
 from research.training.experiment import Experiment
@@ -114,7 +114,7 @@ def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Mod
   """The network that a config's `model` names.
 
   Raises:
-    UserError: there is none, or a width that the heads do not divide.
+    UserError: there is none, or none with such heads, window or mixing.
   """
   if model.name == "mlp":
     return ConditionedMLP(model.features, model.depth, num_classes, dtype)
@@ -126,11 +126,17 @@ def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Mod
     raise UserError("config.model.name", model.name, "choose mlp, unet or dit.")
   if model.features % model.heads:
     raise UserError("config.model.heads", model.heads, f"it must divide config.model.features, {model.features}.")
-  return DiT(
+  if model.mixing not in dit.MIXING:
+    raise UserError("config.model.mixing", model.mixing, f"choose one of {', '.join(dit.MIXING)}.")
+  if model.window < 1:
+    raise UserError("config.model.window", model.window, "it is a number of patches: at least 1.")
+  return dit.DiT(
     model.features,
     model.depth,
     model.heads,
     model.patch,
+    model.window,
+    model.mixing,
     num_classes=num_classes,
     dropout=model.dropout,
     dtype=dtype,

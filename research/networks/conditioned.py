@@ -45,8 +45,8 @@ class Condition(nn.Module):
     x = nn.Dense(self.features, dtype=self.dtype)(x)
     x = nn.Dense(self.features, dtype=self.dtype)(nn.silu(x))
     if self.num_classes:
-      # Small at first: what is common to all classes is learned first.
-      init = nn.initializers.normal(0.02)
+      # As large as what is added to, or the label is learned late: with 0.02 a short run hardly heeded it.
+      init = nn.initializers.normal(0.5)
       x += nn.Embed(self.num_classes + 1, self.features, embedding_init=init, dtype=self.dtype)(label)
     return x
 

@@ -15,6 +15,8 @@ from research.errors import UserError
   [
     ("model.name", "vit", "mlp, unet or dit"),
     ("model.heads", "5", "divide"),
+    ("model.mixing", "mlp", "static"),
+    ("model.window", "0", "at least 1"),
     ("sampler.name", "dpm", "dpm_solver"),
     ("sampler.steps", "0", "at least one step"),
     ("sampler.loop", "gpu", "device"),

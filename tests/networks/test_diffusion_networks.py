@@ -65,7 +65,7 @@ def test_unet_has_the_parameters_of_diffusers_unet2dmodel():
 
 def test_blocks_of_a_dit_are_the_identity_at_first():
   """adaLN-zero: whatever the tokens and the condition are; and the network's output is zero."""
-  block = dit.Block(16, 2, 4, 0.0, jnp.float32)
+  block = dit.Block(16, 2, "attention", 4, 0.0, jnp.float32)
   tokens, condition = jax.random.normal(jax.random.key(0), (2, 6, 16)), jax.random.normal(jax.random.key(1), (2, 16))
   variables = start(block, tokens, condition)
   apply = jax.jit(lambda variables: block.apply(variables, tokens, condition, train=False))
@@ -77,18 +77,43 @@ def test_blocks_of_a_dit_are_the_identity_at_first():
   np.testing.assert_array_equal(jax.jit(lambda: DIT.apply(variables, x, level, label, train=False))(), 0)
 
 
+@pytest.mark.parametrize("window", [1, 2, 3])
 @pytest.mark.parametrize("shape", [(2, 8, 12, 3), (2, 7, 9, 1), (2, 10, 2), (1, 3, 4, 5, 2)])
-def test_patches_are_put_back(shape):
+def test_every_point_is_in_as_many_patches_as_windows_cover_it(shape, window):
+  """Patches written back where they were read add up to the image times the number of patches of each point."""
   x = jax.random.normal(jax.random.key(0), shape)
-  tokens, grid = dit.patches(x, 4)
-  np.testing.assert_array_equal(dit.unpatched(tokens, grid, shape, 4), x)
+  read = lambda x: dit.patches(x, 4, window)
+  covered = jax.linear_transpose(read, x)(jnp.ones_like(read(x)))[0]
+  margin, counts = (window - 1) * 4 // 2, np.ones(())
+  for size in shape[1:-1]:
+    starts = 4 * np.arange(-(-size // 4)) - margin
+    of_axis = ((starts <= np.arange(size)[:, None]) & (np.arange(size)[:, None] < starts + 4 * window)).sum(1)
+    counts = counts[..., None] * of_axis
+  np.testing.assert_array_equal(covered, np.broadcast_to(counts[None, ..., None], shape))
+  np.testing.assert_allclose(jax.linear_transpose(read, x)(read(x))[0], covered * x, rtol=1e-6)
 
 
 def test_a_patch_is_a_square_of_the_image():
   x = jnp.arange(2 * 8 * 8, dtype=jnp.float32).reshape(2, 8, 8, 1)
-  tokens, grid = dit.patches(x, 4)
-  assert grid == (2, 2)
+  tokens = dit.patches(x, 4)
+  assert tokens.shape == (2, 4, 16)
   np.testing.assert_array_equal(tokens[1, 2].reshape(4, 4), x[1, 4:8, :4, 0])
+
+
+def test_windows_overlap_by_half():
+  x = jax.random.normal(jax.random.key(0), (1, 12, 12, 2))
+  middle = dit.patches(x, 4, 2)[0, 4].reshape(8, 8, 2)
+  np.testing.assert_array_equal(middle, x[0, 2:10, 2:10])
+
+
+def test_static_mixing_is_a_weighted_sum_for_each_head():
+  x = jax.random.normal(jax.random.key(0), (2, 5, 6))
+  layer = dit.StaticMixing(2, use_bias=False)
+  params = layer.init(jax.random.key(1), x)["params"]
+  value, weights = x @ params["Dense_0"]["kernel"], params["weights"]
+  heads = [np.stack([weights[h] @ value[b, :, 3 * h : 3 * h + 3] for b in range(2)]) for h in range(2)]
+  expected = np.concatenate(heads, -1) @ params["Dense_1"]["kernel"]
+  np.testing.assert_allclose(layer.apply({"params": params}, x), expected, atol=1e-5)
 
 
 def test_attention_is_that_of_flax():
@@ -102,11 +127,14 @@ def test_attention_is_that_of_flax():
   np.testing.assert_allclose(ours.apply({"params": variables}, x), theirs.apply({"params": params}, x), atol=1e-5)
 
 
-def test_places_are_told_apart():
-  encoded = np.asarray(dit.positions((5, 7), 16))
-  assert encoded.shape == (35, 16)
-  distances = np.linalg.norm(encoded[:, None] - encoded, axis=-1) + 10 * np.eye(35)
-  assert distances.min() > 0.1
+@pytest.mark.parametrize("mixing", sorted(dit.MIXING))
+def test_places_are_told_apart(mixing):
+  """Of an image that is the same everywhere, patches of the output differ."""
+  network = dit.DiT(16, 1, 2, 4, mixing=mixing)
+  x, level = jnp.ones((1, 8, 8, 1)), jnp.full(1, 300.0)
+  variables = perturbed(start(network, x, level, None))
+  found = jax.jit(lambda: dit.patches(network.apply(variables, x, level, None, train=False), 4))()[0]
+  assert min(np.abs(found[i] - found[j]).max() for i in range(4) for j in range(i)) > 1e-3
 
 
 def test_sinusoids_are_those_of_the_transformer():
