@@ -163,7 +163,7 @@ def diffusion() -> ml_collections.ConfigDict:
   config.train.label_dropout = 0.1  # share of labels withheld, for guidance
   config.sampler = ml_collections.ConfigDict(
     {
-      "name": "dpm_solver",  # ancestral, ddim, heun, dpm_solver, euler
+      "name": "dpm_solver",  # ancestral, ddim, heun, dpm_solver, sde_dpm_solver (with fresh noise), euler
       "steps": 25,
       "spacing": "log_snr",  # uniform in time; log_snr; karras
       "eta": 0.0,  # of ddim: share of the ancestral noise

@@ -107,11 +107,14 @@ def heun(churn: float = 0.0, noise_scale: float = 1.0) -> Sampler:
   return Sampler(_nothing, step, evaluations=2)
 
 
-def dpm_solver() -> Sampler:
-  """DPM-Solver++(2M), the multistep one of second order in the data prediction (Lu et al. 2022, algorithm 2)."""
+def dpm_solver(stochastic: bool = False) -> Sampler:
+  """DPM-Solver++(2M), the multistep one of second order in the data prediction (Lu et al. 2022, algorithm 2).
+
+  With `stochastic` SDE-DPM-Solver++(2M), of the reverse diffusion in place of the probability flow (Lu et al. 2022,
+  appendix A): of first order it would be ancestral sampling.  Fresh noise makes up for what the network got wrong.
+  """
 
   def step(process, denoise, x, memory, t, s, key):
-    del key
     before, width_before = memory
     data = denoise(x, t).data
     width = 0.5 * (process.log_snr(s) - process.log_snr(t))
@@ -119,8 +122,12 @@ def dpm_solver() -> Sampler:
     # Of first order where there is no step before, and into or out of an end without noise or without data.
     half = jnp.where(jnp.isfinite(half), half, 0.0)
     ahead = data + half * (data - before)
-    x = process.sigma(s) / process.sigma(t) * x - process.alpha(s) * jnp.expm1(-width) * ahead
-    return x, (data, width)
+    kept, alpha, sigma = process.sigma(s) / process.sigma(t), process.alpha(s), process.sigma(s)
+    if not stochastic:
+      return kept * x - alpha * jnp.expm1(-width) * ahead, (data, width)
+    renewed = -jnp.expm1(-2 * width)  # share of the noise's variance
+    fresh = sigma * jnp.sqrt(renewed) * jax.random.normal(key, x.shape, x.dtype)
+    return kept * jnp.exp(-width) * x + alpha * renewed * ahead + fresh, (data, width)
 
   return Sampler(lambda x: (jnp.zeros_like(x), jnp.asarray(jnp.inf, x.dtype)), step)
 
@@ -132,7 +139,7 @@ def by_name(name: str, eta: float = 0.0, churn: float = 0.0) -> Sampler:
     UserError: there is none.
   """
   found = {"ancestral": ancestral, "euler": euler, "dpm_solver": dpm_solver}
-  found |= {"ddim": lambda: ddim(eta), "heun": lambda: heun(churn)}
+  found |= {"ddim": lambda: ddim(eta), "heun": lambda: heun(churn), "sde_dpm_solver": lambda: dpm_solver(True)}
   if name not in found:
     raise UserError("config.sampler.name", name, f"choose one of {', '.join(sorted(found))}.")
   return found[name]()

@@ -22,6 +22,7 @@ SAMPLERS = {
   "heun": (samplers.heun(), 40),
   "heun_churn": (samplers.heun(churn=0.05), 60),
   "dpm_solver": (samplers.dpm_solver(), 40),
+  "sde_dpm_solver": (samplers.dpm_solver(stochastic=True), 40),
 }
 
 
