@@ -16,5 +16,4 @@ def get_config(variant: str = ""):
   config.model.update({"process": "rectified_flow", "predicts": "velocity"})
   config.train.weighting = "output"
   config.train.times = "logit_normal"
-  config.sampler.update({"name": "heun", "steps": 2 if variant == "smoke" else 8, "spacing": "uniform"})
   return config
