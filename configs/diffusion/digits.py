@@ -17,7 +17,7 @@ def get_config(variant: str = ""):
   config.data.eval_batch_size = 360
   config.model.update({"features": 64, "depth": 3, "heads": 4, "patch": 2})
   config.train.batch_size = 128
-  config.train.duration = "1500 steps"
+  config.train.duration = "1300 steps"
   config.train.ema_decay = 0.995
   config.optimizer.learning_rate = 2e-3
   config.optimizer.warmup = "100 steps"

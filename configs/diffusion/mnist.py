@@ -1,14 +1,14 @@
 """A small diffusion transformer on MNIST, class-conditional, within what two CPU cores do in a quarter of an hour.
 
-Its patches overlap, and learned weights mix the tokens in place of attention (`research/networks/dit.py`): after as
-long a training, samples were four times nearer to the data.
+Its patches overlap, and learned weights mix the tokens in place of attention (`research/networks/dit.py`): after a
+minute's training the samples' distance to the data was a quarter of what it was without.
 
 Paper: Peebles & Xie 2023 (DiT); Hang et al. 2023 (min-SNR weights); Lu et al. 2022 (SDE-DPM-Solver++); none has a
   number for MNIST.
 Command: python -m experiments.diffusion --config=configs/diffusion/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores; variant `gpu`: one GPU
-Time: meant for 15 minutes of two free cores; not measured yet, nor is `gpu`
-Expected: a classifier-feature distance to the training set of at most three times that of the test set
+Time: 14 minutes of two free cores, of which 4 draw and measure 10,000 samples; `gpu` is not measured
+Expected: a classifier-feature distance to the training set of 0.17, four times that of the test set (the aim is three)
 """
 
 from configs import common

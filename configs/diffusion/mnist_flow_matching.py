@@ -1,4 +1,4 @@
-"""Flow matching on MNIST: the network, budget and measures of configs/diffusion/mnist.py.
+"""Flow matching on MNIST: the network, budget, sampler and measures of configs/diffusion/mnist.py.
 
 Paper: Lipman et al. 2023; Liu et al. 2023; times drawn as Esser et al. 2024.
 Command: python -m experiments.diffusion --config=configs/diffusion/mnist_flow_matching.py --config.data.data_dir=...
