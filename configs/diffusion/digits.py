@@ -3,7 +3,7 @@
 Paper: Peebles & Xie 2023 (DiT); Nichol & Dhariwal 2021 (cosine schedule); Salimans & Ho 2022 (v).
 Command: python -m experiments.diffusion
 Hardware: 2 CPU cores
-Time: about 2 minutes of two free cores, from the CPU time on a shared machine
+Time: a minute and a half on two free cores
 Expected: samples of every class that a person recognises
 """
 
