@@ -54,6 +54,23 @@ def test_ddim_with_eta_one_is_ancestral_sampling():
   np.testing.assert_allclose(one, other, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["linear", "cosine", "edm"])
+def test_first_step_of_the_stochastic_solver_is_ancestral_sampling(name):
+  """With no step before it, it is of first order; the one after is not."""
+  process = process_lib.fixed(name)
+  denoise, key = gaussian.denoiser(process), jax.random.key(3)
+  x = process.prior_std() * jax.random.normal(jax.random.key(0), (50, 2))
+  solver, ancestral = samplers.dpm_solver(stochastic=True), samplers.ancestral()
+  first, second, third = samplers.grid(process, 20, "log_snr")[8:11]
+  found, memory = solver.step(process, denoise, x, solver.init(x), first, second, key)
+  np.testing.assert_allclose(
+    found, ancestral.step(process, denoise, x, (), first, second, key)[0], rtol=1e-3, atol=1e-3
+  )
+  later, _ = solver.step(process, denoise, found, memory, second, third, key)
+  plain, _ = ancestral.step(process, denoise, found, (), second, third, key)
+  assert np.abs(later - plain).max() > 1e-2
+
+
 def exact(process, x, time):
   """The probability flow from `time` to the start, in closed form: along each axis of C a scaling."""
   values, axes = np.linalg.eigh(gaussian.COVARIANCE.astype(np.float64))
