@@ -129,7 +129,7 @@ def measure() -> ml_collections.ConfigDict:
     {
       "samples": 10_000,  # whose classes are counted
       "classifier": "",  # folder of a finished run of experiments.cnn; empty: one is trained, once, and kept
-      "config": "configs/cnn/mnist.py",  # that one's config; its data are those that are generated
+      "config": "configs/cnn/mnist.py:judge",  # that one's config; its data are those that are generated
       "duration": "5 epochs",  # of its training
     }
   )
@@ -169,6 +169,7 @@ def diffusion() -> ml_collections.ConfigDict:
       "eta": 0.0,  # of ddim: share of the ancestral noise
       "churn": 0.0,  # of heun: relative rise of the noise at every step
       "guidance": 1.0,  # weight of the label's direction; 1 is none
+      "guidance_interval": (0.0, 1.0),  # from which to which share of the steps there is guidance, noise first
       "loop": "auto",  # device, host; auto chooses by platform and network
     }
   )
@@ -417,6 +418,7 @@ def mlp() -> ml_collections.ConfigDict:
 def cnn() -> ml_collections.ConfigDict:
   """`classification`, with a convolutional network."""
   config = classification()
+  config.data.test_views = ""  # predictions averaged with the mirror image's (mirror), or shifted ones' (shift)
   config.model = ml_collections.ConfigDict(
     {
       "name": "small",  # textbook (conv 32, conv 64, pool, dense 128), lenet5, small (strong and modern)
@@ -430,7 +432,7 @@ def cnn() -> ml_collections.ConfigDict:
 def resnet() -> ml_collections.ConfigDict:
   """`classification`, with a residual network and momentum, as these are trained."""
   config = classification()
-  config.data.mirror_test = False  # average the predictions for an image and its mirror image
+  config.data.test_views = ""  # as in `cnn`
   config.model = ml_collections.ConfigDict(
     {
       "name": "cifar",  # cifar (depth 20, 32, 44, 56, 110), imagenet (18, 34, 50, 101, 152), wide (6n + 4), fast

@@ -20,6 +20,10 @@ from research.training.experiment import Experiment, Report
 from research.training.learner import cross_validation, ensemble
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of its training pixels
+_AVERAGED = {
+  name: f"{text}; probabilities are means over an image's views (data.test_views)"
+  for name, text in family_lib.DEFINITIONS.items()
+}
 
 
 class Splits(NamedTuple):
@@ -128,7 +132,7 @@ def experiment(
     test_data=test_data,
     report=lambda state: report(state, predict, test_data, data.test, first_layer),
     predict=lambda state, path: predictions(state, predict, path, config, data),
-    definitions=family_lib.DEFINITIONS,
+    definitions=family_lib.DEFINITIONS if views is None else _AVERAGED,
   )
 
 

@@ -15,6 +15,7 @@ import ml_collections
 import numpy as np
 
 from experiments import classification, cli
+from research.data import augmentation
 from research.errors import UserError
 from research.evaluation import figures
 from research.networks import cnn
@@ -25,7 +26,8 @@ DEFAULT = "configs/cnn/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A convolutional classifier."""
-  return classification.experiment(config, functools.partial(network, config.model), first_layer=_filters)
+  views = augmentation.test_views(config.data.test_views)
+  return classification.experiment(config, functools.partial(network, config.model), views=views, first_layer=_filters)
 
 
 def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Module:

@@ -146,7 +146,7 @@ def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Mod
 def generator(sampler: ml_collections.ConfigDict, model: family.Diffusion) -> generation.Generator:
   """What a config's `sampler` draws with."""
   method = samplers.by_name(sampler.name, sampler.eta, sampler.churn)
-  options = {"spacing": sampler.spacing, "guidance": sampler.guidance, "loop": sampler.loop}
+  options = {key: sampler[key] for key in ("spacing", "guidance", "guidance_interval", "loop")}
   return generation.generator(model, method, sampler.steps, **options)
 
 

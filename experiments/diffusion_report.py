@@ -225,7 +225,7 @@ class Use:
     if not number.isdigit():
       raise UserError("config.report.compare", name, "write sampler:steps, such as ddim:20, or last.")
     sampler = self._config.sampler
-    options = {"spacing": sampler.spacing, "guidance": sampler.guidance, "loop": sampler.loop}
+    options = {key: sampler[key] for key in ("spacing", "guidance", "guidance_interval", "loop")}
     return generation.generator(self._model, samplers.by_name(kind), int(number), **options)
 
   def _augmentation(self, variables, key) -> dict[str, float]:

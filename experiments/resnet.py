@@ -11,11 +11,11 @@ the last scale, large batches); Jordan 2024 (fast).
 
 import functools
 
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from experiments import classification, cli
+from research.data import augmentation
 from research.errors import UserError
 from research.evaluation import figures
 from research.networks import fast_resnet, resnet
@@ -29,7 +29,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   return classification.experiment(
     config,
     _network(config.model),
-    views=_mirrored if config.data.mirror_test else None,
+    views=augmentation.test_views(config.data.test_views),
     prepare=_whitened if config.model.name == "fast" else None,
     first_layer=_filters,
   )
@@ -57,11 +57,6 @@ def _network(model: ml_collections.ConfigDict):
 def _whitened(variables, batch):
   """The first layer whitens the patches of the first batch (Page 2018)."""
   return {**variables, "params": fast_resnet.with_whitening(variables["params"], batch["inputs"])}
-
-
-def _mirrored(inputs):
-  """Each image and its mirror image."""
-  return [inputs, jnp.flip(inputs, 2)]
 
 
 def _filters(params, image_shape: tuple[int, ...]):

@@ -227,3 +227,30 @@ def _pad(images: Images, amounts: tuple[int, int], fill: float | tuple | None) -
     return jnp.pad(images, widths, constant_values=fill)
   background = jnp.asarray(fill, images.dtype)  # one a channel: without it, the image has a background of zero
   return jnp.pad(images - background, widths) + background
+
+
+def mirrored(images: Images) -> list[Images]:
+  """The images, and left and right exchanged."""
+  return [images, images[:, :, ::-1]]
+
+
+def shifted(images: Images) -> list[Images]:
+  """The images, and moved one pixel up, down, left and right, with their edges repeated."""
+  _, height, width, _ = images.shape
+  wide = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+  corners = ((1, 1), (2, 1), (0, 1), (1, 2), (1, 0))
+  return [wide[:, top : top + height, left : left + width] for top, left in corners]
+
+
+VIEWS = {"mirror": mirrored, "shift": shifted}
+
+
+def test_views(name: str) -> Callable[[Images], list[Images]] | None:
+  """What a classifier looks at beside the image itself when it is used; None for nothing, with an empty name.
+
+  Raises:
+    UserError: no such views.
+  """
+  if name and name not in VIEWS:
+    raise UserError("config.data.test_views", name, f"choose one of {', '.join(VIEWS)}, or nothing.")
+  return VIEWS.get(name)

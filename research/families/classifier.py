@@ -39,7 +39,7 @@ def classifier(
     network: a Flax module.
     label_smoothing: mass that training moves from the label to the uniform distribution (Szegedy et al. 2016, sec. 7).
     augment: `augment(keys, batch) -> batch`, one key per example, in training only; labels may become [batch, classes].
-    views: `views(inputs) -> [inputs, ...]`: at test time, log-probabilities are averaged over these.
+    views: `views(inputs) -> [inputs, ...]`: at test time, probabilities are averaged over these.
   """
 
   def init(key, batch):

@@ -196,3 +196,24 @@ def test_mixup_weights_are_beta():
 def test_mixup_needs_pairs():
   with pytest.raises(UserError, match="even"):
     augmentation.mixup(0.4, 3)(randomness.example_keys(jax.random.key(0), 3), make_batch(3))
+
+
+def test_views_are_the_image_and_its_neighbours():
+  """A dot off the edges moves to its four neighbours; what leaves an edge is gone and the edge itself is repeated."""
+  dot = np.zeros((1, 5, 6, 1), np.float32)
+  dot[0, 2, 3, 0] = 1
+  places = [tuple(map(int, np.argwhere(view[0, :, :, 0])[0])) for view in augmentation.test_views("shift")(dot)]
+  assert places[0] == (2, 3)
+  assert set(places[1:]) == {(1, 3), (3, 3), (2, 2), (2, 4)}
+  image = np.arange(30, dtype=np.float32).reshape(1, 5, 6, 1)
+  up = augmentation.test_views("shift")(image)[1]
+  np.testing.assert_array_equal(up[0, :, :, 0], image[0, [1, 2, 3, 4, 4], :, 0])
+  same, mirror = augmentation.test_views("mirror")(image)
+  np.testing.assert_array_equal(same, image)
+  np.testing.assert_array_equal(mirror[0, :, :, 0], np.fliplr(image[0, :, :, 0]))
+  assert augmentation.test_views("") is None
+
+
+def test_unknown_views_are_refused():
+  with pytest.raises(UserError, match=r"test_views.*mirror, shift"):
+    augmentation.test_views("rotate")

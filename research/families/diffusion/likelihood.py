@@ -84,7 +84,7 @@ def log_likelihood(setup: Setup, probes: int = 0, loop: str = "auto") -> Callabl
     inner, vectors = args
     return flow_step(*setup(inner), carry, t, s, vectors)
 
-  integrate = samplers.chain(step, loop)
+  integrate = samplers.chain(step, loop, differentiates=True)
 
   def run(args, x, times, key):
     vectors = jax.random.rademacher(key, (probes, *x.shape), x.dtype) if probes else None

@@ -1,5 +1,7 @@
 """The diffusion model: its loss against what is asked, guidance, the learned schedule, and that it learns."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -102,6 +104,33 @@ def test_guidance_of_one_is_none_and_others_extrapolate():
   np.testing.assert_allclose(noise(batch["label"], 0.0), nobody, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(noise(batch["label"], 3.0), nobody + 3 * (plain - nobody), rtol=1e-4, atol=1e-5)
   assert np.abs(plain - nobody).max() > 0.05
+
+
+def test_guidance_within_an_interval_is_guidance_in_those_steps_and_none_in_the_others():
+  """Of eight steps, the third to sixth: against the steps taken one by one."""
+  made = model.diffusion(Affine(), "cosine", predicts="v", num_classes=3)
+  batch = batch_of(5)
+  variables = made.init(jax.random.key(0), batch)
+  label, steps = batch["label"], 8
+  build = functools.partial(generation.generator, made, samplers.ddim(), steps, guidance=4.0)
+  part, whole, none = build(guidance_interval=(0.25, 0.75)), build(), build(guidance_interval=(0.0, 0.0))
+  found = part.draw(variables, (5, 2), jax.random.key(1), label)
+  x = build().path(variables, (5, 2), jax.random.key(1), 2, label)[0]  # the noise
+  times = samplers.grid(made.process(variables), steps)
+  for i in range(steps):
+    denoise = made.denoiser(variables, label, 4.0 if 2 <= i < 6 else 1.0)
+    x, _ = samplers.ddim().step(made.process(variables), denoise, x, (), times[i], times[i + 1], jax.random.key(0))
+  np.testing.assert_allclose(found, x, rtol=1e-3, atol=1e-4)
+  others = [generator.draw(variables, (5, 2), jax.random.key(1), label) for generator in (whole, none)]
+  assert all(np.abs(found - other).max() > 0.01 for other in others)
+  assert (part.evaluations, whole.evaluations, none.evaluations) == (12, 16, 8)
+
+
+@pytest.mark.parametrize("interval", [(-0.1, 1.0), (0.5, 0.4), (0.0, 1.1)])
+def test_an_interval_of_guidance_that_is_none_is_refused(interval):
+  made = model.diffusion(Affine(), "cosine", num_classes=3)
+  with pytest.raises(UserError, match=r"guidance_interval"):
+    generation.generator(made, samplers.ddim(), 8, guidance=2.0, guidance_interval=interval)
 
 
 def test_labels_are_withheld_at_their_rate():
