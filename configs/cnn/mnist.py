@@ -1,10 +1,10 @@
-"""A strong small convolutional network on MNIST with light affine augmentation.
+"""A strong small convolutional network on MNIST: light affine augmentation, Muon, predictions averaged over shifts.
 
 Paper: none; held against the Flax MNIST example, 99.17 %, and the single networks of An et al. 2020, about 99.7 %.
 Command: python -m experiments.cnn --config=configs/cnn/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: about 7 minutes
-Expected: 99.5 % test accuracy (99.55 % is the aim, and missed)
+Time: 10 minutes while other runs shared the cores
+Expected: 99.68 % test accuracy
 """
 
 from configs import common
@@ -32,4 +32,6 @@ def get_config(variant: str = ""):
   config.data.test_views = "shift"
   config.published.test_accuracy = {"value": 0.9917, "source": "Flax MNIST example, README"}
   config.bars.test_accuracy = {"min": 0.9955}
+  if variant == "smoke":
+    config.model.stages = ((8, 8), (16,))
   return common.variant(config, variant)

@@ -57,14 +57,7 @@ def generator(
   samplers.check_grid(steps, spacing)
   guided = _guided_steps(steps, guidance, guidance_interval)
   times_of = lambda variables: samplers.grid(model.process(variables), steps, spacing)
-
-  def denoiser(variables, label):
-    with_guidance, without = model.denoiser(variables, label, guidance), model.denoiser(variables, label)
-    if len(guided) in (0, steps):
-      return with_guidance if guided else without
-    times = times_of(variables)
-    first, beyond = times[guided.start], times[guided.stop]
-    return lambda x, t: jax.lax.cond((t <= first) & (t > beyond), with_guidance, without, x, t)
+  denoiser = _guided_denoiser(model, guidance, guided, times_of)
 
   def step(args, carry, t, s, key):
     variables, label, given = args
@@ -102,6 +95,20 @@ def generator(
     return jnp.stack(seen)
 
   return Generator(draw, redraw, path, (steps + len(guided)) * sampler.evaluations * repeats)
+
+
+def _guided_denoiser(model: Diffusion, guidance: float, guided: range, times_of: Callable) -> Callable:
+  """`denoiser(variables, label) -> denoise(x, t)`, with guidance in those steps of the grid and without in the others."""
+
+  def denoiser(variables, label):
+    with_guidance, without = model.denoiser(variables, label, guidance), model.denoiser(variables, label)
+    times = times_of(variables)
+    if len(guided) in (0, len(times) - 1):
+      return with_guidance if guided else without
+    first, beyond = times[guided.start], times[guided.stop]
+    return lambda x, t: jax.lax.cond((t <= first) & (t > beyond), with_guidance, without, x, t)
+
+  return denoiser
 
 
 def _guided_steps(steps: int, guidance: float, interval: tuple[float, float]) -> range:
