@@ -98,7 +98,7 @@ def generator(
 
 
 def _guided_denoiser(model: Diffusion, guidance: float, guided: range, times_of: Callable) -> Callable:
-  """`denoiser(variables, label) -> denoise(x, t)`, with guidance in those steps of the grid and without in the others."""
+  """`denoiser(variables, label) -> denoise(x, t)`, with guidance in those steps of the grid alone."""
 
   def denoiser(variables, label):
     with_guidance, without = model.denoiser(variables, label, guidance), model.denoiser(variables, label)
