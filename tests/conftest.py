@@ -15,6 +15,7 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
 # tried with is given them.
 _QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
 _QUICK += " --xla_llvm_disable_expensive_passes=true"
+_QUICK += " --xla_cpu_parallel_codegen_split_count=1"  # there is a test process for every core
 if importlib.metadata.version("jaxlib").startswith("0.10."):
   os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ['XLA_FLAGS']}"
 # Runs that are compared compile the same programs: each is compiled once a session.

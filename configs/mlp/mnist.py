@@ -29,4 +29,6 @@ def get_config(variant: str = ""):
     "source": "Srivastava et al. 2014, table 2, dropout + max-norm, 3x1024 (recalled, not checked at the source)",
   }
   config.bars.test_error = {"max": 0.0110}
+  if variant == "smoke":
+    config.model.features = (16, 16)
   return common.variant(config, variant)
