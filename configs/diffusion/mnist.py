@@ -22,13 +22,13 @@ def get_config(variant: str = ""):
   config.model.update({"features": 96, "depth": 4, "heads": 3, "patch": 4, "mixing": "static", "data_std": 0.6})
   config.train.weighting = "min_snr"
   config.train.batch_size = 32
-  config.train.duration = "6500 steps"
+  config.train.duration = "7600 steps"
   config.train.ema_decay = 0.999
   config.optimizer.name = "muon"
   config.optimizer.learning_rate = 2e-2
   config.optimizer.warmup = "200 steps"
   config.optimizer.clip_norm = 1.0
-  config.sampler.update({"name": "sde_dpm_solver", "steps": 15, "guidance": 1.2})
+  config.sampler.update({"name": "sde_dpm_solver", "steps": 15, "guidance": 1.2, "guidance_interval": (0.2, 0.8)})
   config.report.samples = 80
   config.measure = common.measure()
   config.bars.distance_over_floor = {"max": 3.0}
@@ -48,7 +48,7 @@ def on_a_gpu(config):
   config.train.ema_decay = 0.9999
   config.optimizer.name = "adam"
   config.optimizer.learning_rate = 2e-4
-  config.sampler.update({"name": "dpm_solver", "steps": 25, "guidance": 1.0})
+  config.sampler.update({"name": "dpm_solver", "steps": 25, "guidance": 1.0, "guidance_interval": (0.0, 1.0)})
   config.report.bound_nodes = 128
   config.report.compare = ("ddim:20", "ddim:1000", "last")
   config.measure.samples = 50_000
