@@ -135,6 +135,16 @@ def test_convolutions_are_seen_and_products_are_not():
   assert not samplers.convolves_on_cpu(lambda x: x @ jnp.ones((4, 4)), x)
 
 
+@pytest.mark.parametrize("differentiates", [False, True])
+def test_only_gradients_of_convolutions_leave_the_device_loop(differentiates):
+  x, conv, times, key = jnp.ones((2, 8, 8, 4)), layers.Conv(4), jnp.linspace(1, 0, 4), jax.random.key(0)
+  variables = conv.init(key, x)
+  run = samplers.chain(lambda args, carry, t, s, key: conv.apply(variables, carry), differentiates=differentiates)
+  run((), x, times, key)  # chooses
+  looped = "scan" in str(jax.make_jaxpr(run)((), x, times, key))
+  assert looped != differentiates
+
+
 def test_inpainting_draws_from_the_conditional():
   """Given its second coordinate, the first of a Gaussian has a known distribution; resampling is needed for it."""
   process, value = process_lib.fixed("linear"), 0.7
