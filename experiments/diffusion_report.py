@@ -23,7 +23,6 @@ from research.evaluation import generative as measures
 from research.families.diffusion import generation, likelihood, samplers
 from research.families.diffusion import model as family
 from research.training import loop, parallel, rundir, steps
-from research.training.executor import Executor
 from research.training.experiment import Report
 
 Pixels = UInt8[np.ndarray, "example height width channel"]
@@ -251,10 +250,10 @@ class Use:
         config.train.duration = self._config.report.augment_duration
       experiment = cnn.experiment(config)
       settings = session.settings_of(config, experiment.train_data)
-      plan = parallel.plan("jit", 1)
+      executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
       with contextlib.closing(rundir.RunDirectory(f"{folder}/run")) as directory:
-        state = loop.train(experiment, settings, plan, directory).state
-      return float(Executor(experiment, plan, 0).evaluate(state, experiment.test_data)["accuracy"])
+        state = loop.train(executor, settings, directory).state
+      return float(executor.evaluate(state, experiment.test_data)["accuracy"])
 
 
 EDITS = {

@@ -26,7 +26,6 @@ from research.data.examples import Examples
 from research.errors import UserError
 from research.evaluation import generative as measures_lib
 from research.training import loop, parallel, precision, rundir, steps
-from research.training.executor import Executor
 
 _BATCH = 500
 
@@ -154,8 +153,8 @@ def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
   with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
     experiment = cnn.experiment(config)
     settings = session.settings_of(config, experiment.train_data)
-    state = loop.train(experiment, settings, parallel.plan("jit", 1), directory).state
-    return _arrays(experiment, state)
+    executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
+    return _arrays(executor, loop.train(executor, settings, directory).state)
 
 
 def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, np.ndarray]]:
@@ -170,14 +169,14 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
       remedy = f"another revision wrote its config.json, which has no {error}: train it anew."
       raise UserError("config.measure.classifier", str(folder), remedy) from error
     settings = session.settings_of(config, experiment.train_data)
-    state = session.restore(experiment, settings, parallel.plan("jit", 1), directory)
-  return config, _arrays(experiment, state)
+    executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
+    state = session.restore(executor, settings, directory)
+  return config, _arrays(executor, state)
 
 
-def _arrays(experiment, state) -> dict[str, np.ndarray]:
+def _arrays(executor, state) -> dict[str, np.ndarray]:
   """The variables by path, and the test accuracy."""
-  executor = Executor(experiment, parallel.plan("jit", 1), 0)
-  accuracy = executor.evaluate(state, experiment.test_data)["accuracy"]
+  accuracy = executor.evaluate(state, executor.experiment.test_data)["accuracy"]
   variables = traverse_util.flatten_dict(steps.variables_of(jax.device_get(state)), sep="/")
   return {**{name: np.asarray(value) for name, value in variables.items()}, "accuracy": np.asarray(accuracy)}
 

@@ -117,7 +117,7 @@ def _looped(experiment, plan, num_steps):
   timed = Experiment(experiment.learner, data, experiment.test_data)
   with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
     run = rundir.RunDirectory(folder)
-    loop.train(timed, settings, plan, run)
+    loop.train(loop.executor(timed, settings, plan), settings, run)
     run.close()
   return (marks[num_steps + first - 1] - marks[first]) * num_steps / (num_steps - 1)
 

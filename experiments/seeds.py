@@ -62,7 +62,8 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
     runs = [open_run(workdir / f"seed{seed}") for seed in seeds]
     for directory, config in zip(runs, configs.values()):
       directory.claim(config.to_dict())
-    trained = loop.train(side_by_side.experiment(experiments, seeds), settings, plan, whole, preemption)
+    together = loop.executor(side_by_side.experiment(experiments, seeds), settings, plan)
+    trained = loop.train(together, settings, whole, preemption)
     preemption.nothing_to_save(trained.step)
     rows = rundir.read_rows(whole.path / "metrics.jsonl")
     share = trained.wall_seconds / len(seeds)
@@ -71,7 +72,7 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
       launch = {**rundir.environment(), "parallelism": plan.mode, "mode": "train", "seed": seed, "side_by_side": seeds}
       directory.write_json("run.json", {"launches": [{**launch, "wall_seconds": share}]})
       state = side_by_side.member(trained.state, i)
-      metrics, paths = session.final(experiments[i], configs[seed], settings, plan, directory, state)
+      metrics, paths = session.final(loop.executor(experiments[i], settings, plan), configs[seed], directory, state)
       header = {"experiment": name, "config": config_name, "overrides": {**overrides, "seed": str(seed)}, "seed": seed}
       found = {**header, "step": trained.step, "metrics": metrics}
       session.conclude(directory, found, launch, paths, share, clock.seconds / len(seeds))

@@ -82,7 +82,7 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   start = time.perf_counter()
   experiment: Experiment = build(config)
   settings = settings_of(config, experiment.train_data)
-  plan = plan_of(config, experiment)
+  executor = loop.executor(experiment, settings, plan_of(config, experiment))
   if mode == "predict" and experiment.predict is None:
     raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
   if mode != "train" and not (pathlib.Path(workdir) / "checkpoints").is_dir():
@@ -93,8 +93,8 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
     with processes.together():
       directory.claim(config.to_dict())
     if mode == "predict":
-      return _predict(experiment, settings, plan, directory, source)
-    return _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start, preemption)
+      return _predict(executor, settings, directory, source)
+    return _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption)
   finally:
     directory.close()
 
@@ -158,23 +158,23 @@ def plan_of(
   return parallel.plan(config.run.parallelism, config.run.num_devices, batch_sizes=sizes, devices=devices)
 
 
-def _train_or_evaluate(experiment, config, settings, plan, directory, header, mode, start, preemption) -> int:
+def _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption) -> int:
   history = directory.read_json("run.json") or {"launches": []}
-  launch = {**rundir.environment(), "parallelism": plan.mode, "mode": mode, "seed": config.seed}
+  launch = {**rundir.environment(), "parallelism": executor.plan.mode, "mode": mode, "seed": config.seed}
   directory.write_json("run.json", {"launches": [*history["launches"], launch]})
   clock = compilation.CompileClock()
   before = sum(entry.get("wall_seconds", 0) for entry in history["launches"])
   try:
     if mode == "train":
-      state = loop.train(experiment, settings, plan, directory, preemption).state
+      state = loop.train(executor, settings, directory, preemption).state
       preemption.nothing_to_save(int(state.step))
       if settings.report_best:
-        state = restore(experiment, settings, plan, directory)
+        state = restore(executor, settings, directory)
     else:
-      state = restore(experiment, settings, plan, directory)
+      state = restore(executor, settings, directory)
     step = int(state.step)
     preemption.nothing_to_save(step)
-    metrics, paths = final(experiment, config, settings, plan, directory, state)
+    metrics, paths = final(executor, config, directory, state)
   finally:
     launch |= {"wall_seconds": time.perf_counter() - start, "compile_seconds": clock.seconds}
     directory.write_json("run.json", {"launches": [*history["launches"], launch]})
@@ -216,9 +216,7 @@ def conclude(
   _say(f"result {path}  step {found['step']}  {shown}  ({wall_seconds:.0f} s)")
 
 
-def restore(
-  experiment: Experiment, settings: loop.Settings, plan: parallel.Plan, directory: rundir.RunDirectory
-) -> Any:
+def restore(executor: Executor, settings: loop.Settings, directory: rundir.RunDirectory) -> Any:
   """The state to report: the newest, or the best where `report_best` asks for it.
 
   Raises:
@@ -226,21 +224,21 @@ def restore(
   """
   checkpoints = loop.open_checkpoints(directory, settings)
   best = checkpoints.best_step() if settings.report_best else None
-  state = checkpoints.restore(Executor(experiment, plan, settings.seed).abstract_state(), best)
+  state = checkpoints.restore(executor.abstract_state(), best)
   checkpoints.close()
   if state is None:
     raise UserError("--workdir", str(directory.path), "it holds no checkpoint: train there first (--mode=train).")
   return state
 
 
-def final(experiment, config, settings, plan, directory, state):
+def final(executor, config, directory, state):
   """Metrics of the test set and of the report, each with its definition and the published value; the paths of
   figures and samples.  Of several processes all evaluate and the first reports."""
-  executor = Executor(experiment, plan, settings.seed)
+  experiment: Experiment = executor.experiment
   values = {f"test_{name}": value for name, value in executor.evaluate(state, experiment.test_data).items()}
   definitions = {f"test_{name}": f"{text}; test set" for name, text in experiment.definitions.items()}
   # Reports run on one device: they are measured in examples, not in steps.
-  state = plan.local(state)
+  state = executor.plan.local(state)
   if not directory.writes:
     return {}, []
   report: Report = experiment.report(state)
@@ -267,13 +265,12 @@ def _write(directory: rundir.RunDirectory, files: Mapping[str, bytes]) -> list[p
   return [folder / name for name in files]
 
 
-def _predict(experiment, settings, plan, directory, source) -> int:
-  state = restore(experiment, settings, plan, directory)
-  state = plan.local(state)
+def _predict(executor, settings, directory, source) -> int:
+  state = executor.plan.local(restore(executor, settings, directory))
   if not directory.writes:
     processes.wait_for_main("predicted")
     return 0
-  found = experiment.predict(state, source)
+  found = executor.experiment.predict(state, source)
   for file in _write(directory, {name: value for name, value in found.items() if isinstance(value, bytes)}):
     print(f"sample {file}")
   arrays = {name: value for name, value in found.items() if not isinstance(value, bytes)}

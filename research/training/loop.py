@@ -69,12 +69,13 @@ class Outcome:
   compile_seconds: float
 
 
+def executor(experiment: Experiment, settings: Settings, plan: Plan) -> Executor:
+  """The experiment laid over the plan's devices, as the settings say: what trains it, evaluates and restores it."""
+  return Executor(experiment, plan, settings.seed, settings.steps_per_dispatch)
+
+
 def train(
-  experiment: Experiment,
-  settings: Settings,
-  plan: Plan,
-  run: rundir.RunDirectory,
-  preemption: Preemption | None = None,
+  executor: Executor, settings: Settings, run: rundir.RunDirectory, preemption: Preemption | None = None
 ) -> Outcome:
   """Trains, from the newest checkpoint of the run directory if there is one, to `settings.total_steps`.
 
@@ -83,7 +84,8 @@ def train(
   undisturbed one's, however its dispatches were grouped.
 
   Args:
-    experiment, settings, plan: what, how and where.
+    executor: of the experiment, by these settings (see the function of that name).
+    settings: how it is run.
     run: the folder that it leaves behind.
     preemption: an open one, where the caller holds the signals; by default they are held for as long as this runs.
 
@@ -93,7 +95,6 @@ def train(
     UserError: the checkpoint is of another architecture, or the disk is full.
   """
   start, clock = time.perf_counter(), compilation.CompileClock()
-  executor = Executor(experiment, plan, settings.seed, settings.steps_per_dispatch)
   with contextlib.ExitStack() as stack:
     if preemption is None:
       preemption = stack.enter_context(Preemption())

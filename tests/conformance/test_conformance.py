@@ -42,7 +42,8 @@ class Trained:
   stopped: pathlib.Path
   printed: str
   programs: dict
-  state: object = None
+  executor: Executor
+  state: object
 
 
 def load(name, data, **overrides):
@@ -60,12 +61,9 @@ def experiment_of(name):
   return importlib.import_module(f"experiments.{name.partition('/')[0]}").experiment
 
 
-def run(experiment, settings, folder, mode="jit", devices=1):
-  directory = rundir.RunDirectory(folder)
-  try:
-    return loop.train(experiment, settings, parallel.plan(mode, devices), directory).state
-  finally:
-    directory.close()
+def run(executor, settings, folder):
+  with contextlib.closing(rundir.RunDirectory(folder)) as directory:
+    return loop.train(executor, settings, directory).state
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -92,30 +90,31 @@ def train(name, config, tmp_path_factory):
   with contextlib.redirect_stdout(printed):
     code = session.run(counted, name.partition("/")[0], f"configs/{name}.py:smoke", config, str(folder), "train", "")
   assert code == 0
-  settings = session.settings_of(config, experiment_of(name)(config).train_data)
+  experiment = experiment_of(name)(config)
+  settings = session.settings_of(config, experiment.train_data)
+  executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
   stopped = tmp_path_factory.mktemp("stopped")
   with pytest.raises(Preempted):
-    run(experiment_of(name)(config), dataclasses.replace(settings, stop_at=STOP), stopped)
-  found = Trained(name, config, settings, folder, stopped, printed.getvalue(), programs)
-  found.state = final_state(found)
-  return found
-
-
-def final_state(trained):
-  """What the undisturbed run saved last."""
-  executor = Executor(build(trained), parallel.plan("jit", 1), trained.settings.seed)
-  with contextlib.closing(Checkpoints(trained.folder / "checkpoints")) as checkpoints:
-    return checkpoints.restore(executor.abstract_state())
+    run(executor, dataclasses.replace(settings, stop_at=STOP), stopped)
+  with contextlib.closing(Checkpoints(folder / "checkpoints")) as checkpoints:
+    state = checkpoints.restore(executor.abstract_state())  # what the undisturbed run saved last
+  return Trained(name, config, settings, folder, stopped, printed.getvalue(), programs, executor, state)
 
 
 def go_on(trained, folder, mode="jit", devices=1):
-  """The stopped run, relaunched in a copy of its folder."""
+  """The stopped run, relaunched in a copy of its folder; nothing is left of the process that it was stopped in."""
   shutil.copytree(trained.stopped, folder, dirs_exist_ok=True)
-  return run(build(trained), trained.settings, folder, mode, devices)
+  executor = loop.executor(build(trained), trained.settings, parallel.plan(mode, devices))
+  return run(executor, trained.settings, folder)
 
 
 def build(trained):
   return experiment_of(trained.name)(trained.config)
+
+
+def first_update(executor):
+  ((_, _, feed, count),) = executor.feeds(executor.experiment.train_data, [(0, 1)], executor.steps_per_dispatch)
+  return executor.update(executor.init_state(), feed, count)
 
 
 def numbers(state):
@@ -150,15 +149,9 @@ def test_nothing_compiles_after_the_first_evaluation_and_save(trained):
 
 def test_update_is_pure(trained):
   """Twice the same from the same, whatever was computed in between; what it is given stays as it was."""
-  executor = Executor(
-    build(trained), parallel.plan("jit", 1), trained.settings.seed, trained.settings.steps_per_dispatch
-  )
-  data = executor.experiment.train_data
+  executor, data = trained.executor, trained.executor.experiment.train_data
   given = [array.copy() for array in numbers((dict(data.resident), data.feed(0)))]
-  results = []
-  for _ in range(2):
-    ((_, _, feed, count),) = executor.feeds(data, [(0, 1)], executor.steps_per_dispatch)
-    results.append(executor.update(executor.init_state(), feed, count))
+  results = [first_update(executor) for _ in range(2)]
   assert_equal(*results)
   for a, b in zip(given, numbers((dict(data.resident), data.feed(0))), strict=True):
     np.testing.assert_array_equal(a, b)
@@ -188,8 +181,7 @@ def test_key_streams_are_distinct(trained, monkeypatch):
 
   monkeypatch.setattr(randomness, "stream_key", noting)
   experiment = build(trained)
-  executor = Executor(experiment, parallel.plan("jit", 1), 0)
-  state, data = executor.abstract_state(), experiment.train_data
+  state, data = trained.executor.abstract_state(), experiment.train_data
   batch = jax.eval_shape(data.assemble, dict(data.resident), data.feed(0))
   jax.eval_shape(experiment.learner.update, state, batch)
   base = jax.random.key(0)
@@ -200,13 +192,11 @@ def test_key_streams_are_distinct(trained, monkeypatch):
 
 
 def test_another_seed_is_another_run(trained, data):
-  states, feeds = [], []
-  for seed in (0, 1):
-    experiment = experiment_of(trained.name)(load(trained.name, data, seed=seed))
-    executor = Executor(experiment, parallel.plan("jit", 1), seed, trained.settings.steps_per_dispatch)
-    ((_, _, feed, count),) = executor.feeds(experiment.train_data, [(0, 1)], executor.steps_per_dispatch)
-    feeds.append(jax.tree.leaves(experiment.train_data.feed(0)))
-    states.append(numbers(executor.update(executor.init_state(), feed, count)[0]))  # what is counted starts from 0
+  experiment = experiment_of(trained.name)(load(trained.name, data, seed=1))
+  other = loop.executor(experiment, dataclasses.replace(trained.settings, seed=1), parallel.plan("jit", 1))
+  executors = (trained.executor, other)
+  feeds = [jax.tree.leaves(executor.experiment.train_data.feed(0)) for executor in executors]
+  states = [numbers(first_update(executor)[0]) for executor in executors]  # what is counted starts from 0
   assert any((a != b).any() for a, b in zip(*states, strict=True) if a.dtype.kind == "f")
   assert any((np.asarray(a) != np.asarray(b)).any() for a, b in zip(*feeds, strict=True)), "the seed reaches the data"
 
@@ -221,7 +211,7 @@ def test_every_misspelt_field_is_refused(trained):
 def test_non_finite_training_stops_and_leaves_the_last_good_checkpoint(trained, tmp_path):
   """The newest checkpoint is made to hold NaN; the run that goes on from it stops, and the one before is as it was."""
   shutil.copytree(trained.stopped, tmp_path, dirs_exist_ok=True)
-  abstract = Executor(build(trained), parallel.plan("jit", 1), trained.settings.seed).abstract_state()
+  abstract = trained.executor.abstract_state()
 
   def opened():
     return contextlib.closing(Checkpoints(tmp_path / "checkpoints"))
@@ -232,7 +222,7 @@ def test_non_finite_training_stops_and_leaves_the_last_good_checkpoint(trained, 
     checkpoints.save(STOP + 1, jax.tree.map(spoil, good).replace(step=good.step + 1))
     checkpoints.wait()
   with pytest.raises(loop.NonFiniteError, match=f"step ({STOP + 1}|{STOP + 2})"):  # which ends a dispatch
-    run(build(trained), trained.settings, tmp_path)
+    run(trained.executor, trained.settings, tmp_path)
   with opened() as checkpoints:
     assert checkpoints.steps()[-1] == STOP + 1, "nothing was saved after it"
     assert_equal(checkpoints.restore(abstract, STOP), good)
@@ -255,13 +245,6 @@ def test_a_run_leaves_complete_files(trained):
 
 def test_lowers_for_a_tpu(trained):
   """The real update, lowered for a TPU from here; compiling it takes libtpu (`launch.preflight`)."""
-  experiment = build(trained)
-  executor = Executor(experiment, parallel.plan("jit", 1), 0)
-  dispatch = parallel.training_dispatch(
-    experiment.learner, experiment.train_data.assemble, trained.settings.steps_per_dispatch
-  )
-  data = experiment.train_data
-  feed = jax.tree.map(lambda x: np.stack([x] * trained.settings.steps_per_dispatch), data.feed(0))
-  traced = jax.jit(dispatch).trace(executor.abstract_state(), dict(data.resident), np.int32(1), feed)
-  text = traced.lower(lowering_platforms=("tpu",)).as_text()
+  update, arguments = trained.executor.abstract_update()
+  text = update.trace(*arguments).lower(lowering_platforms=("tpu",)).as_text()
   assert "stablehlo" in text

@@ -27,10 +27,8 @@ def start(network, *arguments):
 
 def perturbed(variables, seed=1):
   """Parameters without a zero among them."""
-  leaves, tree = jax.tree.flatten(variables)
-  keys = jax.random.split(jax.random.key(seed), len(leaves))
-  noisy = [x + 0.1 * jax.random.normal(key, x.shape) for key, x in zip(keys, leaves)]
-  return jax.tree.unflatten(tree, noisy)
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(lambda x: x + 0.1 * rng.normal(size=x.shape).astype(np.float32), variables)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +80,16 @@ def test_blocks_of_a_dit_are_the_identity_at_first():
 def test_every_point_is_in_as_many_patches_as_windows_cover_it(shape, window):
   """Patches written back where they were read add up to the image times the number of patches of each point."""
   x = jax.random.normal(jax.random.key(0), shape)
-  read = lambda x: dit.patches(x, 4, window)
-  covered = jax.linear_transpose(read, x)(jnp.ones_like(read(x)))[0]
+  read = jax.jit(lambda x: dit.patches(x, 4, window))
+  written = jax.jit(lambda tokens: jax.linear_transpose(read, x)(tokens)[0])
+  covered = written(jnp.ones_like(read(x)))
   margin, counts = (window - 1) * 4 // 2, np.ones(())
   for size in shape[1:-1]:
     starts = 4 * np.arange(-(-size // 4)) - margin
     of_axis = ((starts <= np.arange(size)[:, None]) & (np.arange(size)[:, None] < starts + 4 * window)).sum(1)
     counts = counts[..., None] * of_axis
   np.testing.assert_array_equal(covered, np.broadcast_to(counts[None, ..., None], shape))
-  np.testing.assert_allclose(jax.linear_transpose(read, x)(read(x))[0], covered * x, rtol=1e-6)
+  np.testing.assert_allclose(written(read(x)), covered * x, rtol=1e-6)
 
 
 def test_a_patch_is_a_square_of_the_image():

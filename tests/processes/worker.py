@@ -32,7 +32,7 @@ def train(job: str, base: pathlib.Path, devices: int, mode: str = "", stop_at: i
     plan = parallel.plan(mode or own or "pmap", devices)
     directory = rundir.RunDirectory(folder_of(base, job), writes=processes.is_main())
     try:
-      state = loop.train(experiment, settings, plan, directory).state
+      state = loop.train(loop.executor(experiment, settings, plan), settings, directory).state
       return conformance.numbers(plan.local(state))
     finally:
       directory.close()

@@ -20,7 +20,7 @@ SETTINGS = loop.Settings(total_steps=24, eval_every=8, save_every=5, log_every=4
 def train(experiment, folder, mode="jit", settings=SETTINGS, devices=4):
   run = rundir.RunDirectory(folder)
   try:
-    return loop.train(experiment, settings, parallel.plan(mode, devices), run)
+    return loop.train(loop.executor(experiment, settings, parallel.plan(mode, devices)), settings, run)
   finally:
     run.close()
 
@@ -42,27 +42,39 @@ def assert_same(one, other):
     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kind", sketches.ALL)
+@pytest.fixture(scope="module", params=sketches.ALL)
+def whole(request, tmp_path_factory):
+  """What makes each kind of experiment, the folder of its undisturbed run on one device, and how that ended."""
+  make, folder = sketches.ALL[request.param], tmp_path_factory.mktemp("whole")
+  return make, folder, train(make(), folder).state
+
+
 @pytest.mark.parametrize("mode", ["pmap", "fsdp"])
-def test_devices_agree(kind, mode, tmp_path):
-  make = sketches.ALL[kind]
-  one = train(make(), tmp_path / "one")
-  four = train(make(), tmp_path / "four", mode)
-  for a, b in zip(numbers(one.state), numbers(four.state), strict=True):
+def test_devices_agree(whole, mode, tmp_path):
+  make, _, one = whole
+  four = train(make(), tmp_path, mode).state
+  for a, b in zip(numbers(one), numbers(four), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind", sketches.ALL)
-@pytest.mark.parametrize("per_dispatch", [1, 7])
-def test_stopped_and_resumed_is_never_stopped(kind, per_dispatch, tmp_path):
-  make = sketches.ALL[kind]
-  settings = dataclasses.replace(SETTINGS, steps_per_dispatch=per_dispatch)
-  whole = train(make(), tmp_path / "whole", settings=settings)
+def stopped_and_resumed(make, folder, settings):
   for stop in (3, 13):
     with pytest.raises(Preempted):
-      train(make(), tmp_path / "parts", settings=dataclasses.replace(settings, stop_at=stop))
-  parts = train(make(), tmp_path / "parts", settings=settings)
-  assert_same(whole.state, parts.state)
+      train(make(), folder, settings=dataclasses.replace(settings, stop_at=stop))
+  return train(make(), folder, settings=settings).state
+
+
+def test_stopped_and_resumed_is_never_stopped(whole, tmp_path):
+  make, folder, state = whole
+  assert_same(state, stopped_and_resumed(make, tmp_path, SETTINGS))
+  assert rows(folder) == rows(tmp_path)
+
+
+@pytest.mark.parametrize("kind", sketches.ALL)
+def test_stopped_amid_a_dispatch_and_resumed_is_never_stopped(kind, tmp_path):
+  make, settings = sketches.ALL[kind], dataclasses.replace(SETTINGS, steps_per_dispatch=7)
+  state = train(make(), tmp_path / "whole", settings=settings).state
+  assert_same(state, stopped_and_resumed(make, tmp_path / "parts", settings))
   assert rows(tmp_path / "whole") == rows(tmp_path / "parts")
 
 

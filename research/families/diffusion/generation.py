@@ -105,8 +105,10 @@ def _guided_denoiser(model: Diffusion, guidance: float, guided: range, times_of:
     times = times_of(variables)
     if len(guided) in (0, len(times) - 1):
       return with_guidance if guided else without
-    first, beyond = times[guided.start], times[guided.stop]
-    return lambda x, t: jax.lax.cond((t <= first) & (t > beyond), with_guidance, without, x, t)
+    # Between two times of the grid, for another program's rounding of the same time is another.
+    middles = jnp.concatenate([jnp.array([jnp.inf]), 0.5 * (times[1:-1] + times[:-2]), jnp.array([-jnp.inf])])
+    begin, end = middles[guided.start], middles[guided.stop]
+    return lambda x, t: jax.lax.cond((t < begin) & (t > end), with_guidance, without, x, t)
 
   return denoiser
 

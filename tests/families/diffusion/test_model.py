@@ -201,8 +201,8 @@ def test_a_network_that_can_learns_the_data(process, predicts, weighting, times)
   learner = steps.gradient_learner(
     init=made.init, loss=made.loss, evaluate=made.evaluate, optimizer=optax.adam(3e-3), ema_decay=0.99
   )
-  data = jnp.asarray(gaussian.draw(50_000))
-  batch = lambda i: {"inputs": jax.lax.dynamic_slice_in_dim(data, (i % 97) * 512, 512), "mask": jnp.ones(512)}
+  data = jnp.asarray(gaussian.draw(25_000))
+  batch = lambda i: {"inputs": jax.lax.dynamic_slice_in_dim(data, (i % 97) * 256, 256), "mask": jnp.ones(256)}
   state = learner.init(jax.random.key(0), batch(0))
   state = jax.jit(lambda state: jax.lax.fori_loop(0, 600, lambda i, s: learner.update(s, batch(i))[0], state))(state)
   draw = generation.generator(made, samplers.heun(), 20, spacing="uniform" if process == "rectified_flow" else "karras")

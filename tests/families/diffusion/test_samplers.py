@@ -1,7 +1,5 @@
 """Every sampler, given the exact score of Gaussian data, draws from those data."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,7 @@ from research.families.diffusion import samplers
 from research.networks import layers
 from tests.families.diffusion import gaussian
 
-COUNT = 10_000
+COUNT = 5_000
 SAMPLERS = {
   "ancestral": (samplers.ancestral(), 300),
   "ddim": (samplers.ddim(), 200),
@@ -44,8 +42,8 @@ def test_sampler_recovers_mean_and_covariance(name, kind):
   sampler, steps = SAMPLERS[kind]
   x = draw(process_lib.fixed(name), sampler, steps)
   # Four standard errors, and what a finite step leaves.
-  np.testing.assert_allclose(x.mean(0), gaussian.MEAN, atol=0.035 + 0.01)
-  np.testing.assert_allclose(np.cov(x.T), gaussian.COVARIANCE, atol=0.045 + 0.015)
+  np.testing.assert_allclose(x.mean(0), gaussian.MEAN, atol=0.05 + 0.01)
+  np.testing.assert_allclose(np.cov(x.T), gaussian.COVARIANCE, atol=0.065 + 0.015)
 
 
 def test_ddim_with_eta_one_is_ancestral_sampling():
@@ -92,10 +90,9 @@ def test_order_of_accuracy(sampler, order):
     denoise = gaussian.denoiser(process, gaussian.MEAN.astype(np.float64), gaussian.COVARIANCE.astype(np.float64))
     errors = []
     for steps in (80, 160):
-      times, carry = samplers.grid(process, steps, "log_snr"), (x, sampler.init(x))
-      for t, s in itertools.pairwise(times):
-        carry = sampler.step(process, denoise, *carry, t, s, jax.random.key(0))
-      errors.append(np.abs(carry[0] - exact(process, np.asarray(x), process.end)).mean())
+      run = samplers.chain(lambda args, carry, t, s, key: sampler.step(process, denoise, *carry, t, s, key))
+      found, _ = run((), (x, sampler.init(x)), samplers.grid(process, steps, "log_snr"), jax.random.key(0))
+      errors.append(np.abs(found - exact(process, np.asarray(x), process.end)).mean())
   assert 0.8 * 2**order < errors[0] / errors[1] < 1.3 * 2**order
 
 
@@ -152,13 +149,13 @@ def test_inpainting_draws_from_the_conditional():
   (m0, m1), c = gaussian.MEAN, gaussian.COVARIANCE
   mean, variance = m0 + c[0, 1] / c[1, 1] * (value - m1), c[0, 0] - c[0, 1] ** 2 / c[1, 1]
   found = {}
-  for repeats in (1, 8):
+  for repeats in (1, 5):
     sampler = samplers.constrained(samplers.ancestral(), samplers.keep(known, mask), repeats)
-    found[repeats] = draw(process, sampler, 60, count=5_000)
+    found[repeats] = draw(process, sampler, 60)
     np.testing.assert_allclose(found[repeats][:, 1], value, atol=0.05)
-  assert abs(found[8][:, 0].mean() - mean) < 0.06
-  assert abs(found[8][:, 0].var() - variance) < 0.06
-  assert abs(found[8][:, 0].mean() - mean) < abs(found[1][:, 0].mean() - mean)
+  assert abs(found[5][:, 0].mean() - mean) < 0.06
+  assert abs(found[5][:, 0].var() - variance) < 0.06
+  assert abs(found[5][:, 0].mean() - mean) < abs(found[1][:, 0].mean() - mean)
 
 
 def test_super_resolution_keeps_the_low_frequencies():

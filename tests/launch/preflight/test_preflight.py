@@ -147,9 +147,8 @@ def test_the_preflighted_update_is_the_one_that_the_loop_runs(mode, config, monk
     return called[-1]
 
   monkeypatch.setattr(type(built.executor), "_compiled_update", watching)
-  monkeypatch.setattr(loop, "Executor", lambda *_: built.executor)
   run_directory = rundir.RunDirectory(tmp_path / "run")
-  state = loop.train(built.experiment, built.settings, built.executor.plan, run_directory).state
+  state = loop.train(built.executor, built.settings, run_directory).state
   run_directory.close()
   assert len(made) == 1
   assert len(called) == built.settings.total_steps
