@@ -26,6 +26,12 @@ def whole(sequences: Sequences) -> dict[str, Array]:
   return {**jax.tree.map(jnp.asarray, sequences.arrays), "mask": jnp.ones(len(sequences))}
 
 
+def _drawn(family: HiddenMarkov, params, key, config: ml_collections.ConfigDict):
+  """Observations and states of sequences that the model makes up."""
+  sample = jax.jit(family.sample, static_argnums=2)
+  return sample(params, sample_keys(key, config.report.samples), config.report.steps)
+
+
 # Weather
 
 
@@ -33,14 +39,15 @@ def weather(params, key, family: HiddenMarkov, config: ml_collections.ConfigDict
   """What was learned beside the truth, which a simulation knows; states are matched by how often they agree."""
   del key
   batch = whole(test)
-  found, smoothed = np.asarray(family.decode(params, batch).states), family.smooth(params, batch)
+  found = np.asarray(jax.jit(family.decode)(params, batch).states)
+  smoothed = jax.jit(family.smooth)(params, batch)
   real = np.arange(found.shape[1]) < test.length[:, None]
   # Learned states have no names: they are the true ones as they are numbered, or the other way round.
   order = np.array([0, 1] if (found == batch["states"])[real].mean() >= 0.5 else [1, 0])
   transition = np.exp(family.chain(params).log_transition)[np.ix_(order, order)]
   emission = np.asarray(jax.nn.softmax(params["emission"]["logits"]))[order]
   truth = inference.Chain(jnp.log(weather_lib.INITIAL), jnp.log(weather_lib.TRANSITION))
-  best = inference.log_evidence(truth, jnp.log(weather_lib.EMISSION).T[test.inputs], batch["length"])
+  best = jax.jit(inference.log_evidence)(truth, jnp.log(weather_lib.EMISSION).T[test.inputs], batch["length"])
   metrics = {
     "test_state_accuracy": float((order[found] == np.asarray(batch["states"]))[real].mean()),
     "test_nll_true": float(-best.sum() / test.length.sum()),
@@ -72,7 +79,7 @@ def weather(params, key, family: HiddenMarkov, config: ml_collections.ConfigDict
 def predict_weather(params, key, family: HiddenMarkov, config, path: str) -> dict[str, Any]:
   """Weather of the days in a text file, a line a sequence of 'umbrella' and 'none'; without one, days at random."""
   if not path:
-    symbols, states = family.sample(params, sample_keys(key, config.report.samples), config.report.steps)
+    symbols, states = _drawn(family, params, key, config)
     return {"symbols": np.array(weather_lib.SYMBOLS)[np.asarray(symbols)], "states": np.asarray(states)}
   lines = [line.split() for line in _read(path).decode(errors="replace").splitlines() if line.strip()]
   unknown = sorted({word for line in lines for word in line} - set(weather_lib.SYMBOLS))
@@ -102,7 +109,7 @@ def chorales(params, key, family: HiddenMarkov, config: ml_collections.ConfigDic
   path = np.asarray(jax.jit(family.decode)(params, {name: value[:1] for name, value in batch.items()}).states[0])
   steps = min(int(test.length[0]), _SHOWN)
   visited, numbers = np.unique(path[:steps], return_inverse=True)
-  samples = np.asarray(family.sample(params, sample_keys(key, config.report.samples), config.report.steps)[0])
+  samples = np.asarray(_drawn(family, params, key, config)[0])
   per_quarter = steps_per_quarter(config)
   shown = {
     "transition": chains.probabilities(moves, title=f"moves between the {len(busiest)} most visited states"),
@@ -136,7 +143,7 @@ def predict_chorales(params, key, family: HiddenMarkov, config: ml_collections.C
   """States, their probabilities and nats a step of a MIDI file; without one, samples, as rolls and as MIDI files."""
   per_quarter = steps_per_quarter(config)
   if not path:
-    rolls, states = map(np.asarray, family.sample(params, sample_keys(key, config.report.samples), config.report.steps))
+    rolls, states = map(np.asarray, _drawn(family, params, key, config))
     return {"samples": rolls.astype(np.uint8), "states": states, **midi_files(rolls, per_quarter)}
   roll = music.piano_roll(_read(path), per_quarter, name=f"--input = {path}")
   states, probabilities, nll = _inferred(params, family, padded(path, [roll]))
@@ -156,9 +163,9 @@ def sample_keys(key, count: int):
 def _inferred(params, family: HiddenMarkov, sequences: Sequences):
   """Most probable states [sequence, time], probabilities of all, and nats a step of each sequence."""
   batch = whole(sequences)
-  smoothed = family.smooth(params, batch)
+  smoothed = jax.jit(family.smooth)(params, batch)
   nll: Float[np.ndarray, " sequence"] = -np.asarray(smoothed.log_evidence) / sequences.length
-  return np.asarray(family.decode(params, batch).states), np.asarray(smoothed.probabilities), nll
+  return np.asarray(jax.jit(family.decode)(params, batch).states), np.asarray(smoothed.probabilities), nll
 
 
 def _read(path: str) -> bytes:
