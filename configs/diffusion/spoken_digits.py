@@ -16,12 +16,13 @@ def get_config(variant: str = ""):
   config.data.name = "spoken_digits"
   config.data.length = 4096  # samples of a frame, at 8 kHz
   config.data.eval_batch_size = 250
-  config.model.update({"features": 192, "depth": 4, "heads": 4, "patch": 64, "data_std": 0.16})
+  config.model.update({"features": 128, "depth": 4, "heads": 4, "patch": 64, "mixing": "static", "data_std": 0.16})
   config.train.weighting = "min_snr"
-  config.train.batch_size = 64
-  config.train.duration = "4000 steps"
+  config.train.batch_size = 32
+  config.train.duration = "3000 steps"
   config.train.ema_decay = 0.999
-  config.optimizer.learning_rate = 1e-3
+  config.optimizer.name = "muon"
+  config.optimizer.learning_rate = 2e-2
   config.optimizer.warmup = "200 steps"
   config.optimizer.clip_norm = 1.0
   config.sampler.steps = 50
@@ -30,5 +31,6 @@ def get_config(variant: str = ""):
   if variant == "smoke":
     config.data.length = 64
     config.model.update({"features": 16, "depth": 1, "heads": 2, "patch": 16})
+    config.optimizer.name = "adam"  # Muon's products take longest to compile
     config.sampler.steps = 2
   return config

@@ -245,10 +245,12 @@ def training_dispatch(learner, assemble: Callable, steps: int) -> Callable:
     return update(state, assemble(resident, jax.tree.map(lambda x: x[0], feed)))
 
   def many(state, resident, count, feed):
-    shapes = jax.eval_shape(lambda: one(state, resident, feed, 0)[1])
+    step = jax.jit(one, inline=True)  # traced once, for the shapes of its metrics and for the loop
+    first = jnp.int32(0)
+    shapes = jax.eval_shape(step, state, resident, feed, first)[1]
     nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    body = lambda i, carry: one(carry[0], resident, feed, i)
-    return jax.lax.fori_loop(0, count, body, (state, nothing))
+    body = lambda i, carry: step(carry[0], resident, feed, i)
+    return jax.lax.fori_loop(first, count, body, (state, nothing))
 
   return single if steps == 1 else many
 

@@ -138,6 +138,7 @@ def learn_if(finite: jax.Array, learn: Callable, old):
   On CPU a branch: a selection would read and write every array once more, a tenth of a small network's step.  Elsewhere
   a selection: it is fused into the update, and a branch would wait for the host.
   """
+  learn = jax.jit(learn, inline=True)  # traced once for both
   branch = lambda finite, old: jax.lax.cond(finite, learn, lambda old: old, old)
   select = lambda finite, old: learner_lib.keep_if(finite, learn(old), old)
   return jax.lax.platform_dependent(finite, old, cpu=branch, default=select)
