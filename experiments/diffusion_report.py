@@ -227,16 +227,18 @@ class Use:
     options = {key: sampler[key] for key in ("spacing", "guidance", "guidance_interval", "loop")}
     return generation.generator(self._model, samplers.by_name(kind), int(number), **options)
 
-  def _augmentation(self, variables, key) -> dict[str, float]:
-    """A classifier's test accuracy with the labelled examples alone, and with samples beside them."""
+  def _augmentation(self, variables, key) -> dict[str, Any]:
+    """A classifier's test accuracy with the labelled examples alone, and with samples beside them; some of both."""
     data, count = self._data, self._config.report.augment
     labels = self._labels(count)
     drawn = self._draw(self._generator, variables, labels, randomness.stream_key(key, "augment"))
     together = np.concatenate([data.train.inputs, drawn]), np.concatenate([data.train.label, labels])
-    return {
-      "accuracy_real": self._accuracy(data.train.inputs, data.train.label),
-      "accuracy_with_samples": self._accuracy(*together),
-    }
+    alone, both = self._accuracy(data.train.inputs, data.train.label), self._accuracy(*together)
+    columns = self._classes or 8
+    shown = np.concatenate([data.train.inputs[:columns], drawn[: 3 * columns]])
+    title = f"training images, and samples below: accuracy {alone:.1%} without, {both:.1%} with these"
+    figure = figures.image_grid(shown, columns=columns, title=title)
+    return {"accuracy_real": alone, "accuracy_with_samples": both, "augmentation": figure}
 
   def _accuracy(self, inputs: Pixels, label: np.ndarray) -> float:
     """Of the classifier of `report.augment_config`, trained on these and measured on the test set."""

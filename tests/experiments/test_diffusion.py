@@ -8,6 +8,8 @@ import pytest
 
 from experiments import cli, diffusion, diffusion_report
 from research.errors import UserError
+from research.training import parallel
+from research.training.executor import Executor
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,16 @@ def test_a_sound_is_read_back_from_its_file():
     assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 400)
     read = np.frombuffer(file.readframes(400), "<i2") / 32767
   np.testing.assert_allclose(read, sound, atol=1e-4)
+
+
+def test_samples_join_the_training_set_of_a_classifier():
+  """With twenty examples and twenty samples, a classifier of two steps: what is reported, and what is shown."""
+  changes = {"data.limit": "20", "report.augment": "20", "report.augment_duration": "2 steps"}
+  config = cli.load_config("configs/diffusion/digits.py:smoke", changes)
+  experiment = diffusion.experiment(config)
+  state = Executor(experiment, parallel.plan("jit", 1), 0).init_state()
+  report = experiment.report(state)
+  accuracies = [report.metrics[name] for name in ("accuracy_real", "accuracy_with_samples")]
+  assert all(0 <= accuracy <= 1 for accuracy in accuracies)
+  assert {"accuracy_real", "accuracy_with_samples"} <= set(report.definitions)
+  assert "augmentation" in report.figures
