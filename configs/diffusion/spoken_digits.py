@@ -4,8 +4,8 @@ Paper: none for this set (Jakobovski's free spoken digits); diffusion on wavefor
 Command: python -m experiments.diffusion --config=configs/diffusion/spoken_digits.py --config.data.path=...
 Hardware: 2 CPU cores
 Time: 9 minutes
-Expected: WAV files, two a digit, in the run's folder `samples`, and their spectrograms: loudness over time and broad bands
-  are those of a vowel, harmonics are missing and there is noise throughout: a whisper, not yet speech to understand
+Expected: WAV files, two a digit, in the run's folder `samples`, and their spectrograms: loudness over time and broad
+  bands are those of a vowel, harmonics are missing and there is noise throughout: a whisper, not yet speech
 """
 
 from configs import common
