@@ -23,7 +23,7 @@ def get_config(variant: str = ""):
     config.model.update({"critic_norm": "spectral", "loss": "hinge", "critic_widths": (64, 128, 256)})
     config.train.update({"batch_size": 32, "duration": "4 epochs"})
     for optimizer in (config.optimizer, config.critic_optimizer):
-      optimizer.update({"learning_rate": 1e-3, "schedule": "linear"})
+      optimizer.learning_rate = 1e-3
   if variant == "textbook":
     config.model.network = "mlp"
     config.model.latent_size = 100
