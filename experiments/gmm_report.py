@@ -126,7 +126,7 @@ def classes(state, config, model: Model, data: Data) -> Report:
 def clusters(state, config, model: Model, data: Data) -> Report:
   """The best mixture: what it costs and holds, and its components among the points or as images."""
   index = int(best(state.members, config, model, data))
-  chosen = jax.tree.map(lambda leaf: leaf[index], state.members)
+  chosen = _member(state.members, index)
   joint, labels = generative.over(_evaluation(data.test, config), _joint_of(model), chosen.params)
   fitted, _ = generative.over(_evaluation(data.train, config), _joint_of(model), chosen.params)
   total, examples = float(np.logaddexp.reduce(fitted, axis=1).sum()), len(data.train)
@@ -149,6 +149,11 @@ def clusters(state, config, model: Model, data: Data) -> Report:
   if len(model.sizes) > 1:
     shown["selection"] = _selection(state, config, model, data)
   return Report(metrics, shown, {name: DEFINITIONS[name] for name in metrics})
+
+
+@jax.jit
+def _member(members, index):
+  return jax.tree.map(lambda leaf: leaf[index], members)
 
 
 def pictured(state, config, mixture: gaussian_mixture.Mixture, data: Data) -> dict:
@@ -183,7 +188,7 @@ def _selection(state, config, model, data):
 def predictions(state, path: str, config: ml_collections.ConfigDict, model: Model, data: Data) -> dict[str, np.ndarray]:
   """Of the inputs at `path` the component or class, its posterior and the log density (nats); without one, samples."""
   index = best(state.members, config, model, data)
-  params = jax.tree.map(lambda leaf: leaf[index], state.members.params)
+  params = _member(state.members.params, index)
   names = np.asarray(data.test.class_names)
   if not path:
     if config.model.by_class:

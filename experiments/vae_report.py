@@ -80,22 +80,28 @@ def posterior_means(family: vae.VAE, variables, batch) -> jax.Array:
 
 def codes(family: vae.VAE, variables, batch) -> list[jax.Array]:
   """Each level's posterior mean, in units of its prior: `family.generate` makes the reconstruction of them."""
-  zeros = [jnp.zeros((len(batch["inputs"]), *shape)) for shape in family.latent_shapes]
-  _, levels = family.infer(variables, batch["inputs"], batch["label"], zeros)
-  return [(latent - mean) * jnp.exp(-log_std) for latent, _, (mean, log_std) in levels]
+  zeros = [np.zeros((len(batch["inputs"]), *shape), np.float32) for shape in family.latent_shapes]
+
+  @jax.jit
+  def standardised(variables, inputs, label):
+    _, levels = family.infer(variables, inputs, label, zeros)
+    return [(latent - mean) * jnp.exp(-log_std) for latent, _, (mean, log_std) in levels]
+
+  return standardised(variables, batch["inputs"], batch["label"])
 
 
-def spread(dataset: Dataset, count: int) -> dict[str, jax.Array]:
+def spread(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
   """Examples from all over an evaluation set, as one batch: the first ones are of one class where a set is sorted."""
   found = generative.over(dataset, lambda _, batch: batch, None)
   total = len(found["inputs"])
   places = np.linspace(0, total - 1, min(count, total)).round().astype(int)
-  return jax.tree.map(lambda x: jnp.asarray(x[places]), found)
+  return jax.tree.map(lambda x: np.asarray(x)[places], found)
 
 
 def decoded(family: vae.VAE, variables, noise, label) -> np.ndarray:
   """Expected images of latents, [batch, height, width, channel] in [0, 1]."""
-  return np.clip(family.likelihood.mean(jax.jit(family.generate)(variables, noise, label)), 0, 1)
+  images = jax.jit(lambda *args: jnp.clip(family.likelihood.mean(family.generate(*args)), 0, 1))
+  return np.asarray(images(variables, noise, label))
 
 
 def samples(family: vae.VAE, variables, count: int, classes: int = 0, seed: int = 0) -> np.ndarray:
@@ -116,7 +122,7 @@ def samples_figure(images: np.ndarray, classes: int, names) -> Figure:
 def reconstructions(family: vae.VAE, variables, batch) -> Figure:
   """Images above what the decoder makes of their posterior means."""
   found = decoded(family, variables, codes(family, variables, batch), batch["label"])
-  return pairs(np.asarray(batch["inputs"]), found)
+  return pairs(batch["inputs"], found)
 
 
 def pairs(images: np.ndarray, found: np.ndarray) -> Figure:
@@ -136,16 +142,16 @@ def _rows(kinds: list[np.ndarray], title: str, columns: int = COLUMNS) -> Figure
 def interpolation(family: vae.VAE, variables, batch, width: int = 9) -> Figure:
   """Each row from one test image to another, along a straight line between their codes."""
   pairs = max(1, min(8, len(batch["inputs"]) // 2))
-  weight = jnp.linspace(0, 1, width)
+  weight = np.linspace(0, 1, width, dtype=np.float32)
 
   def between(code):
-    left, right = code[:pairs, None], code[pairs : 2 * pairs, None]
-    along = weight.reshape(1, width, *(1,) * (code.ndim - 1))
+    left, right = np.asarray(code)[: 2 * pairs].reshape(2, pairs, 1, *code.shape[1:])
+    along = weight.reshape(width, *(1,) * (code.ndim - 1))
     return ((1 - along) * left + along * right).reshape(-1, *code.shape[1:])
 
   noise = [between(code) for code in codes(family, variables, batch)]
-  left, right = batch["label"][:pairs, None], batch["label"][pairs : 2 * pairs, None]
-  label = jnp.where(weight[None] < 0.5, left, right).reshape(-1)
+  labels = np.asarray(batch["label"])[: 2 * pairs].reshape(2, pairs, 1)
+  label = np.where(weight < 0.5, *labels).reshape(-1)
   images = decoded(family, variables, noise, label)
   return figures.image_grid(images, columns=width, title="from one test image to another")
 
@@ -162,18 +168,19 @@ def latent_map(means: np.ndarray, examples: Examples) -> Figure:
 
 def manifold(family: vae.VAE, variables) -> Figure:
   """What the decoder makes of a plane of latents, spread as the prior is (Kingma & Welling 2014, figure 4)."""
-  grid = jnp.asarray(latents.quantile_grid(MANIFOLD_SIDE), jnp.float32)
-  images = decoded(family, variables, [grid], jnp.zeros(len(grid), jnp.int32))
+  grid = np.asarray(latents.quantile_grid(MANIFOLD_SIDE), np.float32)
+  images = decoded(family, variables, [grid], np.zeros(len(grid), np.int32))
   return figures.image_grid(images, columns=MANIFOLD_SIDE, title="the plane of latents")
 
 
 def imputed(family: vae.VAE, variables, batch, sweeps: int) -> tuple[dict[str, float], Figure]:
   """The lower half of images from their upper half: the error, and the figure."""
   inputs = batch["inputs"]
-  observed = jnp.ones_like(inputs).at[:, inputs.shape[1] // 2 :].set(0)
+  observed = np.ones_like(inputs)
+  observed[:, inputs.shape[1] // 2 :] = 0
   fill = jax.jit(lambda x, seen: vae.impute(family, variables, x, seen, batch["label"], jax.random.key(0), sweeps))
   found = np.asarray(fill(inputs, observed))
-  truth, missing = np.asarray(inputs), np.asarray(observed) == 0
+  truth, missing = inputs, observed == 0
   squared = lambda guess: float(np.square(guess - truth)[missing].mean())
   errors = {"test_imputation_error": squared(found), "test_imputation_error_of_mean": squared(truth.mean(0))}
   hidden = np.where(missing, 0.5, truth)

@@ -1,5 +1,6 @@
 """What a trained VQ-VAE is used for: a discrete code of images, and the images of codes."""
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -36,7 +37,7 @@ def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test:
   codes, errors = generative.over(test, measure, variables)
   counts = np.bincount(codes.ravel(), minlength=config.model.codes)
   batch = vae_report.spread(test, shown)
-  decoded = np.clip(family.likelihood.mean(family.decode(variables, family.codes(variables, batch["inputs"]))), 0, 1)
+  decode = jax.jit(lambda variables, x: family.likelihood.mean(family.decode(variables, family.codes(variables, x))))
   found = {
     "test_codes_used": int((counts > 0).sum()),
     "test_perplexity": float(vq_vae.perplexity(jnp.asarray(counts, jnp.float32))),
@@ -44,7 +45,7 @@ def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test:
     "test_squared_error": errors.mean(),
   }
   drawn = {
-    "reconstructions": vae_report.pairs(np.asarray(batch["inputs"]), decoded),
+    "reconstructions": vae_report.pairs(batch["inputs"], np.clip(decode(variables, batch["inputs"]), 0, 1)),
     "codebook": usage(counts),
   }
   return Report(found, drawn, DEFINITIONS)

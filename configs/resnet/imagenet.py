@@ -11,7 +11,7 @@ from configs import common
 
 
 def get_config(variant: str = ""):
-  """The config; `smoke` is a narrow stand-in: ResNet-18 on 32x32 images."""
+  """The config; `smoke` is a small stand-in: ResNet-10 on 32x32 images."""
   config = common.resnet()
   config.data.name = "imagenet2012"
   config.data.normalise = "imagenet"
@@ -35,7 +35,7 @@ def get_config(variant: str = ""):
   config.train.precision = "bfloat16"
   config.published.test_accuracy = {"value": 0.7654, "source": "Flax ImageNet example, README, TPU v3-32"}
   if variant == "smoke":
-    config.model.depth = 18
+    config.model.depth = 10
     config.data.image_size = 32
     config.train.precision = "float32"
     config.optimizer.warmup = "2 steps"

@@ -124,12 +124,16 @@ def image_grid(
   size = (max(columns * cell, 3.2), rows * (cell + text) + (0.4 if title else 0))
   # Pads are small, because the grid itself is the picture.
   figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02))
-  for index, axes in enumerate(np.ravel(figure.subplots(rows, columns))):
+  if captions is None:
+    cells = [(figure.subplots(), _mosaic(np.asarray(images), rows, columns))]  # one picture is drawn much sooner
+  else:
+    cells = list(zip(np.ravel(figure.subplots(rows, columns)), images))
+    for axes, caption in zip(figure.axes, captions):
+      axes.set_title(caption, fontsize=7, pad=2, color=_INK)
+  for axes in figure.axes:
     axes.set_axis_off()
-    if index < count:
-      _image(axes, images[index])
-      if captions is not None:
-        axes.set_title(captions[index], fontsize=7, pad=2, color=_INK)
+  for axes, image in cells:
+    _image(axes, image)
   if title:
     figure.suptitle(title, fontsize=10)
   return figure
@@ -291,6 +295,22 @@ def _curve(axes: "Axes", kind: str, points: Float[np.ndarray, "point 2"]) -> Non
   positive = values[np.isfinite(values) & (values > 0)]
   if len(positive) == len(values) and positive.max() > 50 * positive.min():
     axes.set_yscale("log")
+
+
+def _mosaic(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
+  """Images [count, height, width(, channel)] in one, row by row, on white with thin gaps."""
+  if images.dtype != np.uint8:
+    images = np.clip(images, 0, 1)
+  scale = max(1, 120 // max(images.shape[1:3]))  # a gap is whole pixels, and is to be thin beside a small image
+  images = images.repeat(scale, 1).repeat(scale, 2)
+  height, width = images.shape[1:3]
+  gap = max(1, max(height, width) // 20)
+  size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
+  mosaic = np.full(size + images.shape[3:], 255 if images.dtype == np.uint8 else 1, images.dtype)
+  for index, image in enumerate(images):
+    top, left = (height + gap) * (index // columns), (width + gap) * (index % columns)
+    mosaic[top : top + height, left : left + width] = image
+  return mosaic
 
 
 def _image(axes: "Axes", image: np.ndarray) -> None:

@@ -145,6 +145,7 @@ resnet32 = functools.partial(cifar_resnet, 32)
 resnet44 = functools.partial(cifar_resnet, 44)
 resnet56 = functools.partial(cifar_resnet, 56)
 resnet110 = functools.partial(cifar_resnet, 110)
+resnet10 = functools.partial(_imagenet, (1, 1, 1, 1), False)  # Simon, Rodner and Denzler, 2016
 resnet18 = functools.partial(_imagenet, (2, 2, 2, 2), False)
 resnet34 = functools.partial(_imagenet, (3, 4, 6, 3), False)
 resnet50 = functools.partial(_imagenet, (3, 4, 6, 3), True)
@@ -152,7 +153,7 @@ resnet101 = functools.partial(_imagenet, (3, 4, 23, 3), True)
 resnet152 = functools.partial(_imagenet, (3, 8, 36, 3), True)
 
 # The published depths by the number that names them.
-IMAGENET = {18: resnet18, 34: resnet34, 50: resnet50, 101: resnet101, 152: resnet152}
+IMAGENET = {10: resnet10, 18: resnet18, 34: resnet34, 50: resnet50, 101: resnet101, 152: resnet152}
 
 
 def wide_resnet(depth: int, factor: int, num_classes: int = 10, dropout: float = 0.0, **options) -> ResNet:

@@ -111,7 +111,8 @@ class Checkpoints:
     with disk_errors(self.directory.parent):
       if step not in self._manager.all_steps():
         self._metrics[step] = dict(metrics or {})
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), structure=ocp.args.JsonSave(structure(state)))
+        saved = jax.tree.map(_one_copy, state)
+        args = ocp.args.Composite(state=ocp.args.StandardSave(saved), structure=ocp.args.JsonSave(structure(state)))
         self._manager.save(step, args=args, force=True)
       elif metrics and not self._metrics.get(step):
         # It was saved when the run was stopped before or within this evaluation.
@@ -200,6 +201,16 @@ class _Best(keep_policy.PreservationPolicy):
     steps = [info.step for info in checkpoints]
     best = self._checkpoints.best_step(steps)
     return [step == best for step in steps]
+
+
+def _one_copy(array: jax.Array) -> jax.Array:
+  """An array that every device of this process holds whole, from one of them.
+
+  Orbax would have each device give its slice, and compiles a program for every shape to cut it: worth its while where
+  there are many processes to write, not in one.
+  """
+  in_one_process = array.is_fully_addressable and array.is_fully_replicated
+  return array.addressable_data(0) if in_one_process else array
 
 
 def _write_json(path: pathlib.Path, content) -> None:

@@ -93,7 +93,7 @@ class Plan:
     if self._mapped_by_pmap:
       feed = jax.tree.map(self._split_batch, feed)
     small = sum(x.nbytes for x in jax.tree.leaves(feed)) < SMALL_FEED
-    return self._copy(feed) if small else jax.device_put(feed, self._feed_sharding)
+    return _copy_to(self._feed_sharding)(feed) if small else jax.device_put(feed, self._feed_sharding)
 
   def abstract_resident(self, shapes):
     """What `place_resident` makes of arrays of these shapes: the shapes, with their layout."""
@@ -104,11 +104,6 @@ class Plan:
     if self._mapped_by_pmap:
       shapes = jax.eval_shape(functools.partial(jax.tree.map, self._split_batch), shapes)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._feed_sharding), shapes)
-
-  @functools.cached_property
-  def _copy(self) -> Callable:
-    # A compiled function takes host arrays in a sixth of the time of device_put, at the price of a second copy.
-    return jax.jit(lambda feed: feed, out_shardings=self._feed_sharding)
 
   def _split_batch(self, x):
     """[steps, batch, ...] to [device, steps, share, ...]."""
@@ -158,6 +153,12 @@ class Plan:
 
   def _pmap(self, function, **options):
     return jax.pmap(function, axis_name=axes.AXIS, in_axes=(None, None, None, 0), devices=self.devices, **options)
+
+
+@functools.cache
+def _copy_to(sharding) -> Callable:
+  # A compiled function takes host arrays in a sixth of the time of device_put, at the price of a second copy.
+  return jax.jit(lambda feed: feed, out_shardings=sharding)
 
 
 def _shard_axis(shape: tuple[int, ...], count: int) -> tuple[str | None, ...]:

@@ -76,6 +76,7 @@ def trained(request, data, tmp_path_factory):
 
 def train(name, config, tmp_path_factory):
   folder, programs, clock, printed = tmp_path_factory.mktemp("whole"), {}, CompileClock(), io.StringIO()
+  made, make = [], loop.executor
 
   def counted(config):
     experiment = experiment_of(name)(config)
@@ -87,12 +88,12 @@ def train(name, config, tmp_path_factory):
 
     return dataclasses.replace(experiment, train_data=dataclasses.replace(experiment.train_data, feed=counting))
 
-  with contextlib.redirect_stdout(printed):
+  with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
+    patch.setattr(loop, "executor", lambda *args: made.append(make(*args)) or made[-1])
     code = session.run(counted, name.partition("/")[0], f"configs/{name}.py:smoke", config, str(folder), "train", "")
   assert code == 0
-  experiment = experiment_of(name)(config)
-  settings = session.settings_of(config, experiment.train_data)
-  executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
+  (executor,) = made
+  settings = session.settings_of(config, executor.experiment.train_data)
   stopped = tmp_path_factory.mktemp("stopped")
   with pytest.raises(Preempted):
     run(executor, dataclasses.replace(settings, stop_at=STOP), stopped)
@@ -218,8 +219,9 @@ def test_non_finite_training_stops_and_leaves_the_last_good_checkpoint(trained, 
 
   with opened() as checkpoints:
     good = checkpoints.restore(abstract)
-    spoil = lambda x: x * jnp.nan if jnp.issubdtype(x.dtype, jnp.floating) else x
-    checkpoints.save(STOP + 1, jax.tree.map(spoil, good).replace(step=good.step + 1))
+    spoil = lambda x: jnp.full_like(x, jnp.nan) if jnp.issubdtype(x.dtype, jnp.floating) else x
+    spoilt = jax.jit(lambda state: jax.tree.map(spoil, state).replace(step=state.step + 1))
+    checkpoints.save(STOP + 1, spoilt(good))
     checkpoints.wait()
   with pytest.raises(loop.NonFiniteError, match=f"step ({STOP + 1}|{STOP + 2})"):  # which ends a dispatch
     run(trained.executor, trained.settings, tmp_path)

@@ -38,6 +38,7 @@ FIGURES = {
   "curves": lambda: figures.learning_curves(ROWS),
   "curves_empty": lambda: figures.learning_curves([]),
   "grid_uint8": lambda: figures.image_grid(COLOURS, list("abcdefg"), title="x"),
+  "grid_without_captions": lambda: figures.image_grid(IMAGES[:7], title="x"),
 }
 
 
@@ -48,6 +49,16 @@ def test_draws_and_repeats_to_the_byte(name, tmp_path):
   assert first.read_bytes() == second.read_bytes()
   with Image.open(first) as image:
     assert min(image.size) > 100
+
+
+def test_a_grid_shows_each_image_in_its_place():
+  """Row by row, and white where there is none: read at the middle of each cell."""
+  images = np.linspace(0, 0.9, 5)[:, None, None, None] * np.ones((5, 6, 4, 3))
+  (axes,) = figures.image_grid(images, columns=3).axes
+  shown = np.asarray(axes.images[0].get_array())
+  middle = lambda size, cells: (np.arange(cells) + 0.5) / cells * size
+  read = shown[np.ix_(middle(shown.shape[0], 2).astype(int), middle(shown.shape[1], 3).astype(int))]
+  np.testing.assert_allclose(read[..., 0].ravel(), [*np.linspace(0, 0.9, 5), 1])
 
 
 def test_misclassified_shows_the_most_confident_errors_first():
