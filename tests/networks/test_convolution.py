@@ -40,9 +40,17 @@ def test_value_and_gradients_are_those_of_lax(channels, size, stride, image, pad
     y, back = jax.vjp(lambda x, kernel: f(x, kernel, stride, padding), x, kernel)
     return y, *back(jnp.cos(y))
 
-  ours, theirs = jax.jit(lambda: both(convolution.conv))(), jax.jit(lambda: both(reference))()
+  ours, theirs = jax.jit(lambda: (both(convolution.conv), both(reference)))()
   for name, a, b in zip(("value", "input", "kernel"), ours, theirs, strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+def assert_same_gradient(one, other, x, kernel, stride, pads):
+  y = jax.eval_shape(lambda: reference(x, kernel, stride, pads))
+  cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
+  arguments = dict(strides=(stride, stride), pads=pads)
+  a, b = jax.jit(lambda *args: [f(*args, **arguments) for f in (one, other)])(x, kernel, cotangent)
+  np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 3), (2, 2))])
@@ -51,15 +59,11 @@ def test_value_and_gradients_are_those_of_lax(channels, size, stride, image, pad
 def test_every_form_of_both_gradients_agrees(image, stride, pads):
   """Each form, whatever the rule would choose for the shape."""
   x, kernel = problem((3, 5), 3, image)
-  y = reference(x, kernel, stride, pads)
-  cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
-  arguments = dict(strides=(stride, stride), pads=pads)
   for native, other in (
     (convolution._native_to_input, convolution._shifts_to_input),
     (convolution._native_to_kernel, convolution._rows_to_kernel),
   ):
-    a, b = (jax.jit(lambda f=f: f(x, kernel, cotangent, **arguments))() for f in (native, other))
-    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+    assert_same_gradient(native, other, x, kernel, stride, pads)
 
 
 @pytest.mark.parametrize("pads", [((1, 1), (1, 1)), ((0, 1), (2, 0)), ((3, 3), (2, 2))])
@@ -67,12 +71,7 @@ def test_every_form_of_both_gradients_agrees(image, stride, pads):
 @pytest.mark.parametrize("image", [(8, 8), (9, 7)])
 def test_phases_agree_where_the_stride_divides_the_kernel(image, size, stride, pads):
   x, kernel = problem((3, 5), size, image)
-  y = reference(x, kernel, stride, pads)
-  cotangent = np.random.default_rng(1).normal(size=y.shape).astype(np.float32)
-  arguments = dict(strides=(stride, stride), pads=pads)
-  forms = (convolution._native_to_input, convolution._phases_to_input)
-  a, b = (jax.jit(lambda f=f: f(x, kernel, cotangent, **arguments))() for f in forms)
-  np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+  assert_same_gradient(convolution._native_to_input, convolution._phases_to_input, x, kernel, stride, pads)
 
 
 def spread(x, kernel, stride, padding):

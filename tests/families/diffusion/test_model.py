@@ -13,6 +13,7 @@ from research.errors import UserError
 from research.families.diffusion import generation, loss, model, parameterisation, samplers
 from research.families.diffusion import process as process_lib
 from research.training import steps
+from tests.compiled import compiled
 from tests.families.diffusion import gaussian
 
 
@@ -38,12 +39,16 @@ class Exact(nn.Module):
     return sigma * jnp.linalg.solve(covariance, (x - alpha * gaussian.MEAN)[..., None])[..., 0]
 
 
+def diffusion(*args, **options):
+  return compiled(model.diffusion(*args, **options), "init", "loss", "evaluate")
+
+
 def batch_of(count, seed=0):
   return {"inputs": jnp.asarray(gaussian.draw(count, seed)), "label": jnp.arange(count) % 3, "mask": jnp.ones(count)}
 
 
 def test_masked_examples_count_for_nothing():
-  made = model.diffusion(Affine(), "cosine")
+  made = diffusion(Affine(), "cosine")
   batch = batch_of(6)
   variables = made.init(jax.random.key(0), batch)
   spoilt = {**batch, "inputs": batch["inputs"].at[4:].set(jnp.nan), "mask": batch["mask"].at[4:].set(0.0)}
@@ -94,7 +99,7 @@ def test_times_follow_their_distribution(name):
 
 
 def test_guidance_of_one_is_none_and_others_extrapolate():
-  made = model.diffusion(Affine(), "cosine", predicts="noise", num_classes=3)
+  made = diffusion(Affine(), "cosine", predicts="noise", num_classes=3)
   batch = batch_of(4)
   variables = made.init(jax.random.key(0), batch)
   x, t = batch["inputs"], jnp.full(4, 0.5)
@@ -108,7 +113,7 @@ def test_guidance_of_one_is_none_and_others_extrapolate():
 
 def test_guidance_within_an_interval_is_guidance_in_those_steps_and_none_in_the_others():
   """Of eight steps, the third to sixth: against the steps taken one by one."""
-  made = model.diffusion(Affine(), "cosine", predicts="v", num_classes=3)
+  made = diffusion(Affine(), "cosine", predicts="v", num_classes=3)
   batch = batch_of(5)
   variables = made.init(jax.random.key(0), batch)
   label, steps = batch["label"], 8
@@ -128,7 +133,7 @@ def test_guidance_within_an_interval_is_guidance_in_those_steps_and_none_in_the_
 
 @pytest.mark.parametrize("interval", [(-0.1, 1.0), (0.5, 0.4), (0.0, 1.1)])
 def test_an_interval_of_guidance_that_is_none_is_refused(interval):
-  made = model.diffusion(Affine(), "cosine", num_classes=3)
+  made = diffusion(Affine(), "cosine", num_classes=3)
   with pytest.raises(UserError, match=r"guidance_interval"):
     generation.generator(made, samplers.ddim(), 8, guidance=2.0, guidance_interval=interval)
 
@@ -138,7 +143,7 @@ def test_labels_are_withheld_at_their_rate():
   batch = batch_of(50)
   losses = {}
   for rate in (0.0, 1.0):
-    made = model.diffusion(Affine(), "cosine", num_classes=3, label_dropout=rate)
+    made = diffusion(Affine(), "cosine", num_classes=3, label_dropout=rate)
     variables = made.init(jax.random.key(0), batch)
     losses[rate] = made.loss(variables, batch, jax.random.key(1))[0].value()
     without = {**batch, "label": jnp.full(50, 3)}
@@ -154,7 +159,7 @@ def test_the_bound_s_loss_is_the_same_for_every_schedule():
   # E|ε - ε̂|² = snr E|x - x̂|², and E|x - x̂|² = Σ c / (1 + snr c) for eigenvalues c of the covariance.
   mmse = (snr * values / (1 + snr * values)).sum(1)
   expected = np.trapezoid(0.5 * mmse, log_snr) / 2  # the loss is a mean over two dimensions
-  made = model.diffusion(Exact(), "learned", predicts="noise", weighting="elbo")
+  made = diffusion(Exact(), "learned", predicts="noise", weighting="elbo")
   batch = batch_of(20_000)
   variables = made.init(jax.random.key(0), batch)
   bent = jax.tree.map(lambda x: x, variables)
@@ -166,7 +171,7 @@ def test_the_bound_s_loss_is_the_same_for_every_schedule():
 
 
 def test_the_schedule_learns_to_lower_the_loss_s_variance():
-  made = model.diffusion(Exact(), "learned", predicts="noise", weighting="elbo")
+  made = diffusion(Exact(), "learned", predicts="noise", weighting="elbo")
   learner = steps.gradient_learner(init=made.init, loss=made.loss, evaluate=made.evaluate, optimizer=optax.adam(3e-2))
   batch = batch_of(2000)
   state = learner.init(jax.random.key(0), batch)
@@ -197,7 +202,7 @@ def test_a_network_that_can_learns_the_data(process, predicts, weighting, times)
   """Trained on a Gaussian, samples have its mean and covariance."""
   from research.networks.conditioned import ConditionedMLP
 
-  made = model.diffusion(ConditionedMLP(48, 2), process, predicts=predicts, weighting=weighting, times=times)
+  made = diffusion(ConditionedMLP(48, 2), process, predicts=predicts, weighting=weighting, times=times)
   learner = steps.gradient_learner(
     init=made.init, loss=made.loss, evaluate=made.evaluate, optimizer=optax.adam(3e-3), ema_decay=0.99
   )
@@ -212,7 +217,7 @@ def test_a_network_that_can_learns_the_data(process, predicts, weighting, times)
 
 
 def test_redrawing_leaves_most_of_an_example_and_a_path_ends_in_samples():
-  made = model.diffusion(Exact(), "linear", predicts="noise")
+  made = diffusion(Exact(), "linear", predicts="noise")
   variables = made.init(jax.random.key(0), batch_of(2))
   draw = generation.generator(made, samplers.ddim(), 20, spacing="log_snr")
   x = jnp.asarray(gaussian.draw(500))

@@ -12,6 +12,7 @@ from research.data.sequences import padded
 from research.errors import UserError
 from research.families.hmm import lexicon as lexicon_lib
 from research.families.hmm import tagger as family_lib
+from tests.compiled import compiled
 
 # "duck" is a noun and a verb; "The" begins sentences, "the" does not.
 WORDS = ["The duck swims .", "I duck .", "I see the duck .", "the ducks see the duck ."]
@@ -29,13 +30,17 @@ def lexicon():
 
 def batch_of(lexicon, words, tags):
   sentences = padded("some", [lexicon.symbols(s) for s in split(words)], [lexicon.numbers(t) for t in split(tags)])
-  return {**jax.tree.map(jnp.asarray, sentences.arrays), "mask": jnp.ones(len(sentences))}
+  return {**sentences.arrays, "mask": np.ones(len(sentences), np.float32)}
+
+
+def tagger(*args, **options):
+  return compiled(family_lib.tagger(*args, **options), "init", "count", "maximise", "evaluate", "decode")
 
 
 def fitted(lexicon, **options):
-  family = family_lib.tagger(lexicon, np.arange(len(lexicon.tags)), strength=2.0, **options)
-  statistics, _ = jax.jit(family.count)({}, batch_of(lexicon, WORDS, TAGS), None)
-  return family, statistics, jax.jit(family.maximise)({}, statistics)
+  family = tagger(lexicon, np.arange(len(lexicon.tags)), strength=2.0, **options)
+  statistics, _ = family.count({}, batch_of(lexicon, WORDS, TAGS), None)
+  return family, statistics, family.maximise({}, statistics)
 
 
 def test_the_vocabulary_is_that_of_the_training_sentences(lexicon):
@@ -208,7 +213,7 @@ def test_what_is_saved_is_finite_even_before_anything_is_counted(lexicon):
 
 def test_simplified_tags_forgive_what_they_leave_out(lexicon):
   base = np.array([0, 1, 2, 2, 3, 4])  # NN and NNS are one
-  family = family_lib.tagger(lexicon, base)
+  family = tagger(lexicon, base)
   params = family.maximise({}, family.count({}, batch_of(lexicon, WORDS, TAGS), None)[0])
   found = family.evaluate(params, batch_of(lexicon, ["the duck ."], ["AT NNS ."]))
   assert float(found["accuracy"].value()) == pytest.approx(2 / 3)
