@@ -28,7 +28,7 @@ def start(network, *arguments):
 def perturbed(variables, seed=1):
   """Parameters without a zero among them."""
   rng = np.random.default_rng(seed)
-  return jax.tree.map(lambda x: x + 0.1 * rng.normal(size=x.shape).astype(np.float32), variables)
+  return jax.tree.map(lambda x: np.asarray(x) + 0.1 * rng.normal(size=x.shape).astype(np.float32), variables)
 
 
 @pytest.mark.parametrize(
@@ -79,10 +79,10 @@ def test_blocks_of_a_dit_are_the_identity_at_first():
 @pytest.mark.parametrize("shape", [(2, 8, 12, 3), (2, 7, 9, 1), (2, 10, 2), (1, 3, 4, 5, 2)])
 def test_every_point_is_in_as_many_patches_as_windows_cover_it(shape, window):
   """Patches written back where they were read add up to the image times the number of patches of each point."""
-  x = jax.random.normal(jax.random.key(0), shape)
+  x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
   read = jax.jit(lambda x: dit.patches(x, 4, window))
   written = jax.jit(lambda tokens: jax.linear_transpose(read, x)(tokens)[0])
-  covered = written(jnp.ones_like(read(x)))
+  covered = written(np.ones_like(read(x)))
   margin, counts = (window - 1) * 4 // 2, np.ones(())
   for size in shape[1:-1]:
     starts = 4 * np.arange(-(-size // 4)) - margin

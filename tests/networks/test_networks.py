@@ -86,10 +86,10 @@ def test_logits_and_parameters_are_float32_whatever_the_compute_type(model, shap
 def test_every_parameter_learns(model, shape):
   x = jax.random.normal(jax.random.key(1), (4, *shape[1:]))
   (gradients, _), _ = jax.jit(lambda: gradient(model, x, jax.random.key(0)))()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(gradients):
+  for path, leaf in jax.tree_util.tree_leaves_with_path(jax.device_get(gradients)):
     frozen = "whitening_kernel" in jax.tree_util.keystr(path)
-    assert bool(jnp.isfinite(leaf).all()), path
-    assert bool((leaf != 0).any()) != frozen, path
+    assert np.isfinite(leaf).all(), path
+    assert (leaf != 0).any() != frozen, path
 
 
 @pytest.mark.parametrize("bottleneck", [False, True])
@@ -149,9 +149,8 @@ def test_a_frozen_whitening_layer_has_no_gradient():
   for train_it in (False, True):
     model = fast_resnet.FastResNet(widths=(4,), train_whitening=train_it)
     variables = init(model, x)
-    gradients = jax.grad(lambda p, m=model, v=variables: m.apply({**v, "params": p}, x, train=False).sum())(
-      variables["params"]
-    )
+    total = lambda p, m=model, v=variables: m.apply({**v, "params": p}, x, train=False).sum()
+    gradients = jax.jit(jax.grad(total))(variables["params"])
     assert bool((gradients["whitening_kernel"] != 0).any()) == train_it
 
 
