@@ -3,8 +3,8 @@
 Paper: Lipman et al. 2023; Liu et al. 2023; times drawn as Esser et al. 2024.
 Command: python -m experiments.diffusion --config=configs/diffusion/mnist_flow_matching.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: meant for 15 minutes of two free cores; not measured yet
-Expected: a classifier-feature distance to the training set of at most three times that of the test set
+Time: 13 minutes of two free cores, of which 3 draw and measure 10,000 samples; `gpu` is not measured
+Expected: a classifier-feature distance to the training set of 0.13, 2.9 times that of the test set (the aim is three)
 """
 
 from configs.diffusion import mnist
