@@ -435,7 +435,7 @@ def resnet() -> ml_collections.ConfigDict:
   config.data.test_views = ""  # as in `cnn`
   config.model = ml_collections.ConfigDict(
     {
-      "name": "cifar",  # cifar (depth 20, 32, 44, 56, 110), imagenet (18, 34, 50, 101, 152), wide (6n + 4), fast
+      "name": "cifar",  # cifar (depth 20, 32, 44, 56, 110), imagenet (10, 18, 34, 50, 101, 152), wide (6n + 4), fast
       "depth": 20,  # layers; of fast: convolutions a group
       "version": 1,  # 1: He et al. 2015; 2: pre-activation, 2016
       "shortcut": "A",  # of cifar, where shapes change: A zero-padded, B projected
