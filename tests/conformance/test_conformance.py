@@ -76,7 +76,11 @@ def trained(request, data, tmp_path_factory):
 
 def train(name, config, tmp_path_factory):
   folder, programs, clock, printed = tmp_path_factory.mktemp("whole"), {}, CompileClock(), io.StringIO()
-  made, make = [], loop.executor
+  executors, make = [], loop.executor
+
+  def noted(*args):
+    executors.append(make(*args))
+    return executors[-1]
 
   def counted(config):
     experiment = experiment_of(name)(config)
@@ -89,10 +93,10 @@ def train(name, config, tmp_path_factory):
     return dataclasses.replace(experiment, train_data=dataclasses.replace(experiment.train_data, feed=counting))
 
   with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
-    patch.setattr(loop, "executor", lambda *args: made.append(make(*args)) or made[-1])
+    patch.setattr(loop, "executor", noted)
     code = session.run(counted, name.partition("/")[0], f"configs/{name}.py:smoke", config, str(folder), "train", "")
   assert code == 0
-  executor = made[0]  # a report may train a classifier of its own
+  executor = executors[0]  # of the run: a report may train a classifier of its own
   settings = session.settings_of(config, executor.experiment.train_data)
   stopped = tmp_path_factory.mktemp("stopped")
   with pytest.raises(Preempted):

@@ -365,9 +365,11 @@ def test_errors_of_the_background_save_surface(tmp_path, monkeypatch):
     assert checkpoints.steps() == [1]
 
 
-def test_saved_state_may_be_donated_at_once(tmp_path):
+@pytest.mark.parametrize(("mode", "devices"), [("jit", 1), ("pmap", 4), ("fsdp", 4)])
+def test_saved_state_may_be_donated_at_once(tmp_path, mode, devices):
+  """Also where one device's copy of it was saved for all."""
   experiment = sketches.classifier()
-  executor = Executor(experiment, parallel.plan("jit"), seed=0)
+  executor = Executor(experiment, parallel.plan(mode, devices), seed=0)
   state = executor.init_state()
   before = [x.copy() for x in numbers(state)]
   run = rundir.RunDirectory(tmp_path)
