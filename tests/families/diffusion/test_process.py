@@ -17,7 +17,7 @@ PROCESSES["learned"] = process_lib.learned(SCHEDULE)
 
 def inside(process, count=9):
   """Times between start and end, both left out."""
-  return jnp.linspace(process.start, process.end, count + 2)[1:-1]
+  return np.linspace(process.start, process.end, count + 2, dtype=np.float32)[1:-1]
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -29,30 +29,32 @@ def test_simulating_the_forward_equation_gives_the_marginals(name):
   steps, particles = 800, 20_000
   times, rng = np.linspace(first, last, steps + 1), np.random.default_rng(0)
   middle = jnp.asarray((times[1:] + times[:-1]) / 2, jnp.float32)
-  drift, diffusion = np.asarray(process.drift(middle)), np.sqrt(np.asarray(process.squared_diffusion(middle)))
+  drift, squared = jax.device_get(jax.jit(lambda t: (process.drift(t), process.squared_diffusion(t)))(middle))
+  diffusion = np.sqrt(squared)
   width = (last - first) / steps
   x = np.ones(particles)
   for i in range(steps):
     x += drift[i] * x * width + diffusion[i] * np.sqrt(width) * rng.normal(size=particles)
-  mean, variance = process.transition(jnp.float32(first), jnp.float32(last))
-  std = float(jnp.sqrt(variance))
+  early, late = np.float32(first), np.float32(last)
+  mean, variance = jax.device_get(jax.jit(process.transition)(early, late))
+  std = np.sqrt(variance)
   np.testing.assert_allclose(x.mean(), mean, atol=4 * std / np.sqrt(particles) + 2e-3)
   np.testing.assert_allclose(x.std(), std, rtol=0.025)
   # What has happened until s and from s to t is what happens until t.
-  early, late = (jnp.float32(t) for t in (first, last))
-  np.testing.assert_allclose(mean * process.alpha(early), process.alpha(late), rtol=1e-4)
-  both = mean**2 * process.sigma(early) ** 2 + variance
-  np.testing.assert_allclose(jnp.sqrt(both), process.sigma(late), rtol=1e-4)
+  alpha, sigma = jax.device_get(jax.jit(lambda t: (process.alpha(t), process.sigma(t)))(np.stack([early, late])))
+  np.testing.assert_allclose(mean * alpha[0], alpha[1], rtol=1e-4)
+  np.testing.assert_allclose(np.sqrt(mean**2 * sigma[0] ** 2 + variance), sigma[1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_time_inverts_the_signal_to_noise_ratio(name):
   process = PROCESSES[name]
   t = inside(process)
-  np.testing.assert_allclose(process.time(process.log_snr(t)), t, rtol=2e-3, atol=1e-5)
-  ratio = 2 * (np.log(process.alpha(t)) - np.log(process.sigma(t)))
-  np.testing.assert_allclose(process.log_snr(t), ratio, rtol=1e-3, atol=1e-3)
-  assert (np.diff(process.log_snr(t)) < 0).all()
+  of = jax.jit(lambda t: (process.alpha(t), process.sigma(t), process.log_snr(t), process.time(process.log_snr(t))))
+  alpha, sigma, log_snr, again = jax.device_get(of(t))
+  np.testing.assert_allclose(again, t, rtol=2e-3, atol=1e-5)
+  np.testing.assert_allclose(log_snr, 2 * (np.log(alpha) - np.log(sigma)), rtol=1e-3, atol=1e-3)
+  assert (np.diff(log_snr) < 0).all()
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -61,11 +63,11 @@ def test_rates_are_slopes(name):
   with jax.enable_x64(True):
     if name == "learned":
       process = process_lib.learned(jax.tree.map(lambda x: jnp.asarray(np.asarray(x), jnp.float64), SCHEDULE))
-    t = jnp.asarray(np.asarray(inside(process)), jnp.float64)
-    h = 1e-5
-    for rate, function in zip((*process.rates(t), process.log_snr_rate(t)), ("alpha", "sigma", "log_snr")):
-      call = getattr(process, function)
-      np.testing.assert_allclose(rate, (call(t + h) - call(t - h)) / (2 * h), rtol=1e-4, atol=1e-7)
+    t, h = np.asarray(inside(process), np.float64), 1e-5
+    values = jax.jit(lambda t: (process.alpha(t), process.sigma(t), process.log_snr(t)))
+    rates = jax.jit(lambda t: (*process.rates(t), process.log_snr_rate(t)))(t)
+    for rate, after, before in zip(rates, values(t + h), values(t - h), strict=True):
+      np.testing.assert_allclose(rate, (after - before) / (2 * h), rtol=1e-4, atol=1e-7)
 
 
 def test_linear_schedule_is_the_integral_of_beta():
@@ -99,29 +101,33 @@ def test_unknown_names_are_refused():
 def test_parameterisations_agree(name, predicts):
   """From what the network is asked for, data and noise are found again; and from them the velocity along the path."""
   process, rng = PROCESSES[name], np.random.default_rng(0)
-  t = inside(process, 6)
-  data, noise = (jnp.asarray(rng.normal(size=(6, 3)), jnp.float32) for _ in range(2))
-  x = process.diffuse(data, t, noise)
-  output = parameterisation.target(predicts, process, t, data, noise, data_std=0.5)
-  found = parameterisation.solve(predicts, process, t, x, output, data_std=0.5)
+  data, noise = (rng.normal(size=(6, 3)).astype(np.float32) for _ in range(2))
+
+  @jax.jit
+  def found_again(t):
+    path = lambda t: process.diffuse(data, t, noise)
+    x, along_path = jax.jvp(path, (t,), (jnp.ones_like(t),))
+    output = parameterisation.target(predicts, process, t, data, noise, data_std=0.5)
+    found = parameterisation.solve(predicts, process, t, x, output, data_std=0.5)
+    return found, process.log_snr(t), parameterisation.velocity(process, t, found), along_path
+
+  found, log_snr, velocity, along_path = jax.device_get(found_again(inside(process, 6)))
   # An error of rounding in x counts σ / α times in the data, α / σ times in the noise.
-  odds = np.exp(-0.5 * np.asarray(process.log_snr(t)))[:, None]
+  odds = np.exp(-0.5 * log_snr)[:, None]
   assert (np.abs(found.data - data) < 2e-5 * (1 + odds)).all()
   assert (np.abs(found.noise - noise) < 2e-5 * (1 + 1 / odds)).all()
-  along_path = jax.jvp(lambda t: process.diffuse(data, t, noise), (t,), (jnp.ones_like(t),))[1]
-  np.testing.assert_allclose(parameterisation.velocity(process, t, found), along_path, rtol=2e-2, atol=2e-3)
+  np.testing.assert_allclose(velocity, along_path, rtol=2e-2, atol=2e-3)
 
 
 @pytest.mark.parametrize("predicts", parameterisation.NAMES)
 def test_output_errors_scale_as_the_determinant_says(predicts):
   process, rng = PROCESSES["cosine"], np.random.default_rng(1)
   t = inside(process, 5)
-  x, output, error = (jnp.asarray(rng.normal(size=(5, 2)), jnp.float32) for _ in range(3))
-  right = parameterisation.solve(predicts, process, t, x, output)
-  wrong = parameterisation.solve(predicts, process, t, x, output + error)
-  det = np.asarray(parameterisation.determinant(predicts, process, t))[:, None]
-  scale = np.asarray(process.sigma(t))[:, None]
-  np.testing.assert_allclose(wrong.data - right.data, -scale / det * error, rtol=1e-2, atol=1e-4)
+  x, output, error = (rng.normal(size=(5, 2)).astype(np.float32) for _ in range(3))
+  solve = jax.jit(lambda output: parameterisation.solve(predicts, process, t, x, output).data)
+  scales = jax.jit(lambda t: (parameterisation.determinant(predicts, process, t), process.sigma(t)))
+  det, sigma = (np.asarray(x)[:, None] for x in scales(t))
+  np.testing.assert_allclose(solve(output + error) - solve(output), -sigma / det * error, rtol=1e-2, atol=1e-4)
 
 
 def test_edm_preconditioning_is_that_of_the_paper():
