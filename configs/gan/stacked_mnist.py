@@ -24,9 +24,11 @@ def get_config(variant: str = ""):
   config.train.batch_size = 256
   config.train.duration = "40000 steps"
   if variant == "cpu":
-    config.model.generator_widths, config.model.critic_widths = (128, 64), (64, 128)
-    config.train.batch_size = 64
-    config.train.duration = "6 epochs"
+    config.model.generator_widths, config.model.critic_widths = (128, 64), (64, 128, 256)
+    config.train.batch_size = 32
+    config.train.duration = "8000 steps"
+    for optimizer in (config.optimizer, config.critic_optimizer):
+      optimizer.learning_rate = 1e-3
   if variant == "smoke":
     config.model.generator_widths = config.model.critic_widths = (8, 8)
   else:
