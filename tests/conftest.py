@@ -16,15 +16,17 @@ if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", "")
   os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
 # What compiles in a third of the time and runs slower: tests compile much and compute little.  (Level 0 is quicker
 # still, and miscompiles cnn/own on four devices; so does what it adds, LLVM's -fast-isel.)  An XLA that does not know a
-# flag ends the process, so only the one that they were tried with is given them.
-_QUICK = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1"
-_QUICK += " --xla_llvm_disable_expensive_passes=true"
+# flag ends the process, so only those that they were tried with are given them.
+_VERSION = importlib.metadata.version("jaxlib")
+_QUICK = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 _QUICK += " --xla_cpu_parallel_codegen_split_count=1"  # there is a test process for every core
 # LLVM's own options: what makes loops fast is not worth its while here.
 _LLVM = "-vectorize-loops=false,-vectorize-slp=false,-unroll-count=1,-enable-misched=false,-disable-lsr,"
 _LLVM += "-disable-machine-licm,-disable-machine-cse,-disable-machine-sink,-disable-cgp"
 _QUICK += f" --xla_backend_extra_options={_LLVM}"
-if importlib.metadata.version("jaxlib").startswith("0.10."):
+if _VERSION.startswith("0.10."):
+  _QUICK += " --xla_cpu_use_fusion_emitters=false"  # 0.11 no longer knows it
+if _VERSION.startswith(("0.10.", "0.11.")):
   os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ['XLA_FLAGS']}"
 # Tracing makes a million objects that live on: to look through them for cycles took a tenth of the time.
 gc.set_threshold(100_000, 50, 100)

@@ -26,7 +26,7 @@ def get_config(variant: str = ""):
   if variant == "cpu":
     config.model.generator_widths, config.model.critic_widths = (128, 64), (64, 128, 256)
     config.train.batch_size = 32
-    config.train.duration = "8000 steps"
+    config.train.duration = "10000 steps"
     for optimizer in (config.optimizer, config.critic_optimizer):
       optimizer.learning_rate = 1e-3
   if variant == "smoke":
