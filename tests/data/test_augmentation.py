@@ -16,8 +16,13 @@ from research.data import augmentation
 from research.errors import UserError
 
 
+# Compiled: run operation by operation, every operation is a program to compile.
+affine = jax.jit(augmentation.affine, static_argnums=4)
+crop = jax.jit(augmentation.crop, static_argnums=(2, 3))
+
+
 def make_images(count=8, size=9, channels=2):
-  return jnp.asarray(np.random.default_rng(0).random((count, size, size + 2, channels), np.float32))
+  return np.random.default_rng(0).random((count, size, size + 2, channels), np.float32)
 
 
 def make_batch(count=8):
@@ -62,20 +67,19 @@ def test_composed_parts_have_keys_of_their_own():
 
 def test_identity():
   images = make_images()
-  zero, one = jnp.zeros(8), jnp.ones(8)
-  np.testing.assert_allclose(augmentation.affine(images, zero, jnp.zeros((8, 2)), one), images, atol=1e-5)
-  np.testing.assert_array_equal(augmentation.crop(images, jnp.full((8, 2), 3), 3), images)
-  np.testing.assert_array_equal(
-    augmentation.random_crop(0)(jax.random.split(jax.random.key(0), 8), {"inputs": images})["inputs"], images
-  )
+  zero, one = np.zeros(8, np.float32), np.ones(8, np.float32)
+  np.testing.assert_allclose(affine(images, zero, np.zeros((8, 2), np.float32), one), images, atol=1e-5)
+  np.testing.assert_array_equal(crop(images, np.full((8, 2), 3), 3, 0.0), images)
+  none = jax.jit(augmentation.random_crop(0))
+  np.testing.assert_array_equal(none(jax.random.split(jax.random.key(0), 8), {"inputs": images})["inputs"], images)
 
 
 @pytest.mark.parametrize("fill", [0.0, 0.5, (0.2, 0.9)])
 @pytest.mark.parametrize(("angle", "shift", "scale"), [(0.4, (1.3, -0.7), 1.2), (-1.2, (0, 2.5), 0.7), (0, (40, 0), 1)])
 def test_affine_is_scipys(angle, shift, scale, fill):
   images = make_images(2)
-  full = lambda value: jnp.full(2, value, jnp.float32)
-  ours = augmentation.affine(images, full(angle), jnp.asarray([shift] * 2, jnp.float32), full(scale), fill)
+  full = lambda value: np.full(2, value, np.float32)
+  ours = np.asarray(affine(images, full(angle), np.asarray([shift] * 2, np.float32), full(scale), fill))
   matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
   centre = (np.array(images.shape[1:3]) - 1) / 2
   offset = centre - matrix @ (centre + shift)
@@ -90,8 +94,8 @@ def test_displacement_is_scipys_map():
   """Every pixel from another place: a displacement on top of a rotation and a shift."""
   images, rng = make_images(2), np.random.default_rng(1)
   displacement = rng.normal(0, 2, (2, 2, *images.shape[1:3])).astype(np.float32)
-  full = lambda value: jnp.full(2, value, jnp.float32)
-  ours = augmentation.affine(images, full(0.4), jnp.zeros((2, 2)), full(1.0), 0.3, jnp.asarray(displacement))
+  full = lambda value: np.full(2, value, np.float32)
+  ours = np.asarray(affine(images, full(0.4), np.zeros((2, 2), np.float32), full(1.0), 0.3, displacement))
   centre = (np.array(images.shape[1:3])[:, None, None] - 1) / 2
   matrix = np.array([[np.cos(0.4), np.sin(0.4)], [-np.sin(0.4), np.cos(0.4)]])
   places = np.einsum("ij,jhw->ihw", matrix, np.indices(images.shape[1:3]) - centre) + centre
@@ -115,19 +119,19 @@ def test_smooth_field_has_unit_variance_and_a_gaussian_correlation():
 
 def test_whole_translations_are_rolls_with_zeros():
   images = make_images(1)
-  shifted = augmentation.affine(images, jnp.zeros(1), jnp.array([[2.0, -3.0]]), jnp.ones(1))
+  shifted = affine(images, np.zeros(1, np.float32), np.array([[2, -3]], np.float32), np.ones(1, np.float32))
   expected = np.roll(images, (2, -3), (1, 2))
   expected[:, :2], expected[:, :, -3:] = 0, 0
   np.testing.assert_allclose(shifted, expected, atol=1e-5)
   np.testing.assert_array_equal(
-    augmentation.crop(images, jnp.array([[1, 6]]), 3), scipy.ndimage.shift(images, (0, 2, -3, 0), order=0)
+    crop(images, np.array([[1, 6]]), 3, 0.0), scipy.ndimage.shift(images, (0, 2, -3, 0), order=0)
   )
 
 
 @pytest.mark.parametrize(("fill", "mode"), [(None, "mirror"), (0.3, "constant")])
 def test_crop_is_scipys_shift(fill, mode):
   images, offsets = make_images(5), np.array([[0, 0], [6, 6], [1, 5], [3, 3], [4, 0]])
-  ours = augmentation.crop(images, jnp.asarray(offsets), 3, fill)
+  ours = np.asarray(crop(images, offsets, 3, fill))
   for image, offset, result in zip(images, offsets, ours, strict=True):
     theirs = scipy.ndimage.shift(image, (*(3 - offset), 0), order=0, mode=mode, cval=fill or 0)
     np.testing.assert_allclose(result, theirs, atol=1e-6)

@@ -10,6 +10,7 @@ from research import randomness
 from research.errors import UserError
 from research.families import gan
 from research.networks import dcgan
+from tests.compiled import compiled
 
 P, Q = np.array([0.5, 0.3, 0.15, 0.05]), np.array([0.1, 0.2, 0.3, 0.4])
 
@@ -123,11 +124,13 @@ def test_the_loss_has_the_penalties_with_their_weights():
   """What λ and γ add to the loss is λ and γ/2 times what the metrics say."""
   batch = {"inputs": np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32), "mask": np.ones(6, np.float32)}
   key = jax.random.key(0)
-  plain = family()
+  plain, with_both = (
+    compiled(one, "init", "generate", "critic_loss") for one in (family(), family(gradient_penalty=10.0, r1=3.0))
+  )
   made, judged = plain.init(key, batch)
   fake, _ = plain.generate(made, batch, key)
   without, _ = plain.critic_loss(judged, batch, fake, key)
-  penalised, (metrics, _) = family(gradient_penalty=10.0, r1=3.0).critic_loss(judged, batch, fake, key)
+  penalised, (metrics, _) = with_both.critic_loss(judged, batch, fake, key)
   expected = without.value() + 10 * metrics["gradient_penalty"].value() + 1.5 * metrics["r1"].value()
   assert float(penalised.value()) == pytest.approx(float(expected), rel=1e-5)
   assert float(metrics["r1"].value()) > 0
@@ -136,7 +139,7 @@ def test_the_loss_has_the_penalties_with_their_weights():
 def test_masked_examples_count_for_nothing():
   rng = np.random.default_rng(0)
   batch = {"inputs": rng.normal(size=(6, 3)).astype(np.float32), "mask": np.array([1, 1, 1, 1, 0, 0], np.float32)}
-  one, key = family(r1=1.0), jax.random.key(0)
+  one, key = compiled(family(r1=1.0), "init", "generate", "critic_loss", "evaluate"), jax.random.key(0)
   made, judged = one.init(key, batch)
   fake, _ = one.generate(made, batch, key)
   spoiled = {**batch, "inputs": np.where(batch["mask"][:, None] > 0, batch["inputs"], np.nan)}
@@ -170,4 +173,4 @@ def test_what_cannot_be_is_refused():
   images = {"inputs": jnp.zeros((2, 8, 8, 1)), "mask": jnp.ones(2)}
   mixed = gan.gan(dcgan.Generator((8, 8, 1), (8, 4)), dcgan.Discriminator((4, 8)), latent_size=4, r1=1.0)
   with pytest.raises(UserError, match="batch normalisation mixes"):
-    mixed.init(jax.random.key(0), images)
+    jax.eval_shape(mixed.init, jax.random.key(0), images)

@@ -107,20 +107,27 @@ def test_gradients_of_a_transposed_convolution_are_those_of_lax(channels):
     y, back = jax.vjp(f, x, kernel)
     return y, *back(jnp.cos(y))
 
-  for a, b in zip(jax.jit(lambda: both(convolution.conv_transpose))(), both(dilated), strict=True):
+  for a, b in zip(*jax.jit(lambda: (both(convolution.conv_transpose), both(dilated)))(), strict=True):
     np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
 def test_shifts_agree_forward():
   x, kernel = problem((3, 5), 3, (8, 7))
   for stride, pads in itertools.product((1, 2), (((1, 1), (0, 1)), ((0, 0), (0, 0)))):
-    ours = convolution._shifts_forward(x, kernel, strides=(stride, stride), pads=pads)
-    np.testing.assert_allclose(ours, reference(x, kernel, stride, pads), rtol=1e-4, atol=1e-4)
+    both = jax.jit(
+      lambda x, kernel, stride=stride, pads=pads: (
+        convolution._shifts_forward(x, kernel, strides=(stride, stride), pads=pads),
+        reference(x, kernel, stride, pads),
+      )
+    )
+    np.testing.assert_allclose(*both(x, kernel), rtol=1e-4, atol=1e-4)
 
 
 def test_bfloat16_gradients_keep_their_types():
   x, kernel = (jnp.asarray(a, jnp.bfloat16) for a in problem((1, 8), 3, (8, 8)))
-  gradients = jax.grad(lambda x, k: convolution.conv(x, k, 2).astype(jnp.float32).sum(), (0, 1))(x, kernel)
+  gradients = jax.eval_shape(
+    jax.grad(lambda x, k: convolution.conv(x, k, 2).astype(jnp.float32).sum(), (0, 1)), x, kernel
+  )
   assert [g.dtype for g in gradients] == [jnp.bfloat16] * 2
 
 
@@ -146,16 +153,17 @@ def test_lowered_for_tpu_on_a_cpu_host_it_is_the_native_convolution():
 
 def test_networks_of_an_ensemble_are_vmapped_over_their_kernels():
   x, kernel = problem((1, 8), 3, (8, 8))
-  kernels = jnp.stack([kernel, 2 * kernel])
   gradient = jax.grad(lambda k: jnp.square(convolution.conv(x, k, 2)).sum())
-  np.testing.assert_allclose(jax.vmap(gradient)(kernels)[1], gradient(2 * kernel), rtol=1e-4, atol=1e-4)
+  several = jax.jit(jax.vmap(gradient))(np.stack([kernel, 2 * kernel]))
+  np.testing.assert_allclose(several[1], jax.jit(gradient)(2 * kernel), rtol=1e-4, atol=1e-4)
 
 
 def test_it_can_be_differentiated_twice_in_reverse():
   x, kernel = problem((3, 4), 3, (6, 6))
 
   def penalty(f):
-    return jax.grad(lambda k: jnp.square(jax.grad(lambda x: jnp.square(f(x, k, 2, "SAME")).sum())(x)).sum())(kernel)
+    slope = jax.grad(lambda x, k: jnp.square(f(x, k, 2, "SAME")).sum())
+    return jax.jit(jax.grad(lambda k: jnp.square(slope(x, k)).sum()))(kernel)
 
   np.testing.assert_allclose(penalty(convolution.conv), penalty(reference), rtol=1e-3, atol=1e-2)
 
@@ -164,7 +172,8 @@ def test_it_can_be_differentiated_twice_in_reverse():
 def test_layer_has_the_parameters_and_values_of_nn_conv(options):
   x, _ = problem((3, 8), 3, (9, 8))
   ours, theirs = layers.Conv(8, (3, 3), **options), nn.Conv(8, (3, 3), **options)
-  params = theirs.init(jax.random.key(0), x)
-  assert jax.tree.map(jnp.shape, ours.init(jax.random.key(0), x)) == jax.tree.map(jnp.shape, params)
-  np.testing.assert_allclose(ours.init(jax.random.key(0), x)["params"]["kernel"], params["params"]["kernel"])
-  np.testing.assert_allclose(ours.apply(params, x), theirs.apply(params, x), rtol=1e-5, atol=1e-5)
+  ours_init, params = jax.jit(lambda x: [module.init(jax.random.key(0), x) for module in (ours, theirs)])(x)
+  assert jax.tree.map(jnp.shape, ours_init) == jax.tree.map(jnp.shape, params)
+  np.testing.assert_allclose(ours_init["params"]["kernel"], params["params"]["kernel"])
+  y, expected = jax.jit(lambda params, x: [module.apply(params, x) for module in (ours, theirs)])(params, x)
+  np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)

@@ -1,5 +1,7 @@
 """Normalisation, dropout, noise and pooling against independent references."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,13 +17,15 @@ def images(shape=(8, 4, 4, 3), seed=0):
 
 
 def run_norm(module, x, **options):
-  variables = module.init(jax.random.key(0), x, **options)
+  variables = jax.jit(lambda x: module.init(jax.random.key(0), x, **options))(x)
 
-  def loss(x):
+  @jax.jit
+  @functools.partial(jax.grad, has_aux=True)
+  def gradient(x):
     y, new = module.apply(variables, x, mutable=["batch_stats"], **options)
     return jnp.sin(y).sum(), (y, new["batch_stats"])
 
-  return jax.grad(loss, has_aux=True)(x)
+  return gradient(x)
 
 
 def test_batch_norm_is_flax_batch_norm():
@@ -59,8 +63,8 @@ def test_batch_norm_over_devices_is_batch_norm_of_the_global_batch():
     gradient, (y, new) = jax.grad(loss, has_aux=True)(variables["params"])
     return axes.pmean(gradient), y, new
 
-  whole_gradient, whole_y, whole_stats = step(x)
-  gradient, y, stats = jax.vmap(step, axis_name=axes.AXIS)(x.reshape(4, 2, 4, 4, 3))
+  whole_gradient, whole_y, whole_stats = jax.jit(step)(x)
+  gradient, y, stats = jax.jit(jax.vmap(step, axis_name=axes.AXIS))(x.reshape(4, 2, 4, 4, 3))
   np.testing.assert_allclose(y.reshape(whole_y.shape), whole_y, rtol=1e-4, atol=1e-5)
   for mapped, whole in ((gradient, whole_gradient), (stats, whole_stats)):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b, rtol=1e-4, atol=1e-5), mapped, whole)
@@ -83,9 +87,9 @@ def test_randomness_does_not_depend_on_the_number_of_devices(module):
   def apply(x):
     return module.apply({}, x, train=True, rngs={"dropout": jax.random.key(3)})
 
-  whole = apply(x)
+  whole = jax.jit(apply)(x)
   for devices in (2, 4, 8):
-    parts = jax.vmap(apply, axis_name=axes.AXIS)(x.reshape(devices, -1, 5))
+    parts = jax.jit(jax.vmap(apply, axis_name=axes.AXIS))(x.reshape(devices, -1, 5))
     np.testing.assert_array_equal(parts.reshape(8, 5), whole)
   assert len(np.unique(np.asarray(whole - x)[:, 0])) > 1  # examples differ
 
@@ -113,7 +117,9 @@ def test_max_pool_is_flax_max_pool(shape):
     return nn.max_pool(x, (2, 2), (2, 2))
 
   np.testing.assert_array_equal(layers.max_pool(x, 2), theirs(x))
-  ours, expected = (jax.grad(lambda x, f=f: jnp.sin(f(x)).sum())(x) for f in (lambda x: layers.max_pool(x, 2), theirs))
+  ours, expected = (
+    jax.jit(jax.grad(lambda x, f=f: jnp.sin(f(x)).sum()))(x) for f in (lambda x: layers.max_pool(x, 2), theirs)
+  )
   np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
