@@ -15,7 +15,6 @@ from research import axes, randomness
 from research.data import augmentation
 from research.errors import UserError
 
-
 # Compiled: run operation by operation, every operation is a program to compile.
 affine = jax.jit(augmentation.affine, static_argnums=4)
 crop = jax.jit(augmentation.crop, static_argnums=(2, 3))

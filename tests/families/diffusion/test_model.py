@@ -44,14 +44,16 @@ def diffusion(*args, **options):
 
 
 def batch_of(count, seed=0):
-  return {"inputs": jnp.asarray(gaussian.draw(count, seed)), "label": jnp.arange(count) % 3, "mask": jnp.ones(count)}
+  label, mask = np.arange(count, dtype=np.int32) % 3, np.ones(count, np.float32)
+  return {"inputs": gaussian.draw(count, seed), "label": label, "mask": mask}
 
 
 def test_masked_examples_count_for_nothing():
   made = diffusion(Affine(), "cosine")
   batch = batch_of(6)
   variables = made.init(jax.random.key(0), batch)
-  spoilt = {**batch, "inputs": batch["inputs"].at[4:].set(jnp.nan), "mask": batch["mask"].at[4:].set(0.0)}
+  counted = np.arange(6) < 4
+  spoilt = {**batch, "inputs": np.where(counted[:, None], batch["inputs"], np.nan), "mask": np.float32(counted)}
   whole, part = made.evaluate(variables, batch)["loss"], made.evaluate(variables, spoilt)["loss"]
   assert part.count == 4
   assert np.isfinite(part.value())
@@ -63,21 +65,23 @@ def test_masked_examples_count_for_nothing():
 def test_a_weighted_loss_does_not_depend_on_what_is_predicted(weighting, predicts):
   """The weight turns the output's squared error into the same one of noise or data."""
   process, rng = process_lib.fixed("cosine"), np.random.default_rng(0)
-  t = jnp.asarray([0.1, 0.4, 0.6, 0.9])
-  x, noise, found = (jnp.asarray(rng.normal(size=(4, 2)), jnp.float32) for _ in range(3))
-  noisy = process.diffuse(x, t, noise)
-  guess = parameterisation.Prediction(
-    (noisy - process_lib.along(process.sigma(t), x) * found) / process_lib.along(process.alpha(t), x), found
-  )
-  target = parameterisation.target(predicts, process, t, x, noise)
-  output = parameterisation.target(predicts, process, t, guess.data, guess.noise)
-  weighted = loss.weight(weighting, process, t, predicts) * jnp.square(output - target).sum(-1)
-  snr, error = np.exp(np.asarray(process.log_snr(t))), np.square(np.asarray(found - noise)).sum(-1)
-  of_data = np.square(np.asarray(guess.data - x)).sum(-1)
+  x, noise, found = (rng.normal(size=(4, 2)).astype(np.float32) for _ in range(3))
+
+  @jax.jit
+  def computed(t):
+    noisy = process.diffuse(x, t, noise)
+    data = (noisy - process_lib.along(process.sigma(t), x) * found) / process_lib.along(process.alpha(t), x)
+    target = parameterisation.target(predicts, process, t, x, noise)
+    output = parameterisation.target(predicts, process, t, data, found)
+    weighted = loss.weight(weighting, process, t, predicts) * jnp.square(output - target).sum(-1)
+    return weighted, data, process.log_snr(t), process.log_snr_rate(t)
+
+  weighted, data, log_snr, log_snr_rate = jax.device_get(computed(np.array([0.1, 0.4, 0.6, 0.9], np.float32)))
+  error, of_data = np.square(found - noise).sum(-1), np.square(data - x).sum(-1)
   expected = {
     "noise": error,
-    "min_snr": np.minimum(snr, 5) * of_data,
-    "elbo": -0.5 * np.asarray(process.log_snr_rate(t)) * error,
+    "min_snr": np.minimum(np.exp(log_snr), 5) * of_data,
+    "elbo": -0.5 * log_snr_rate * error,
   }[weighting]
   np.testing.assert_allclose(weighted, expected, rtol=5e-3)
 
@@ -102,8 +106,9 @@ def test_guidance_of_one_is_none_and_others_extrapolate():
   made = diffusion(Affine(), "cosine", predicts="noise", num_classes=3)
   batch = batch_of(4)
   variables = made.init(jax.random.key(0), batch)
-  x, t = batch["inputs"], jnp.full(4, 0.5)
-  noise = lambda label, guidance: made.denoiser(variables, label, guidance)(x, t).noise
+  x, t = batch["inputs"], np.full(4, 0.5, np.float32)
+  run = jax.jit(lambda label, guidance: made.denoiser(variables, label, guidance)(x, t).noise, static_argnums=1)
+  noise = lambda label, guidance: np.asarray(run(label, guidance))
   plain, nobody = noise(batch["label"], 1.0), noise(None, 1.0)
   np.testing.assert_allclose(noise(batch["label"], 1.0 + 1e-6), plain, rtol=1e-4, atol=1e-5)
   np.testing.assert_allclose(noise(batch["label"], 0.0), nobody, rtol=1e-4, atol=1e-5)
@@ -122,9 +127,14 @@ def test_guidance_within_an_interval_is_guidance_in_those_steps_and_none_in_the_
   found = part.draw(variables, (5, 2), jax.random.key(1), label)
   x = build().path(variables, (5, 2), jax.random.key(1), 2, label)[0]  # the noise
   times = samplers.grid(made.process(variables), steps)
+
+  @functools.partial(jax.jit, static_argnums=3)
+  def step(x, t, s, guidance):
+    denoise = made.denoiser(variables, label, guidance)
+    return samplers.ddim().step(made.process(variables), denoise, x, (), t, s, jax.random.key(0))[0]
+
   for i in range(steps):
-    denoise = made.denoiser(variables, label, 4.0 if 2 <= i < 6 else 1.0)
-    x, _ = samplers.ddim().step(made.process(variables), denoise, x, (), times[i], times[i + 1], jax.random.key(0))
+    x = step(x, times[i], times[i + 1], 4.0 if 2 <= i < 6 else 1.0)
   np.testing.assert_allclose(found, x, rtol=1e-3, atol=1e-4)
   others = [generator.draw(variables, (5, 2), jax.random.key(1), label) for generator in (whole, none)]
   assert all(np.abs(found - other).max() > 0.01 for other in others)
@@ -146,7 +156,7 @@ def test_labels_are_withheld_at_their_rate():
     made = diffusion(Affine(), "cosine", num_classes=3, label_dropout=rate)
     variables = made.init(jax.random.key(0), batch)
     losses[rate] = made.loss(variables, batch, jax.random.key(1))[0].value()
-    without = {**batch, "label": jnp.full(50, 3)}
+    without = {**batch, "label": np.full(50, 3, np.int32)}
     losses[f"none {rate}"] = made.loss(variables, without, jax.random.key(1))[0].value()
   assert losses[1.0] == losses["none 1.0"] == losses["none 0.0"] != losses[0.0]
 
