@@ -28,6 +28,13 @@ def wide():
     yield
 
 
+# Compiled: run operation by operation, every operation is a program to compile.
+divergence, log_density, expected_log_joint = map(
+  jax.jit, (family.divergence, family.log_density, family._expected_log_joint)
+)
+covariances_of = jax.jit(lambda params: mixture_lib.covariances(family.plug_in(params)))
+
+
 def whole(inputs):
   return {"inputs": jnp.asarray(inputs), "mask": jnp.ones(len(inputs), jnp.float32)}
 
@@ -41,7 +48,7 @@ def posterior(kind, components=3, features=3, seed=0):
   prior = family.Prior(*map(jnp.asarray, (0.5, 0.7, rng.normal(size=features), features + 1.5, scales[0])))
   freedom = features + rng.uniform(3, 9, size=components)
   shaped = mixture_lib.from_covariances(np.ones(components), rng.normal(size=(components, features)), scales[1:], kind)
-  return family.Posterior(
+  params = family.Posterior(
     concentration=jnp.asarray(rng.uniform(1, 9, size=components)),
     mean_precision=jnp.asarray(rng.uniform(1, 9, size=components)),
     means=shaped.means,
@@ -51,13 +58,14 @@ def posterior(kind, components=3, features=3, seed=0):
     centre=shaped.centre,
     covariance=kind,
   )
+  return jax.device_get(params)
 
 
 def sampled(params, kind, count=20000):
   """Draws of weights, precisions and means from q, and their log density under q less that under p; by SciPy."""
   rng = np.random.default_rng(0)
   prior, components = params.prior, len(params.concentration)
-  covariances = np.asarray(mixture_lib.covariances(family.plug_in(params)))  # the inverse of ν W
+  covariances = np.asarray(covariances_of(params))  # the inverse of ν W
   weights = stats.dirichlet(params.concentration).rvs(count, random_state=rng)
   ratio = stats.dirichlet(params.concentration).logpdf(weights.T)
   ratio -= stats.dirichlet(np.full(components, prior.concentration)).logpdf(weights.T)
@@ -94,25 +102,25 @@ def test_divergence_and_expectations_are_those_of_draws(kind):
   weights, precisions, means, ratio = sampled(params, kind)
   error = 5 * ratio.std() / np.sqrt(len(ratio))
   assert error < 0.05 * ratio.mean()
-  assert float(family.divergence(params)) == pytest.approx(ratio.mean(), abs=error)
+  assert float(divergence(params)) == pytest.approx(ratio.mean(), abs=error)
 
   point = np.array([0.3, -0.2, 0.5])
   difference = point - means
   quadratic = np.einsum("nkd,nkde,nke->nk", difference, precisions, difference)
   logs = np.log(weights) + 0.5 * (np.linalg.slogdet(precisions)[1] - 3 * np.log(2 * np.pi) - quadratic)
-  ours = family._expected_log_joint(params, jnp.asarray(point)[None] - params.centre)[0]
+  ours = np.asarray(expected_log_joint(params, point[None] - params.centre))[0]
   np.testing.assert_array_less(np.abs(ours - logs.mean(0)), 5 * logs.std(0) / np.sqrt(len(logs)))
 
   # The density of a point, averaged over the posterior, is the predictive density.
   densities = np.exp(logs).sum(1)
-  predictive = float(jnp.exp(family.log_density(params, jnp.asarray(point)[None]))[0])
+  predictive = float(np.exp(log_density(params, point[None]))[0])
   assert predictive == pytest.approx(densities.mean(), abs=5 * densities.std() / np.sqrt(len(densities)))
 
 
 def test_predictive_density_is_students_t():
   params = posterior("full")
   points = np.random.default_rng(1).normal(size=(10, 3))
-  covariances = np.asarray(mixture_lib.covariances(family.plug_in(params)))
+  covariances = np.asarray(covariances_of(params))
   expected = []
   for k in range(3):
     beta, nu = float(params.mean_precision[k]), float(params.degrees_of_freedom[k])
@@ -120,7 +128,7 @@ def test_predictive_density_is_students_t():
     expected.append(stats.multivariate_t(params.means[k], shape, nu - 2).logpdf(points))
   weights = params.concentration / params.concentration.sum()
   expected = logsumexp(np.log(weights) + np.stack(expected, -1), axis=-1)
-  np.testing.assert_allclose(family.log_density(params, jnp.asarray(points)), expected, rtol=1e-9)
+  np.testing.assert_allclose(log_density(params, points), expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "inputs"), [("full", IRIS), ("diag", IRIS[:, 2:3])], ids=["full", "diag"])
@@ -161,7 +169,7 @@ def test_parameters_are_scikit_learns_from_the_same_start(kind, inputs):
   np.testing.assert_allclose(params.mean_precision, peer.mean_precision_, rtol=1e-6)
   np.testing.assert_allclose(params.means, peer.means_, rtol=1e-6)
   np.testing.assert_allclose(params.degrees_of_freedom, peer.degrees_of_freedom_, rtol=1e-6)
-  np.testing.assert_allclose(mixture_lib.covariances(family.plug_in(params)), peer.covariances_, rtol=1e-5, atol=1e-9)
+  np.testing.assert_allclose(covariances_of(params), peer.covariances_, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", ["full", "diag"])
@@ -172,8 +180,8 @@ def test_the_bound_never_falls_and_unneeded_components_empty(kind):
   inputs = np.concatenate([centre + rng.normal(size=(80, 3)) for centre in centres])
   learner = statistics.statistics_learner(**family.variational_mixture(6, covariance=kind)._asdict())
   options = {"max_iterations": 300, "tolerance": -np.inf, "metric": "lower_bound"}
-  fit = jax.vmap(lambda key: base.fit(learner, whole(inputs), key=key, **options))
-  states, traces = fit(jax.random.split(KEY, 16))
+  fit = jax.jit(jax.vmap(lambda key: base.fit(learner, whole(inputs), key=key, **options)))
+  states, traces = jax.device_get(fit(jax.random.split(KEY, 16)))
   assert np.diff(traces).min() > -1e-9
   state = jax.tree.map(lambda leaf: leaf[np.argmax(traces[:, -1])], states)
   occupied = np.sort(np.asarray(family.occupied(state.params)))[::-1]
