@@ -1,11 +1,13 @@
 """Drawing from a diffusion model: plainly, from an image that is only half destroyed, or under a constraint."""
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from research import randomness
@@ -56,7 +58,7 @@ def generator(
 
   samplers.check_grid(steps, spacing)
   guided = _guided_steps(steps, guidance, guidance_interval)
-  times_of = lambda variables: samplers.grid(model.process(variables), steps, spacing)
+  times_of = jax.jit(lambda variables: samplers.grid(model.process(variables), steps, spacing))
   denoiser = _guided_denoiser(model, guidance, guided, times_of)
 
   def step(args, carry, t, s, key):
@@ -66,6 +68,7 @@ def generator(
 
   run = samplers.chain(step, loop)
 
+  @functools.partial(jax.jit, static_argnums=1)
   def noise(variables, shape, key):
     normal = jax.random.normal(randomness.stream_key(key, "prior"), shape)
     return model.process(variables).prior_std() * normal
@@ -73,7 +76,7 @@ def generator(
   def draw(
     variables, shape: Sequence[int], key: Key[Array, ""], label: Int[Array, " batch"] | None = None, given: Any = None
   ) -> Float[Array, "batch ..."]:
-    x = noise(variables, shape, key)
+    x = noise(variables, tuple(shape), key)
     return run((variables, label, given), (x, sampler.init(x)), times_of(variables), key)[0]
 
   def redraw(variables, x, key, strength: float, label=None):
@@ -87,8 +90,8 @@ def generator(
     return run((variables, label, None), (x, sampler.init(x)), times, key)[0]
 
   def path(variables, shape, key, count: int, label=None):
-    x, times = noise(variables, shape, key), times_of(variables)
-    carry, seen, places = (x, sampler.init(x)), [x], jnp.linspace(0, steps, count).round().astype(int).tolist()
+    x, times = noise(variables, tuple(shape), key), times_of(variables)
+    carry, seen, places = (x, sampler.init(x)), [x], np.linspace(0, steps, count).round().astype(int).tolist()
     for i, (first, last) in enumerate(itertools.pairwise(places)):
       carry = run((variables, label, None), carry, times[first : last + 1], jax.random.fold_in(key, i))
       seen.append(carry[0])

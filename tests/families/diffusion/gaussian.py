@@ -15,7 +15,8 @@ def denoiser(process, mean=MEAN, covariance=COVARIANCE):
 
   def one(x, t):
     alpha, sigma = process.alpha(t), process.sigma(t)
-    whitened = jnp.linalg.solve(alpha**2 * covariance + sigma**2 * jnp.eye(len(mean)), (x - alpha * mean).T).T
+    precision = jnp.linalg.inv(alpha**2 * covariance + sigma**2 * jnp.eye(len(mean)))
+    whitened = (x - alpha * mean) @ precision
     return Prediction(mean + alpha * whitened @ covariance, sigma * whitened)
 
   return one

@@ -35,8 +35,8 @@ class Exact(nn.Module):
     # `level` undone: λ, and with it α² = sigmoid(λ).
     log_snr = ((500 - level) / 25)[:, None]
     alpha, sigma = jnp.sqrt(jax.nn.sigmoid(log_snr)), jnp.sqrt(jax.nn.sigmoid(-log_snr))
-    covariance = alpha[..., None] ** 2 * gaussian.COVARIANCE + sigma[..., None] ** 2 * jnp.eye(2)
-    return sigma * jnp.linalg.solve(covariance, (x - alpha * gaussian.MEAN)[..., None])[..., 0]
+    values, axes = np.linalg.eigh(gaussian.COVARIANCE)
+    return sigma * ((x - alpha * gaussian.MEAN) @ axes / (alpha**2 * values + sigma**2)) @ axes.T
 
 
 def diffusion(*args, **options):
