@@ -6,8 +6,8 @@ Paper: Kingma & Welling 2014; gated layers as in Tomczak & Welling 2018, whose V
   prior has 88.56 (recalled, not checked at the source); Larochelle & Murray 2011 (the set)
 Command: python -m experiments.vae --config=configs/vae/binarized_mnist.py --config.data.path=...
 Hardware: 2 CPU cores; `:gpu` one GPU
-Time: 28 minutes while other programs shared the cores (23 to 30 minutes of CPU time)
-Expected: 88.04 +- 0.07 nats with 1,000 samples (3 seeds); of `:gpu` <= 82.0 is the aim, not measured
+Time: 12 minutes of two free cores (28 shared with other programs)
+Expected: 88.0 +- 0.1 nats with 1,000 samples (3 seeds); of `:gpu` <= 82.0 is the aim, not measured
 """
 
 from configs import common
