@@ -14,7 +14,8 @@ import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments import classification, cli
+from experiments.command import cli
+from experiments.parts import classification
 from research.data import augmentation
 from research.errors import UserError
 from research.evaluation import figures

@@ -16,7 +16,9 @@ from typing import NamedTuple
 import flax.linen as nn
 import ml_collections
 
-from experiments import cli, diffusion_report, generative
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import diffusion as diffusion_report
 from research.data import examples, mixtures, pipeline, spoken_digits
 from research.errors import UserError
 from research.families.diffusion import generation, samplers

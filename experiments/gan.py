@@ -12,8 +12,10 @@ import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments import cli, gan_report, generative
-from experiments.gan_report import Data
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import gan as gan_report
+from experiments.reports.gan import Data
 from research.data import mixtures, pipeline, stacked
 from research.data.examples import Examples
 from research.errors import UserError

@@ -16,8 +16,11 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import cli, generative, gmm_report, vae
-from experiments.gmm_report import Data, Model
+from experiments import vae
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import gmm as gmm_report
+from experiments.reports.gmm import Data, Model
 from research.data import pipeline, projection
 from research.data.dataset import Dataset
 from research.data.examples import Examples

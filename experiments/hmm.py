@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import ml_collections
 
-from experiments import cli, hmm_report, tagging
+from experiments.command import cli
+from experiments.parts import tagging
+from experiments.reports import hmm as hmm_report
 from research.data import chorales, pipeline, weather
 from research.data.dataset import Dataset
 from research.data.sequences import Sequences

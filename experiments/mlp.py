@@ -10,7 +10,8 @@ Rumelhart, Hinton & Williams 1986; dropout and max-norm: Srivastava et al. 2014;
 import ml_collections
 import numpy as np
 
-from experiments import classification, cli
+from experiments.command import cli
+from experiments.parts import classification
 from research.errors import UserError
 from research.evaluation import figures
 from research.networks.mlp import MLP

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import cli, generative, naive_bayes_report
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import naive_bayes as naive_bayes_report
 from research.data import pipeline, sources
 from research.errors import UserError
 from research.families import naive_bayes as family_lib

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
-from experiments import cli, session
+from experiments.command import cli, session
 from research.errors import UserError
 from research.training import compilation, loop, parallel, rundir, side_by_side
 from research.training.preemption import Preemption

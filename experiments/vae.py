@@ -15,7 +15,10 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import cli, generative, vae_report, vq_report
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import vae as vae_report
+from experiments.reports import vq as vq_report
 from research.data import pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples

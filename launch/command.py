@@ -16,7 +16,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 
-from experiments import cli
+from experiments.command import cli
 from research.errors import UserError
 
 EXIT_USER_ERROR = cli.EXIT_USER_ERROR
@@ -127,7 +127,7 @@ def module_of(config: str, experiment: str = "") -> str:
   if "." in experiment:
     return experiment
   name = experiment or pathlib.Path(config.partition(":")[0]).resolve().parent.name
-  known = sorted(path.stem for path in (cli.ROOT / "experiments").glob("*.py"))
+  known = sorted(path.stem for path in (cli.ROOT / "experiments").glob("*.py") if not path.stem.startswith("_"))
   if name not in known:
     near = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {near[0]}?" if near else "name it by --experiment; `python -m experiments` lists them."

@@ -10,7 +10,7 @@ import dataclasses
 import re
 from typing import Any
 
-from experiments import cli, session
+from experiments.command import cli, session
 from launch.command import Run
 from launch.tpu.slices import Slice
 from research.errors import UserError

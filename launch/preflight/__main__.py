@@ -19,8 +19,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments import __main__ as listing
-from experiments import cli
+from experiments.command import cli, listing
 from launch.preflight import topology as topology_lib
 from research.errors import UserError
 from research.training import host

@@ -6,7 +6,7 @@ from typing import Any
 
 import ml_collections
 
-from experiments import cli
+from experiments.command import cli
 from launch.preflight import checks, estimate, hlo, program
 from launch.preflight import topology as topology_lib
 from launch.preflight.chips import Chip

@@ -9,7 +9,7 @@ from typing import Any, cast
 import jax
 import ml_collections
 
-from experiments import session
+from experiments.command import session
 from launch.preflight import flops, hlo
 from launch.preflight.topology import Topology, slice_of
 from research import target

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments import __main__ as listing
+from experiments.command import listing
 
 TIMEOUT_SECONDS = 900
 

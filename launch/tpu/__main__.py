@@ -20,7 +20,7 @@ import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 
-from experiments import cli
+from experiments.command import cli
 from launch import command
 from launch.tpu import gcloud, slices, supervisor
 from research.errors import UserError

@@ -6,7 +6,7 @@ import shlex
 import time
 from collections.abc import Sequence
 
-from experiments import cli, session
+from experiments.command import cli, session
 from launch.tpu import gcloud
 from research.errors import UserError
 

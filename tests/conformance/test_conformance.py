@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import cli, session
+from experiments.command import cli, session
 from research import randomness
 from research.errors import UserError
 from research.training import loop, parallel, rundir

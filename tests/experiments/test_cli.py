@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from experiments import cli
+from experiments.command import cli
 from research.training.rundir import RunDirectory, read_rows
 from tests.experiments import tiny
 

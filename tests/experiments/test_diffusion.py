@@ -6,7 +6,9 @@ import wave
 import numpy as np
 import pytest
 
-from experiments import cli, diffusion, diffusion_report
+from experiments import diffusion
+from experiments.command import cli
+from experiments.reports import diffusion as diffusion_report
 from research.errors import UserError
 from research.training import parallel
 from research.training.executor import Executor

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments import cli, cnn, mlp, resnet
+from experiments import cnn, mlp, resnet
+from experiments.command import cli
 from research.data import embedded
 from research.errors import UserError
 from research.training import parallel

@@ -8,7 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import cli, cnn, features, gan, gan_report, session
+from experiments import cnn, gan
+from experiments.command import cli, session
+from experiments.parts import features
+from experiments.reports import gan as gan_report
 from research.data.examples import Examples
 from research.errors import UserError
 from research.training import parallel

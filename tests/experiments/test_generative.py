@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs import common
-from experiments import generative
+from experiments.parts import generative
 from research.data import examples, pipeline
 from research.errors import UserError
 from tests import mock_data

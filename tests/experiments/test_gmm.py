@@ -9,7 +9,8 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 
 from configs import common
-from experiments import gmm, gmm_report
+from experiments import gmm
+from experiments.reports import gmm as gmm_report
 from research.errors import UserError
 from research.families import gaussian_mixture
 from research.training import parallel

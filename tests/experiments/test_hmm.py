@@ -7,7 +7,8 @@ import mido
 import numpy as np
 import pytest
 
-from experiments import cli, hmm
+from experiments import hmm
+from experiments.command import cli
 from research.data import weather
 from research.errors import UserError
 from research.evaluation import music

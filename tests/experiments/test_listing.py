@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from experiments import __main__ as listing
+from experiments.command import listing
 from research.errors import UserError
 
 CONFIG = '''"""The Flax example's network on MNIST.

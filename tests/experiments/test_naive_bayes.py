@@ -6,7 +6,10 @@ import pytest
 from sklearn import naive_bayes as peers
 from sklearn.linear_model import LogisticRegression
 
-from experiments import cli, generative, naive_bayes, naive_bayes_report
+from experiments import naive_bayes
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import naive_bayes as naive_bayes_report
 from research import randomness
 from research.data import embedded
 from research.errors import UserError

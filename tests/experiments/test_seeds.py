@@ -8,7 +8,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from experiments import cli, seeds, session
+from experiments import seeds
+from experiments.command import cli, session
 from research.data import pipeline
 from research.training import side_by_side
 from tests.experiments import tiny

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from experiments import cli
+from experiments.command import cli
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ROWS = re.findall(
@@ -20,7 +20,7 @@ def test_every_use_is_a_command_that_draws_what_it_says(experiment, flags, leave
   fields = dict(re.findall(r"--config\.([\w.]+)=(\S+)", flags))
   found = re.search(r"--config=(\S+)", flags)
   cli.load_config(found[1] if found else module.DEFAULT, fields)
-  code = "".join(path.read_text() for path in (ROOT / "experiments").glob("*.py"))
+  code = "".join(path.read_text() for path in (ROOT / "experiments").rglob("*.py"))
   names = [name for name in leaves.split(", ") if re.fullmatch(r"\w+", name)]
   missing = [name for name in names if f'"{name}"' not in code and f"{name}=" not in code]
   assert not missing

@@ -7,7 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import cli, generative, vae, vae_report, vq_report
+from experiments import vae
+from experiments.command import cli
+from experiments.parts import generative
+from experiments.reports import vae as vae_report
+from experiments.reports import vq as vq_report
 from research.data import embedded, pipeline
 from research.errors import UserError
 from research.families import vae as family_lib

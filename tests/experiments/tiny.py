@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 import optax
 
-from experiments import cli
+from experiments.command import cli
 from research.data import pipeline
 from research.families import classifier
 from research.training import steps

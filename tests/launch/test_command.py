@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from experiments import cli
+from experiments.command import cli
 from launch import command
 from research.errors import UserError
 

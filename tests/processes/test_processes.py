@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments import session
+from experiments.command import session
 from research.training import parallel
 from research.training.checkpoint import Checkpoints
 from research.training.executor import Executor

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from experiments import session
+from experiments.command import session
 from research.training import loop, parallel, processes, rundir
 from research.training.precision import precision
 from tests.conformance import test_conformance as conformance

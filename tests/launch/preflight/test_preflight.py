@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import cli
+from experiments.command import cli
 from launch.preflight import __main__ as preflight
 from launch.preflight import chips, flight, hlo, program, survey
 from launch.preflight import topology as topology_lib

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import features
+from experiments.parts import features
 from research import randomness
 from research.data import stacked as stacked_lib
 from research.data.dataset import Dataset

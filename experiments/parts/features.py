@@ -20,7 +20,9 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Float, Int
 
-from experiments import cli, cnn, generative, session
+from experiments import cnn
+from experiments.command import cli, session
+from experiments.parts import generative
 from research.data import cache
 from research.data.examples import Examples
 from research.errors import UserError

@@ -6,7 +6,8 @@ import ml_collections
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import generative, vae_report
+from experiments.parts import generative
+from experiments.reports import vae as vae_report
 from research.data import pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples

@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments import generative
+from experiments.parts import generative
 from research import randomness
 from research.data import pipeline
 from research.data.dataset import Dataset

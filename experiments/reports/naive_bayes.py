@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float
 
-from experiments import classification, generative
+from experiments.parts import classification, generative
 from research import randomness
 from research.data import pipeline, sources
 from research.errors import UserError

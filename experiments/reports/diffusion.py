@@ -14,7 +14,9 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from experiments import cli, cnn, features, session
+from experiments import cnn
+from experiments.command import cli, session
+from experiments.parts import features
 from research import randomness
 from research.data import files, mixtures, spoken_digits
 from research.errors import UserError

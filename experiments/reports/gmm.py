@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import classification, generative
+from experiments.parts import classification, generative
 from research import randomness
 from research.data import files, pipeline
 from research.data.dataset import Dataset

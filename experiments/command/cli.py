@@ -19,7 +19,7 @@ import ml_collections
 
 from research.errors import UserError
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODES = ("train", "evaluate", "predict")
 EXIT_ERROR = 1
 EXIT_USER_ERROR = 2
@@ -57,7 +57,7 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
 
 def run(experiment, name, config_name, config, workdir, mode="train", source="", overrides=None) -> int:
   """One run in this process; the exit code."""
-  from experiments import session  # after the flags are known to be good: this imports jax
+  from experiments.command import session  # after the flags are known to be good: this imports jax
 
   return session.run(experiment, name, config_name, config, workdir, mode, source, overrides)
 

@@ -8,7 +8,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from experiments import classification
+from experiments.parts import classification
 from research.data import binarized_mnist, files, pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples, Stream

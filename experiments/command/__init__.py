@@ -1,0 +1,1 @@
+"""The command line: flags and configs, a run from start to result, the listing."""

@@ -1,0 +1,1 @@
+"""What experiments share: data splits, learners from a config, measures and predictions."""

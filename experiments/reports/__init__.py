@@ -1,0 +1,1 @@
+"""What each family draws and tells of a finished run."""
