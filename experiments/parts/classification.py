@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from experiments.parts import learning, splits
 from research.data import augmentation, examples, files, pipeline, sources
+from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import classification as measures
 from research.evaluation import figures
 from research.families import classifier as family_lib
-from research.training import durations, optimizers, precision, steps
+from research.training import precision, steps
 from research.training.experiment import Experiment, Report
 from research.training.learner import cross_validation, ensemble
 
@@ -26,46 +28,22 @@ _AVERAGED = {
 }
 
 
-class Splits(NamedTuple):
-  """Labelled sets, and the constants that normalise their inputs."""
+class Normalisation(NamedTuple):
+  """What is taken from inputs and what they are divided by, one a channel; None and None leave pixels 0 to 1."""
 
-  train: examples.Examples | examples.Stream
-  validation: examples.Examples | examples.Stream | None
-  test: examples.Examples | examples.Stream
   mean: np.ndarray | None
   std: np.ndarray | None
 
 
-def load(data: ml_collections.ConfigDict) -> Splits:
-  """The splits that a config's `data` names; nothing of the test set reaches the normalisation."""
-  read = functools.partial(
-    sources.image_classification,
-    data.name,
-    data_dir=data.data_dir or None,
-    path=data.path or None,
-    image_size=data.image_size or None,
-    channels=data.channels or None,
-    streamed=data.streamed or None,
-  )
-  if not 0 <= data.validation < 1:
-    raise UserError(
-      "config.data.validation", data.validation, "give the share held out of the training set, 0 to 0.99."
-    )
-  kept = round(100 * (1 - data.validation))
-  train = read(split=f"train[:{kept}%]" if kept < 100 else "train")
-  validation = read(split=f"train[{kept}%:]") if kept < 100 else None
-  test = read(split=data.test_split)
-  return Splits(train, validation, test, *_constants(data.normalise, train))
-
-
-def _constants(normalise: str, train):
+def normalisation(normalise: str, train: examples.Examples | examples.Stream) -> Normalisation:
+  """What `config.data.normalise` asks for; nothing of the test set reaches it."""
   match normalise:
     case "none":
-      return None, None
+      return Normalisation(None, None)
     case "imagenet":
-      return IMAGENET
+      return Normalisation(*map(np.asarray, IMAGENET))
     case "train" if isinstance(train, examples.Examples):
-      return pipeline.statistics(train.inputs)
+      return Normalisation(*pipeline.statistics(train.inputs))
   remedy = "choose none (pixels 0 to 1), train (the training set's statistics; sets in memory only) or imagenet."
   raise UserError("config.data.normalise", normalise, remedy)
 
@@ -87,32 +65,26 @@ def experiment(
     prepare: `prepare(variables, batch) -> variables`: an initialisation that looks at data.
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
   """
-  data, train = load(config.data), config.train
+  data, train = splits.load(config.data), config.train
+  constants = normalisation(config.data.normalise, data.train)
   compute = precision.dtype(train.precision)
   family = family_lib.classifier(
     network(num_classes=data.train.num_classes, dtype=compute),
     label_smoothing=train.label_smoothing,
-    augment=augmentation_of(config.augment, data),
+    augment=augmentation_of(config.augment, data.train.num_classes, constants),
     views=views,
   )
   folds = config.data.folds
-  whole = _with_folds(config, data) if folds else None
-  train_data = whole or sources.training(
-    data.train, train.batch_size, seed=config.seed, mean=data.mean, std=data.std, scale=_area(config)
-  )
-  size = {"batch_size": train.batch_size, "num_examples": train_data.num_examples}
-  total = durations.steps(train.duration, **size, field="config.train.duration")
-  optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), total_steps=total, **size)
-  init = family.init if prepare is None else lambda key, batch: prepare(family.init(key, batch), batch)
-  member = steps.gradient_learner(
-    init=init,
-    loss=family.loss,
-    evaluate=family.evaluate,
-    optimizer=optimizer,
-    schedule=schedule,
-    ema_decay=train.ema_decay,
-    accumulate=train.accumulate,
-  )
+  if folds:
+    if data.validation is not None:
+      raise UserError("config.data.validation", config.data.validation, "folds hold out what is measured: set it to 0.")
+    train_data = _with_folds(config, data.test, constants)
+  else:
+    train_data = sources.training(
+      data.train, train.batch_size, seed=config.seed, **constants._asdict(), scale=_area(config)
+    )
+  init = None if prepare is None else lambda key, batch: prepare(family.init(key, batch), batch)
+  member = learning.gradient_learner(config, family, train_data, init=init)
   predict = predictive(family, train.members, folds)
   evaluate = lambda state, batch: family_lib.score(predict(state, batch), batch)
   learner = member._replace(evaluate=evaluate)
@@ -122,48 +94,48 @@ def experiment(
     learner = ensemble(member, train.members)._replace(evaluate=evaluate)
 
   measure = functools.partial(
-    sources.evaluation, batch_size=config.data.eval_batch_size, mean=data.mean, std=data.std, centre=config.data.centre
+    sources.evaluation, batch_size=config.data.eval_batch_size, **constants._asdict(), centre=config.data.centre
   )
-  test_data = _with_folds(config, data, training=False) if folds else measure(data.test)
+  test_data = _with_folds(config, data.test, constants, training=False) if folds else measure(data.test)
   return Experiment(
     learner=learner,
     train_data=train_data,
-    eval_data=measure(data.validation) if data.validation else None,
+    eval_data=measure(data.validation) if data.validation is not None else None,
     test_data=test_data,
     report=lambda state: report(state, predict, test_data, data.test, first_layer),
-    predict=lambda state, path: predictions(state, predict, path, config, data),
+    predict=lambda state, path: predictions(state, predict, path, test_data, data.test, config),
     definitions=family_lib.DEFINITIONS if views is None else _AVERAGED,
   )
 
 
-def augmentation_of(wanted: ml_collections.ConfigDict, data: Splits) -> Callable | None:
+def augmentation_of(wanted: ml_collections.ConfigDict, num_classes: int, constants: Normalisation) -> Callable | None:
   """The augmentations that `config.augment` asks for, in order; None if none."""
   ranges = wanted.rotation, wanted.translation, tuple(wanted.scale)
   affine = ranges != (0.0, 0.0, (1.0, 1.0)) or wanted.elastic
-  black = 0.0 if data.mean is None else tuple(-np.asarray(data.mean) / np.asarray(data.std))
+  black = 0.0 if constants.mean is None else tuple(-constants.mean / constants.std)
   chosen = [
     augmentation.random_affine(*ranges, black, wanted.elastic) if affine else None,
     augmentation.random_crop(wanted.crop, None) if wanted.crop else None,
     augmentation.random_flip() if wanted.flip else None,
     augmentation.cutout(wanted.cutout) if wanted.cutout else None,
-    augmentation.mixup(wanted.mixup, data.train.num_classes) if wanted.mixup else None,
+    augmentation.mixup(wanted.mixup, num_classes) if wanted.mixup else None,
   ]
   chosen = [function for function in chosen if function is not None]
   return augmentation.compose(*chosen) if chosen else None
 
 
-def _with_folds(config, data: Splits, training: bool = True):
+def _with_folds(config, whole: examples.Examples | examples.Stream, constants: Normalisation, training: bool = True):
   """The whole labelled set, each example with the fold that holds it out."""
-  if isinstance(data.test, examples.Stream):
+  if isinstance(whole, examples.Stream):
     raise UserError("config.data.folds", config.data.folds, "only a set in memory can be cross-validated: set it to 0.")
   arrays = {
-    **data.test.arrays,
-    "fold": (examples.ranks(data.test.label, config.seed) % config.data.folds).astype(np.int32),
+    **whole.arrays,
+    "fold": (examples.ranks(whole.label, config.seed) % config.data.folds).astype(np.int32),
   }
-  assemble = pipeline.normalised(data.mean, data.std)
+  assemble = pipeline.normalised(*constants)
   if training:
-    return pipeline.shuffled(arrays, config.train.batch_size, seed=config.seed, name=data.test.name, assemble=assemble)
-  return pipeline.sequential(arrays, config.data.eval_batch_size, name=data.test.name, assemble=assemble)
+    return pipeline.shuffled(arrays, config.train.batch_size, seed=config.seed, name=whole.name, assemble=assemble)
+  return pipeline.sequential(arrays, config.data.eval_batch_size, name=whole.name, assemble=assemble)
 
 
 def _area(config):
@@ -172,14 +144,18 @@ def _area(config):
 
 
 def predictive(family: family_lib.Classifier, members: int, folds: int) -> Callable:
-  """`predict(state, batch) -> log-probabilities [batch, classes]` of a network, an ensemble or a cross-validation."""
+  """`predict(state, batch) -> log-probabilities [batch, classes]` of a network, an ensemble or a cross-validation.
+
+  Of an ensemble they are of the mean probabilities; of a cross-validation, whose examples have a field `fold`, of the
+  member that never saw the example, and of new examples, which have none, of the mean of all.
+  """
   of_one = lambda state, inputs: family.log_probabilities(steps.variables_of(state), inputs)
   if not folds and members == 1:
     return lambda state, batch: of_one(state, batch["inputs"])
 
   def predict(state, batch):
     logs = jax.vmap(of_one, in_axes=(0, None))(state.members, batch["inputs"])
-    if folds:  # of each example, the member that never saw it
+    if "fold" in batch:  # of each example, the member that never saw it
       return jnp.take_along_axis(logs, batch["fold"][None, :, None], axis=0)[0]
     return family_lib.average_log_probabilities(logs)
 
@@ -231,22 +207,28 @@ def report(state, predict, dataset, test, first_layer) -> Report:
   return Report(found, shown, definitions)
 
 
-def predictions(state, predict, path: str, config, data: Splits) -> dict[str, np.ndarray]:
-  """Probabilities and classes of the inputs at `path`: an `.npz`, an image, a folder; by default of the test set."""
-  names = np.asarray(data.test.class_names)
-  assemble, size = pipeline.normalised(data.mean, data.std), config.data.eval_batch_size
-  if path and not config.data.folds:
-    if isinstance(data.test, examples.Examples):
-      shape = data.test.inputs.shape[1:]
-    else:
-      shape = (data.test.image_size, data.test.image_size, data.test.channels)
-    inputs, sources_of = files.unlabelled(path, shape)
+def predictions(
+  state, predict: Callable, path: str, test_data: Dataset, test: examples.Examples | examples.Stream, config
+) -> dict[str, np.ndarray]:
+  """Probabilities and classes of the inputs at `path`: an `.npz`, an image, a folder; by default of the test set.
+
+  Args:
+    state, predict: of `predictive`; of new inputs a cross-validation's networks are averaged.
+    path: see above; empty for the test set.
+    test_data, test: the test set, in batches and as it was read.
+    config: of the experiment.
+  """
+  if path:
+    streamed = isinstance(test, examples.Stream)
+    shape = (test.image_size, test.image_size, test.channels) if streamed else test.inputs.shape[1:]
+    centre = config.data.centre if streamed else 1.0  # as `sources.evaluation` takes it
+    inputs, rows = files.unlabelled(path, shape, centre)
+    # What was assembled of the test set, but of no fold.
     arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
-    dataset = pipeline.sequential(arrays, size, name=path, assemble=assemble)
-  elif config.data.folds:
-    dataset, sources_of = _with_folds(config, data, training=False), None
+    dataset = pipeline.sequential(arrays, config.data.eval_batch_size, name=path, assemble=test_data.assemble)
   else:
-    dataset, sources_of = sources.evaluation(data.test, size, mean=data.mean, std=data.std), None
+    dataset, rows = test_data, None
   logs, labels = over(dataset, predict, state)
-  found = {"predicted": logs.argmax(-1), "class_name": names[logs.argmax(-1)], "probabilities": np.exp(logs)}
-  return {**found, "input": np.asarray(sources_of)} if sources_of else {**found, "label": labels}
+  predicted, names = logs.argmax(-1), np.asarray(test.class_names)
+  found = {"predicted": predicted, "class_name": names[predicted], "probabilities": np.exp(logs)}
+  return {**found, "label": labels} if rows is None else {**found, "input": np.asarray(rows)}

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 
 from experiments import cnn
 from experiments.command import cli, session
-from experiments.parts import generative
+from experiments.parts import classification, splits
 from research.data import cache
 from research.data.examples import Examples
 from research.errors import UserError
@@ -73,9 +73,10 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
       config.data.validation = 0.0
     key = {"config": _essence(config), "data": _digest(config)}
     arrays = cache.cached("classifier", key, lambda: _trained(config))
-  splits = generative.load(config.data)
-  network = cnn.network(config.model, splits.train.num_classes, precision.dtype(config.train.precision))
-  mean, std = (0.0 if splits.mean is None else splits.mean), (1.0 if splits.std is None else splits.std)
+  train = splits.in_memory(config.data).train
+  network = cnn.network(config.model, train.num_classes, precision.dtype(config.train.precision))
+  constants = classification.normalisation(config.data.normalise, train)
+  mean, std = (0.0, 1.0) if constants.mean is None else constants
   variables = traverse_util.unflatten_dict(
     {name: value for name, value in arrays.items() if name != "accuracy"}, sep="/"
   )
@@ -94,7 +95,7 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
     features, labels = (np.concatenate(parts) for parts in zip(*found))
     return Measured(features, labels.astype(np.int64))
 
-  return Classifier(of_all, float(arrays["accuracy"]), splits.train.num_classes)
+  return Classifier(of_all, float(arrays["accuracy"]), train.num_classes)
 
 
 DEFINITIONS = {
@@ -192,6 +193,5 @@ def _essence(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def _digest(config: ml_collections.ConfigDict) -> str:
   """Of the training set, wherever it lies."""
-  train = generative.load(config.data).train
-  assert isinstance(train, Examples)  # which `load` sees to
+  train = splits.in_memory(config.data).train
   return hashlib.sha256(train.inputs.tobytes() + train.label.tobytes()).hexdigest()

@@ -2,43 +2,16 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
-from experiments.parts import classification
-from research.data import binarized_mnist, files, pipeline
+from experiments.parts import splits
+from research.data import files, pipeline
 from research.data.dataset import Dataset
-from research.data.examples import Examples, Stream
-from research.errors import UserError
 
-
-class Splits(NamedTuple):
-  """Labelled images in memory, and the constants that normalise them (None: pixels stay 0 to 1)."""
-
-  train: Examples
-  validation: Examples | None
-  test: Examples
-  mean: np.ndarray | None
-  std: np.ndarray | None
-
-
-def load(data: ml_collections.ConfigDict) -> Splits:
-  """The splits that a config's `data` names, in memory: as `classification.load`, and static binarized MNIST.
-
-  Raises:
-    UserError: as there; or a set that is too large for memory.
-  """
-  if data.name == binarized_mnist.NAME:
-    train, validation, test = (binarized_mnist.load(split, data.path or None) for split in ("train", "valid", "test"))
-    return Splits(train, validation, test, None, None)
-  train, validation, test, mean, std = classification.load(data)
-  if isinstance(train, Stream) or isinstance(validation, Stream) or isinstance(test, Stream):
-    remedy = "only sets in memory can be modelled: give a smaller one, or a smaller config.data.image_size."
-    raise UserError("config.data.name", data.name, remedy)
-  return Splits(train, validation, test, mean, std)
+load, Splits = splits.in_memory, splits.Splits
 
 
 def inputs_at(

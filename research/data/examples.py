@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,31 @@ class Stream:
   @property
   def num_classes(self) -> int:
     return len(self.class_names)
+
+  def select(self, index: slice) -> "Stream":
+    """The stretch `index` of the examples."""
+    return dataclasses.replace(self, source=_Stretch(self.source, range(len(self))[index]))
+
+
+class _Stretch:
+  """Random access to some records of a source."""
+
+  def __init__(self, source: Source, places: range):
+    self._source, self._places = source, places
+
+  def __len__(self) -> int:
+    return len(self._places)
+
+  def __repr__(self) -> str:
+    return f"_Stretch({self._source!r}, {self._places})"
+
+  def __getitem__(self, index: int) -> Mapping[str, Any]:
+    return self._source[self._places[index]]
+
+  def __getitems__(self, indices: Sequence[int]) -> list[Mapping[str, Any]]:
+    places = [self._places[index] for index in indices]
+    many = getattr(self._source, "__getitems__", None)
+    return many(places) if many else [self._source[place] for place in places]
 
 
 def checked(name: str, inputs: Any, label: Any, class_names: Sequence[str] | None = None) -> Examples:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from research.data import cache, images
-from research.data.examples import Examples, Stream, checked, choose, held_out, part
+from research.data.examples import Examples, Stream, checked, choose, held_out, part, stratified_order
 from research.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ def npz(path: str | Path, split: str = "train") -> Examples:
 
   Arrays are `inputs` (or `image`, `x`), uint8 or floats [N, ...], and `label` (or `y`), integers [N] from 0.  For sets
   that come divided the names carry the split, `train_inputs`, `test_label`, or as Keras has it `x_train`, `y_test`.
-  Without such names a stratified fifth, drawn with seed 0, is the test split.  `class_names` is optional.
+  Without such names a stratified fifth, drawn with seed 0, is the test split.  `class_names` is optional.  A training
+  split is shuffled with seed 0, so that any stretch has the classes in their proportions; others stay in order.
 
   Raises:
     UserError: no such file, not an archive, arrays missing, of wrong type or length, or out of range; no such split.
@@ -48,6 +49,8 @@ def npz(path: str | Path, split: str = "train") -> Examples:
     whole = {key: checked(f"{path} {key}", *pair, class_names=names) for key, pair in splits.items()}
   if set(whole) == {""}:
     whole = {key: whole[""].select(index) for key, index in held_out(whole[""].label).items()}
+  elif "train" in whole:  # it may be sorted
+    whole["train"] = whole["train"].select(stratified_order(whole["train"].label, 0))
   chosen = choose(whole, split)
   return chosen.select(part(split, len(chosen)))
 
@@ -80,7 +83,8 @@ def folder(
   """A split of a folder of images: `path/train/<class>/*.png`, `path/test/<class>/*.jpg`, or `path/<class>/*`.
 
   Classes are numbered in the order of their names.  Where there is no test folder, a stratified fifth of the training
-  images, drawn with seed 0, is the test split.
+  images, drawn with seed 0, is the test split.  The training split is shuffled with seed 0, so that any stretch has the
+  classes in their proportions; others are in the order of classes and file names.
 
   Args:
     path: the folder.
@@ -125,7 +129,8 @@ def _listed(root: Path, split: str) -> tuple[list[Path], np.ndarray, tuple[str, 
   names = tuple(by_class)
   files, label = _flat(by_class, names)
   if training is not None and "test" in others:
-    whole = {"train": (files, label)}
+    order = stratified_order(label, 0)
+    whole = {"train": ([files[i] for i in order], label[order])}
   else:
     whole = {key: ([files[i] for i in index], label[index]) for key, index in held_out(label).items()}
   if training is not None:
@@ -168,12 +173,13 @@ def _look(file: Path) -> tuple[int, int, int]:
     raise UserError("image", str(file), f"replace or remove this file, which cannot be decoded ({error}).") from error
 
 
-def _decoded(files: Sequence[Path], image_size: int | None, channels: int) -> np.ndarray:
+def _decoded(files: Sequence[Path], image_size: int | None, channels: int, centre: float = 1.0) -> np.ndarray:
   _log.info("Decoding %d images, once.", len(files))
-  first = images.decode(files[0], channels, image_size, str(files[0]))
+  box = images.centre(centre)
+  first = images.decode(files[0], channels, image_size, str(files[0]), box)
   inputs = np.empty((len(files), *first.shape), np.uint8)
   for i, file in enumerate(files):
-    pixels = images.decode(file, channels, image_size, str(file))
+    pixels = images.decode(file, channels, image_size, str(file), box)
     if pixels.shape != first.shape:
       remedy = f"{file} has another size than {files[0]}: give image_size, and every image is brought to it."
       raise UserError("image_size", image_size, remedy)
@@ -198,12 +204,13 @@ class _Files:
     return {"image": file.read_bytes(), "label": self._label[index], "where": str(file)}
 
 
-def unlabelled(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, list[str]]:
+def unlabelled(path: str | Path, shape: Sequence[int], centre: float = 1.0) -> tuple[np.ndarray, list[str]]:
   """What is to be predicted: inputs [example, *shape], and a name for each (the file's, or the row's number).
 
   Args:
     path: an `.npz` archive with `inputs` (or `image`, `x`), one image, or a folder with images anywhere below it.
     shape: of one input, as the model was trained; images are brought to it.
+    centre: share of an image's shorter side that the centred square which is taken has.
 
   Raises:
     UserError: no such file, nothing readable in it, or inputs of another shape.
@@ -220,7 +227,7 @@ def unlabelled(path: str | Path, shape: Sequence[int]) -> tuple[np.ndarray, list
     raise UserError("--input", str(path), "name an .npz archive, an image, or a folder that has images.")
   if len(shape) != 3:
     raise UserError("--input", str(path), f"the model was trained on vectors {shape}: give an .npz archive.")
-  return _decoded(found, shape[0], shape[-1]), [str(file) for file in found]
+  return _decoded(found, shape[0], shape[-1], centre), [str(file) for file in found]
 
 
 def _inputs(path: Path) -> np.ndarray:

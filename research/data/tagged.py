@@ -31,6 +31,10 @@ class Tagged:
   def __len__(self) -> int:
     return len(self.words)
 
+  def select(self, index: slice) -> "Tagged":
+    """The sentences at `index`."""
+    return dataclasses.replace(self, words=self.words[index], tags=self.tags[index])
+
 
 def load(split: str = "train", path: str | None = None) -> Tagged:
   """A split of a tagged corpus.

@@ -17,7 +17,7 @@ from research.training.executor import Executor
     (mlp, "configs/mlp/iris.py", "model.batch_norm", "True", "cross-validation"),
     (mlp, "configs/mlp/digits.py", "train.precision", "float8", "choose one of float32, bfloat16"),
     (mlp, "configs/mlp/digits.py", "data.normalise", "test", "choose none"),
-    (mlp, "configs/mlp/digits.py", "data.validation", "1.5", "share held out"),
+    (mlp, "configs/mlp/digits.py", "data.validation", "1.5", "share of the training set"),
     (mlp, "configs/mlp/digits.py", "model.kernel_init", "zeros", "Choose one of"),
     (cnn, "configs/cnn/digits.py", "model.name", "lenet", "choose textbook, lenet5 or small"),
     (resnet, "configs/resnet/digits.py", "model.depth", "21", "choose a name and its depth"),

@@ -78,7 +78,7 @@ def test_classifier_is_that_of_the_run_and_its_features_are_the_last_layers_inpu
   with wanted.unlocked():
     wanted.measure.classifier = str(tmp_path)
   found = features.classifier(wanted.measure, wanted.data)
-  test = features.generative.load(wanted.data).test
+  test = features.splits.in_memory(wanted.data).test
   predicted = np.load(tmp_path / "predictions.npz")
   measured = found.measure(test.inputs)
   np.testing.assert_array_equal(measured.labels, predicted["predicted"])

@@ -21,7 +21,6 @@ def test_loads_static_mnist_with_its_own_validation_set(tmp_path, monkeypatch):
   splits = generative.load(config(name="binarized_mnist"))
   assert splits.validation is not None
   assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [40, 40, 40]
-  assert splits.mean is None
 
 
 def test_refuses_what_does_not_fit_into_memory(tmp_path):

@@ -1,0 +1,82 @@
+"""From a config to a learner that follows a gradient: durations, optimizer, schedule, average, accumulation."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import ml_collections
+import optax
+
+from research.data.dataset import Dataset
+from research.training import durations, optimizers, steps
+from research.training.learner import Learner
+
+
+class Family(Protocol):
+  """What `steps.gradient_learner` asks of a family."""
+
+  @property
+  def init(self) -> Callable[..., Any]: ...
+
+  @property
+  def loss(self) -> Callable[..., Any]: ...
+
+  @property
+  def evaluate(self) -> Callable[..., Any]: ...
+
+
+def duration(config: ml_collections.ConfigDict, train_data: Dataset, field: str = "duration") -> int:
+  """`config.train.<field>` in steps; a percentage of any but `duration` is one of the whole run.
+
+  Raises:
+    UserError: it is no duration.
+  """
+  size = {"batch_size": train_data.batch_size, "num_examples": train_data.num_examples}
+  total = None if field == "duration" else duration(config, train_data)
+  return durations.steps(config.train[field], **size, total_steps=total, field=f"config.train.{field}")
+
+
+def optimizer(
+  config: ml_collections.ConfigDict, train_data: Dataset, section: str = "optimizer"
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+  """The optimizer that `config.<section>` asks for, and its learning rate by step.
+
+  Raises:
+    UserError: an unknown field or value, by its name.
+  """
+  return optimizers.from_config(
+    config[section].to_dict(),
+    total_steps=duration(config, train_data),
+    batch_size=train_data.batch_size,
+    num_examples=train_data.num_examples,
+  )
+
+
+def gradient_learner(
+  config: ml_collections.ConfigDict,
+  family: Family | Any,
+  train_data: Dataset,
+  *,
+  init: Callable | None = None,
+  evaluate: Callable | None = None,
+) -> Learner:
+  """The gradient of a family's loss, as `config.optimizer` and `config.train` have it.
+
+  Args:
+    config: with the fields of `configs.common.base`.
+    family: its `init`, `loss` and `evaluate` are those of `steps.gradient_learner`.
+    train_data: what durations in epochs and examples refer to.
+    init, evaluate: in place of the family's.
+
+  Raises:
+    UserError: a duration, an optimizer or a schedule that there is not.
+  """
+  transformation, schedule = optimizer(config, train_data)
+  return steps.gradient_learner(
+    init=init or family.init,
+    loss=family.loss,
+    evaluate=evaluate or family.evaluate,
+    optimizer=transformation,
+    schedule=schedule,
+    ema_decay=config.train.ema_decay,
+    accumulate=config.train.accumulate,
+  )

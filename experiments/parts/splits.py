@@ -1,0 +1,87 @@
+"""Which examples are learnt from, chosen by and measured on: one type for all experiments, one way to hold some out."""
+
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import ml_collections
+
+from research.data import binarized_mnist, sources
+from research.data import validation as validation_lib
+from research.data.examples import Examples, Stream
+from research.errors import UserError
+
+Part = TypeVar("Part")
+
+
+class Splits(NamedTuple, Generic[Part]):
+  """The parts of a data set: `Examples`, a `Stream`, `Sequences`, a `Dataset` or whatever an experiment makes of these.
+
+  Attributes:
+    train: learnt from.
+    validation: measured during training, to choose by; None where nothing is.
+    test: measured once, at the end.
+  """
+
+  train: Part
+  validation: Part | None
+  test: Part
+
+  def map(self, function: Callable[[Part], Any]) -> "Splits[Any]":
+    """`function` of every part that there is."""
+    validation = None if self.validation is None else function(self.validation)
+    return Splits(function(self.train), validation, function(self.test))
+
+
+def of(train: validation_lib.Selectable, test: validation_lib.Selectable, validation: float) -> Splits[Any]:
+  """With the share `validation`, `config.data.validation`, of the training set held out of it (`validation.apart`)."""
+  return Splits(*validation_lib.apart(train, validation), test)
+
+
+def with_own_validation(load: Callable[[str], Part], data: ml_collections.ConfigDict) -> Splits[Part]:
+  """`load` of train, valid and test of a set that comes with all three.
+
+  Raises:
+    UserError: the config asks for a share of the training set all the same.
+  """
+  if data.validation:
+    raise UserError("config.data.validation", data.validation, f"{data.name} has a part to choose by: set it to 0.")
+  return Splits(load("train"), load("valid"), load("test"))
+
+
+def load(data: ml_collections.ConfigDict) -> Splits[Examples | Stream]:
+  """The labelled sets that a config's `data` names (`configs.common.images`).
+
+  Raises:
+    UserError: as `sources.image_classification` and `of`.
+  """
+
+  def read(split: str) -> Examples | Stream:
+    return sources.image_classification(
+      data.name,
+      split,
+      data_dir=data.data_dir or None,
+      path=data.path or None,
+      image_size=data.image_size or None,
+      channels=data.channels or None,
+      streamed=data.streamed or None,
+    )
+
+  return of(read("train"), read(data.test_split), data.validation)
+
+
+def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
+  """`load` of sets that models need whole; static binarized MNIST, without labels, is one too.
+
+  Raises:
+    UserError: as there; or the set is too large for memory.
+  """
+  if data.name == binarized_mnist.NAME:
+    return with_own_validation(lambda split: binarized_mnist.load(split, data.path or None), data)
+
+  def whole(part: Examples | Stream) -> Examples:
+    if isinstance(part, Stream):
+      remedy = "only sets in memory can be modelled: give a smaller one, or a smaller config.data.image_size."
+      raise UserError("config.data.name", data.name, remedy)
+    return part
+
+  return load(data).map(whole)
