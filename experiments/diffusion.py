@@ -74,8 +74,8 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     ema_decay=train.ema_decay,
     accumulate=train.accumulate,
   )
-  measured = lambda part: pipeline.sequential(
-    part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble
+  measured = lambda part: generative.identified(
+    pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
   )
   use = diffusion_report.Use(config, model, draw, data)
   return Experiment(

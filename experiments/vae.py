@@ -19,6 +19,7 @@ from experiments.command import cli
 from experiments.parts import generative
 from experiments.reports import vae as vae_report
 from experiments.reports import vq as vq_report
+from research import randomness
 from research.data import pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples
@@ -75,7 +76,7 @@ def quantised(config: ml_collections.ConfigDict) -> Experiment:
   """A VQ-VAE."""
   data, model = generative.load(config.data), config.model
   train_data, test_data = training(data.train, config), evaluation(data.test, config, config.data.eval_batch_size)
-  likelihood = likelihood_of(model)
+  likelihood = likelihood_of(model, dequantise=False)
   shape, widths = image_shape(config, data.train), tuple(model.widths)
   compute = precision.dtype(config.train.precision)
   network = VQAutoencoder(shape, likelihood.parameters, model.code_size, widths, model.blocks, compute)
@@ -91,13 +92,13 @@ def quantised(config: ml_collections.ConfigDict) -> Experiment:
   )
 
 
-def likelihood_of(model: ml_collections.ConfigDict) -> vae.Likelihood:
-  """p(x | z) by name."""
+def likelihood_of(model: ml_collections.ConfigDict, dequantise: bool = True) -> vae.Likelihood:
+  """p(x | z) by name; a VQ-VAE takes bytes as they are."""
   match model.likelihood:
     case "bernoulli":
       return vae.bernoulli()
     case "gaussian":
-      return vae.gaussian(model.std or None, dequantise=True)
+      return vae.gaussian(model.std or None, dequantise=dequantise)
     case "logistic":
       return vae.discretised_logistic()
   raise UserError("config.model.likelihood", model.likelihood, "choose bernoulli, gaussian or logistic.")
@@ -178,7 +179,7 @@ def assembly(config: ml_collections.ConfigDict) -> pipeline.Assemble:
 
   def binarised(resident, fed):
     batch = plain(resident, fed)
-    return {**batch, "inputs": vae.binarised(vae.evaluation_keys(fed["index"], "binarise"), batch["inputs"])}
+    return {**batch, "inputs": vae.binarised(randomness.evaluation_keys(fed["index"], "binarise"), batch["inputs"])}
 
   return binarised if config.data.binarise else plain
 

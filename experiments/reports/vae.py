@@ -192,7 +192,7 @@ def anomalies(state, family: vae.VAE, left_out: tuple[int, ...], test: Dataset, 
   members = jax.vmap(steps.variables_of)(state.members)
 
   def score(members, batch):
-    bound = lambda variables: family.terms(variables, batch, vae.evaluation_keys(batch["index"]), 10).elbo()
+    bound = lambda variables: family.terms(variables, batch, randomness.evaluation_keys(batch["index"]), 10).elbo()
     return -jax.vmap(bound)(members).T, batch["label"]
 
   scores, labels = generative.over(test, score, members)

@@ -108,7 +108,7 @@ def image_grid(
   """Images in rows, each with its caption.
 
   Args:
-    images: [count, height, width] or [count, height, width, channel].
+    images: [count, height, width] or [count, height, width, channel]; of other than 1 or 3 channels their mean.
     captions: one for each image.
     columns: as square as can be by default.
     title: of the whole.
@@ -116,6 +116,9 @@ def image_grid(
   from matplotlib.figure import Figure
   from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+  images = np.asarray(images)
+  if images.ndim == 4 and images.shape[-1] not in (1, 3):
+    images = images.mean(-1).astype(images.dtype)
   count = len(images)
   columns = columns or max(1, min(8, int(np.ceil(np.sqrt(count)))))
   rows = max(1, -(-count // columns))
@@ -125,7 +128,7 @@ def image_grid(
   # Pads are small, because the grid itself is the picture.
   figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02))
   if captions is None:
-    cells = [(figure.subplots(), _mosaic(np.asarray(images), rows, columns))]  # one picture is drawn much sooner
+    cells = [(figure.subplots(), _mosaic(images, rows, columns))]  # one picture is drawn much sooner
   else:
     cells = list(zip(np.ravel(figure.subplots(rows, columns)), images))
     for axes, caption in zip(figure.axes, captions):

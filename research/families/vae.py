@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from research import randomness
 from research.errors import UserError
@@ -43,7 +43,8 @@ class Likelihood(NamedTuple):
     log_prob: `log_prob(parameters, x) -> [batch]`, nats.
     mean: `mean(parameters) -> x`: the expected image.
     sample: `sample(key, parameters) -> x`, one image.
-    dequantise: whether x has to be made continuous first (Theis et al. 2016, section 3.1).
+    dequantise: whether `log_prob` is of an x that was made continuous (`dequantised`; Theis et al. 2016, section 3.1);
+      `mean` and `sample` are of bytes / 255 all the same.
   """
 
   parameters: int
@@ -87,7 +88,14 @@ def gaussian(std: float | None = None, *, dequantise: bool = False) -> Likelihoo
     mean, log_std = split(parameters)
     return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
 
-  return Likelihood(2 if std is None else 1, log_prob, lambda parameters: parameters[..., 0], sample, dequantise)
+  to_bytes = lambda x: jnp.clip(jnp.floor(256 * x), 0, 255) / 255
+  return Likelihood(
+    2 if std is None else 1,
+    log_prob,
+    (lambda parameters: undo_middles(parameters[..., 0])) if dequantise else lambda parameters: parameters[..., 0],
+    (lambda key, parameters: to_bytes(sample(key, parameters))) if dequantise else sample,
+    dequantise,
+  )
 
 
 def discretised_logistic() -> Likelihood:
@@ -165,7 +173,7 @@ class VAE(NamedTuple):
     init, loss, evaluate: as `steps.gradient_learner` takes them.
     terms: `terms(variables, batch, keys, samples) -> Terms`.
     infer: `infer(variables, inputs, label, noise) -> (parameters, levels)`; `noise` [batch, ...], an array a level,
-      standard normal; zeros give the posterior's mean.
+      standard normal; zeros give the posterior's mean.  Where training dequantises, of the middle of every byte's bin.
     generate: `generate(variables, noise, label) -> parameters`.
     latent_shapes: of the levels, top first.
     likelihood: p(x | z).
@@ -237,12 +245,13 @@ def vae(
     return Mean.of(-bound, batch["mask"]), (metrics, mutated)
 
   def evaluate(variables, batch):
-    found = terms(variables, batch, evaluation_keys(batch["index"]), eval_samples)
+    found = terms(variables, batch, randomness.evaluation_keys(batch["index"]), eval_samples)
     first = Terms(*(x[:, :1] for x in found))
     values = {"loss": -first.elbo(), "reconstruction": -first.log_likelihood[:, 0], "kl": first.kl[:, 0]}
     return {name: Mean.of(value, batch["mask"]) for name, value in {**values, "iwae": -found.iwae()}.items()}
 
   def infer(variables, inputs, label, noise):
+    inputs = middles(inputs) if likelihood.dequantise else inputs
     both = lambda module: module.infer(module.encode(inputs, label, False), noise, label, False)
     return network.apply(variables, method=both)
 
@@ -286,12 +295,6 @@ def standard_noise(
   return [draw(i, shape) for i, shape in enumerate(shapes)]
 
 
-def evaluation_keys(index: Int[Array, " batch"], stream: str = "evaluation") -> Key[Array, " batch"]:
-  """A key for each example by its place in the set: what is measured depends on no batch, device or run."""
-  key = randomness.stream_key(jax.random.key(0), stream)
-  return jax.vmap(lambda place: jax.random.fold_in(key, place))(index)
-
-
 def binarised(keys: Key[Array, " batch"], inputs: Pixels) -> Pixels:
   """Pixels drawn from Bernoulli distributions of their grey values (Salakhutdinov & Murray 2008), a key an example."""
   return jax.vmap(lambda key, x: jax.random.bernoulli(key, x).astype(x.dtype))(keys, inputs)
@@ -301,6 +304,16 @@ def dequantised(keys: Key[Array, " batch"], inputs: Pixels) -> Pixels:
   """Bytes / 255 made continuous: (255 x + u) / 256 in [0, 1), u uniform, one key an example."""
   draw = lambda key, x: (255 * x + jax.random.uniform(randomness.stream_key(key, "dequantise"), x.shape)) / 256
   return jax.vmap(draw)(keys, inputs)
+
+
+def middles(inputs: Pixels) -> Pixels:
+  """Bytes / 255 as the mean of what `dequantised` makes of them."""
+  return (255 * inputs + 0.5) / 256
+
+
+def undo_middles(x: Pixels) -> Pixels:
+  """The inverse of `middles`."""
+  return (256 * x - 0.5) / 255
 
 
 def log_likelihood(family: VAE, variables, batch, samples: int, chunk: int) -> PerExample:
@@ -317,7 +330,7 @@ def log_likelihood(family: VAE, variables, batch, samples: int, chunk: int) -> P
   if samples % chunk:
     raise UserError("config.report.chunk", chunk, f"give a divisor of config.report.importance_samples = {samples}.")
   fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-  keys = evaluation_keys(batch["index"])
+  keys = randomness.evaluation_keys(batch["index"])
 
   def add(total, i):
     return jnp.logaddexp(total, family.terms(variables, batch, fold(keys, i), chunk).iwae()), None

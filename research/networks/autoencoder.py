@@ -194,7 +194,6 @@ class ConvEncoder(nn.Module):
   @nn.compact
   def __call__(self, x: Inputs) -> tuple[Float[Array, "batch height width channel"], ...]:
     """The features behind each stage, largest first."""
-    check_divisible(x.shape[1:], self.widths)
     found, x = [], x.astype(self.dtype)
     for width in self.widths:
       x = layers.Conv(width, (4, 4), 2, kernel_init=layers.initializer("he"), dtype=self.dtype)(x)
@@ -204,17 +203,17 @@ class ConvEncoder(nn.Module):
     return tuple(found)
 
 
-def check_divisible(image_shape: Sequence[int], widths: Sequence[int]) -> None:
-  """Raises UserError where an image cannot be halved so often."""
-  if any(side % 2 ** len(widths) for side in image_shape[:2]):
-    remedy = f"its sides must divide by {2 ** len(widths)}, once by 2 for each of config.model.widths."
-    raise UserError("image", tuple(image_shape), remedy)
+def halved(image_shape: Sequence[int], times: int) -> tuple[int, int]:
+  """Height and width of an image that is halved so often, each time to the ceiling."""
+  height, width = (-(-side // 2**times) for side in image_shape[:2])
+  return height, width
 
 
 class Upscale(nn.Module):
   """Residual blocks, then twice the size: a 3x3 convolution to four times the channels, laid out in space.
 
-  Shi et al. 2016, sub-pixel convolution: the arithmetic of a transposed one, done where the image is small.
+  Shi et al. 2016, sub-pixel convolution: the arithmetic of a transposed one, done where the image is small.  The result
+  is cut to `size`: an odd side was halved to its ceiling.
 
   Attributes:
     features: channels of the result.
@@ -227,20 +226,22 @@ class Upscale(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height2 width2 out"]:
+  def __call__(
+    self, x: Float[Array, "batch height width in"], size: tuple[int, int]
+  ) -> Float[Array, "batch height2 width2 out"]:
     for _ in range(self.blocks):
       x = Residual(self.dtype)(x)
     x = layers.Conv(4 * self.features, kernel_init=layers.initializer("he"), dtype=self.dtype)(nn.elu(x))
     batch, height, width, _ = x.shape
     x = x.reshape(batch, height, width, 2, 2, self.features).transpose(0, 1, 3, 2, 4, 5)
-    return x.reshape(batch, 2 * height, 2 * width, self.features)
+    return x.reshape(batch, 2 * height, 2 * width, self.features)[:, : size[0], : size[1]]
 
 
 class ConvAutoencoder(nn.Module):
   """Convolutional: a vector of latents on top and, where `maps` says so, a map of latents below it at every size.
 
   Attributes:
-    image_shape: (height, width, channel); its sides divide by 2 once for each stage.
+    image_shape: (height, width, channel); odd sides are halved to their ceiling, and cut on the way back.
     parameters: of the distribution of a pixel.
     vector: size of the top level.
     maps: channels of the map of latents at each stage, largest first; 0: none there.
@@ -261,8 +262,7 @@ class ConvAutoencoder(nn.Module):
   @property
   def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
     """Of each level, top first."""
-    height, width, _ = self.image_shape
-    sides = [(height >> i, width >> i) for i in range(1, len(self.widths) + 1)]
+    sides = [halved(self.image_shape, i) for i in range(1, len(self.widths) + 1)]
     below = [(*side, channels) for side, channels in zip(sides, self._maps) if channels]
     return ((self.vector,), *below[::-1])
 
@@ -280,14 +280,13 @@ class ConvAutoencoder(nn.Module):
     return [stage for stage, channels in enumerate(self._maps) if channels]
 
   def setup(self):
-    check_divisible(self.image_shape, self.widths)
     conv = lambda features: layers.Conv(features, dtype=self.dtype)
     self.encoder = ConvEncoder(tuple(self.widths), self.blocks, self.dtype)
     self.evidence = [conv(2 * self._maps[stage]) for stage in self._mapped]
     self.priors = [conv(2 * self._maps[stage]) for stage in self._mapped]
     self.merge = [conv(self.widths[stage]) for stage in self._mapped]
     self.top_evidence = layers.logits_layer(2 * self.vector)
-    smallest = [side >> len(self.widths) for side in self.image_shape[:2]]
+    smallest = halved(self.image_shape, len(self.widths))
     self.start = nn.Dense(int(np.prod(smallest)) * self.widths[-1], dtype=self.dtype)
     self.ups = [Upscale(width, self.blocks, self.dtype) for width in (self.widths[0], *self.widths[:-1])]
     self.output = layers.Conv(self.image_shape[-1] * self.parameters)
@@ -321,7 +320,7 @@ class ConvAutoencoder(nn.Module):
     levels, x = [(latent, posterior, prior)], latent
     if self.num_classes:
       x = jnp.concatenate([x, jax.nn.one_hot(label, self.num_classes)], -1)
-    smallest = [side >> len(self.widths) for side in self.image_shape[:2]]
+    smallest = halved(self.image_shape, len(self.widths))
     x = self.start(x.astype(self.dtype)).reshape(-1, *smallest, self.widths[-1])
     for stage in reversed(range(len(self.widths))):
       if stage in self._mapped:
@@ -331,7 +330,7 @@ class ConvAutoencoder(nn.Module):
         latent = _draw(posterior, noise[i])
         levels.append((latent, posterior, prior))
         x = x + self.merge[place](latent.astype(self.dtype))
-      x = self.ups[stage](x)
+      x = self.ups[stage](x, halved(self.image_shape, stage))
     outputs = self.output(nn.elu(x).astype(jnp.float32))
     return outputs.reshape(-1, *self.image_shape, self.parameters), tuple(levels)
 
@@ -340,7 +339,7 @@ class VQAutoencoder(nn.Module):
   """The convolutional pair around a codebook (van den Oord et al. 2017, section 4.1, smaller).
 
   Attributes:
-    image_shape: (height, width, channel); its sides divide by 2 once for each stage.
+    image_shape: (height, width, channel); odd sides are halved to their ceiling, and cut on the way back.
     parameters: of the distribution of a pixel.
     code_size: length of a code vector.
     widths, blocks: as `ConvEncoder`.
@@ -368,7 +367,7 @@ class VQAutoencoder(nn.Module):
   def decode(self, codes: Float[Array, "batch rows columns code"]) -> Outputs:
     """The parameters of every pixel's distribution."""
     x = self.from_code(codes.astype(self.dtype))
-    for up in self.ups[::-1]:
-      x = up(x)
+    for stage in reversed(range(len(self.widths))):
+      x = self.ups[stage](x, halved(self.image_shape, stage))
     outputs = self.output(nn.elu(x).astype(jnp.float32))
     return outputs.reshape(-1, *self.image_shape, self.parameters)

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from research.errors import UserError
+
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
@@ -36,6 +38,9 @@ def conv(
     kernel: filters.
     strides: of both axes, or one of each.
     padding: 'SAME', 'VALID', so many zeros on every side, or (before, after) for each axis.
+
+  Raises:
+    UserError: images smaller than a filter, with their padding.
   """
   strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
   if isinstance(padding, str):
@@ -43,7 +48,17 @@ def conv(
   elif isinstance(padding, int):
     padding = ((padding, padding), (padding, padding))
   (top, bottom), (left, right) = padding
+  check_size((x.shape[1] + top + bottom, x.shape[2] + left + right), kernel.shape[:2])
   return _conv(x, kernel, strides, ((int(top), int(bottom)), (int(left), int(right))))
+
+
+def check_size(size: Sequence[int], window: Sequence[int]) -> None:
+  """Raises UserError where an image of so many rows and columns is smaller than the window of a layer."""
+  if size[0] < window[0] or size[1] < window[1]:
+    remedy = (
+      f"a layer sees {window[0]}x{window[1]} pixels: give larger images, or a network that halves them less often."
+    )
+    raise UserError("size of the images, inside the network", f"{size[0]}x{size[1]}", remedy)
 
 
 def conv_transpose(

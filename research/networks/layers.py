@@ -192,6 +192,7 @@ def max_pool(x: Float[Array, "batch height width channel"], window: int) -> Arra
   As a maximum over reshaped axes: on CPU its gradient is ten times as fast as that of `nn.max_pool`.  Where several
   pixels share the maximum they share its gradient.
   """
+  convolution.check_size(x.shape[1:3], (window, window))
   batch, height, width, channels = x.shape
   rows, columns = height // window, width // window
   x = x[:, : rows * window, : columns * window]

@@ -217,6 +217,24 @@ def test_binarisation_and_dequantisation():
   np.testing.assert_array_equal(np.floor(256 * smooth.ravel() + 1e-4).astype(int), np.arange(256))
 
 
+def test_what_is_inferred_of_bytes_is_inferred_of_what_training_sees():
+  """The posterior's mean is linear in the image here, so that of a byte is the mean over its dequantisations; and a
+  decoder that puts out what it got gives the byte back."""
+  network = LinearGaussian(np.random.default_rng(0).normal(size=(6, 2)), np.full(6, 0.5), 0.3)
+  plain, of_bytes = (vae.vae(network, vae.gaussian(0.3, dequantise=dequantise)) for dequantise in (False, True))
+  x = jnp.asarray([0, 255, 128, 7, 200, 31], jnp.float32).reshape(1, 6, 1, 1) / 255
+  mean = lambda family, x: family.infer({}, x, None, [jnp.zeros((len(x), 2))])[1][0][1][0]
+  seen = vae.dequantised(keys(5, 20_000), jnp.broadcast_to(x, (20_000, 6, 1, 1)))
+  expected = np.asarray(mean(plain, seen))
+  error = 5 * expected.std(0) / 20_000**0.5
+  assert (np.abs(mean(of_bytes, x)[0] - expected.mean(0)) < error).all()
+  assert (np.abs(mean(plain, x)[0] - expected.mean(0)) > 2 * error).any(), "the byte itself is told apart"
+  middle = (255 * x + 0.5) / 256
+  np.testing.assert_allclose(of_bytes.likelihood.mean(middle[..., None]), x, atol=1e-6)
+  exact = vae.gaussian(1e-9, dequantise=True).sample(jax.random.key(0), middle[..., None])
+  np.testing.assert_allclose(exact, x, atol=1e-6)
+
+
 def test_density_of_dequantised_bytes_is_a_probability_of_bytes(linear):
   """A standard deviation that covers many bins: the bound is the density at the byte, times the bin's width."""
   _, batch, *_ = linear

@@ -15,10 +15,12 @@ from research.errors import UserError
 from research.families.diffusion import samplers
 from research.families.diffusion.model import Diffusion
 
+Keys = Key[Array, "*batch"]
+
 
 class Generator(NamedTuple):
   """Attributes:
-  draw: `draw(variables, shape, key, label=None, given=None) -> x` [batch, ...].
+  draw: `draw(variables, shape, key, label=None, given=None) -> x` [batch, ...]; one key, or one an example.
   redraw: `redraw(variables, x, key, strength, label=None) -> x`: SDEdit (Meng et al. 2022): the images are diffused to
     the share `strength` of the grid's steps, and sampled from there.
   path: `path(variables, shape, key, count, label=None) -> [count, batch, ...]`: x_t at even steps, noise first.
@@ -70,11 +72,11 @@ def generator(
 
   @functools.partial(jax.jit, static_argnums=1)
   def noise(variables, shape, key):
-    normal = jax.random.normal(randomness.stream_key(key, "prior"), shape)
+    normal = randomness.normal(randomness.stream_key(key, "prior"), shape)
     return model.process(variables).prior_std() * normal
 
   def draw(
-    variables, shape: Sequence[int], key: Key[Array, ""], label: Int[Array, " batch"] | None = None, given: Any = None
+    variables, shape: Sequence[int], key: Keys, label: Int[Array, " batch"] | None = None, given: Any = None
   ) -> Float[Array, "batch ..."]:
     x = noise(variables, tuple(shape), key)
     return run((variables, label, given), (x, sampler.init(x)), times_of(variables), key)[0]
@@ -85,7 +87,7 @@ def generator(
         "strength", strength, "give the share of the steps that is to be done again, above 0 and up to 1."
       )
     times = times_of(variables)[steps - max(1, round(strength * steps)) :]
-    fresh = jax.random.normal(randomness.stream_key(key, "diffuse"), x.shape, x.dtype)
+    fresh = randomness.normal(randomness.stream_key(key, "diffuse"), x.shape, x.dtype)
     x = model.process(variables).diffuse(x, times[0], fresh)
     return run((variables, label, None), (x, sampler.init(x)), times, key)[0]
 
@@ -93,7 +95,7 @@ def generator(
     x, times = noise(variables, tuple(shape), key), times_of(variables)
     carry, seen, places = (x, sampler.init(x)), [x], np.linspace(0, steps, count).round().astype(int).tolist()
     for i, (first, last) in enumerate(itertools.pairwise(places)):
-      carry = run((variables, label, None), carry, times[first : last + 1], jax.random.fold_in(key, i))
+      carry = run((variables, label, None), carry, times[first : last + 1], randomness.fold_in(key, i))
       seen.append(carry[0])
     return jnp.stack(seen)
 

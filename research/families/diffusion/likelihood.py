@@ -105,14 +105,14 @@ def grey_levels(levels: int) -> Float[Array, " level"]:
   return jnp.linspace(-1.0, 1.0, levels)
 
 
-def reconstruction(process: Process, x: Array, key: Key[Array, ""], levels: int = 256) -> Float[Array, " batch"]:
+def reconstruction(process: Process, x: Array, key: Key[Array, "*batch"], levels: int = 256) -> Float[Array, " batch"]:
   """-log p(x | x_start) in nats, of pixels with so many grey levels between -1 and 1 (Kingma et al. 2021, eq. 9).
 
   Each pixel is one of the levels, with probabilities proportional to the likelihood of the noisy value.
   """
   start = jnp.asarray(process.start, x.dtype)
   spread = process.sigma(start) / process.alpha(start)
-  noisy = x + spread * jax.random.normal(key, x.shape, x.dtype)
+  noisy = x + spread * randomness.normal(key, x.shape, x.dtype)
   values = grey_levels(levels)
   logits = -0.5 * jnp.square((noisy[..., None] - values) / spread)
   index = jnp.round((x + 1) * (levels - 1) / 2).astype(jnp.int32)
@@ -135,6 +135,8 @@ class Bound(NamedTuple):
 def variational_bound(setup: Setup, nodes: int, levels: int = 256, loop: str = "auto") -> Callable[..., Bound]:
   """`run(args, x, key) -> Bound` for pixels x of so many grey levels, scaled to -1 to 1: the continuous-time bound.
 
+  `key` is one, or one an example, whose bound then does not depend on the batch.
+
   Its diffusion part is ½ ∫ E|ε - ε̂|² dλ (Kingma et al. 2021, eq. 18), by the midpoint rule: `nodes` values of λ, the
   same for all examples.  It depends on the schedule through the ends of λ alone.
 
@@ -148,7 +150,7 @@ def variational_bound(setup: Setup, nodes: int, levels: int = 256, loop: str = "
     inner, x = args
     process, denoise = setup(inner)
     t = process.time(0.5 * (log_snr + next_log_snr))
-    noise = jax.random.normal(key, x.shape, x.dtype)
+    noise = randomness.normal(key, x.shape, x.dtype)
     error = noise - denoise(process.diffuse(x, t, noise), t).noise
     return total + 0.5 * (next_log_snr - log_snr) * jnp.square(error).reshape(len(x), -1).sum(-1)
 

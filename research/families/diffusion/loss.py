@@ -6,7 +6,7 @@ another distribution of times (Kingma & Gao 2023).
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from research import axes
 from research.errors import UserError
@@ -63,7 +63,20 @@ def draw_times(key: Key[Array, ""], count: int, name: str, process: Process) -> 
   """
   positions = axes.index() * count + jnp.arange(count)
   # The examples' places are in random order already, as the data are.
-  uniform = (jax.random.uniform(key) + positions / (count * axes.size())) % 1.0
+  return quantiles((jax.random.uniform(key) + positions / (count * axes.size())) % 1.0, name, process)
+
+
+def evaluation_times(places: Int[Array, " batch"], name: str, process: Process) -> Float[Array, " batch"]:
+  """A time for each example by its place in the set: the same in every batch, run and on every device.
+
+  Multiples of the golden section modulo 1, of which any stretch is spread evenly; in integers, which do not round.
+  """
+  steps = jnp.asarray(places).astype(jnp.uint32) * jnp.uint32(2654435769)  # 2^32 times the golden section, modulo 2^32
+  return quantiles((steps >> 8).astype(jnp.float32) / 2**24, name, process)
+
+
+def quantiles(uniform: Float[Array, " batch"], name: str, process: Process) -> Float[Array, " batch"]:
+  """Numbers from 0 to 1 as times of the distribution `name`, see `draw_times`."""
   if name == "uniform":
     return process.start + (process.end - process.start) * uniform
   normal = jax.scipy.special.ndtri(jnp.clip(uniform, 1e-6, 1 - 1e-6))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int, Key
 
 from research import randomness
 from research.errors import UserError
@@ -21,7 +21,9 @@ LEVEL_RANGE = 20.0  # λ beyond which the network is not told any more
 
 
 class Diffusion(NamedTuple):
-  """The functions of a diffusion model; a batch has `inputs`, `mask`, and `label` where it is conditional.
+  """The functions of a diffusion model.
+
+  A batch has `inputs`, `mask`, `label` where it is conditional, and in evaluation `index`, their places in the set.
 
   Attributes:
     init, loss, evaluate: for `gradient_learner`.
@@ -70,7 +72,7 @@ def diffusion(
   parameterisation.check(predicts)
   constant = _fixed(process, weighting, times)
   output = _scaled(network, data_std)
-  errors = _errors(output, predicts, weighting, times, data_std)
+  errors = _errors(output, predicts, weighting, data_std)
 
   def process_of(variables) -> Process:
     return constant or process_lib.learned(variables["params"]["schedule"])
@@ -92,14 +94,14 @@ def diffusion(
       label = jnp.where(dropped, num_classes, batch["label"])
     options = {"train": True, "rngs": {"dropout": randomness.stream_key(key, "dropout")}}
     per_example = _moving_schedule(errors, process_of) if constant is None else errors
-    value = per_example(variables, process_of(variables), batch, key, label, **options)
+    drawn = Drawn.of_step(key, len(batch["inputs"]), times)
+    value = per_example(variables, process_of(variables), batch["inputs"], drawn, label, **options)
     return Mean.of(value, batch["mask"]), ({}, {})
 
   def evaluate(variables, batch):
-    # The same times and noise at every evaluation, so that their values can be compared.
-    key = randomness.stream_key(jax.random.key(0), "evaluate")
-    label = batch["label"] if num_classes else None
-    return {"loss": Mean.of(errors(variables, process_of(variables), batch, key, label, train=False), batch["mask"])}
+    label, drawn = batch["label"] if num_classes else None, Drawn.of_places(batch["index"], times)
+    found = errors(variables, process_of(variables), batch["inputs"], drawn, label, train=False)
+    return {"loss": Mean.of(found, batch["mask"])}
 
   def denoiser(variables, label=None, guidance=1.0):
     return _denoiser(output, process_of(variables), variables, predicts, data_std, num_classes, label, guidance)
@@ -128,14 +130,36 @@ def _scaled(network: nn.Module, data_std: float) -> Callable:
   return output
 
 
-def _errors(output: Callable, predicts: str, weighting: str, times: str, data_std: float) -> Callable:
-  """`errors(variables, process, batch, key, label, **options)` [batch]: weighted squares, mean over dimensions."""
+class Drawn(NamedTuple):
+  """What is random in a loss.
 
-  def errors(variables, process, batch, key, label, **options) -> Float[Array, " batch"]:
-    x = batch["inputs"]
-    keys = randomness.example_keys(randomness.stream_key(key, "noise"), len(x))
-    noise = jax.vmap(lambda key: jax.random.normal(key, x.shape[1:], x.dtype))(keys)
-    t = loss_lib.draw_times(randomness.stream_key(key, "time"), len(x), times, process).astype(x.dtype)
+  Attributes:
+    keys: of the noise, one an example.
+    times: `times(process) -> t` [batch].
+  """
+
+  keys: Key[Array, " batch"]
+  times: Callable[[Process], Time]
+
+  @classmethod
+  def of_step(cls, key: Key[Array, ""], count: int, times: str) -> "Drawn":
+    """Of one of training's steps."""
+    draw_times = lambda process: loss_lib.draw_times(randomness.stream_key(key, "time"), count, times, process)
+    return cls(randomness.example_keys(randomness.stream_key(key, "noise"), count), draw_times)
+
+  @classmethod
+  def of_places(cls, places: Int[Array, " batch"], times: str) -> "Drawn":
+    """Of evaluation: an example has the same at every one, in whatever batch, so that their values can be compared."""
+    keys = randomness.evaluation_keys(places, "evaluate")
+    return cls(keys, lambda process: loss_lib.evaluation_times(places, times, process))
+
+
+def _errors(output: Callable, predicts: str, weighting: str, data_std: float) -> Callable:
+  """`errors(variables, process, x, drawn, label, **options)` [batch]: weighted squares, mean over dimensions."""
+
+  def errors(variables, process, x, drawn: Drawn, label, **options) -> Float[Array, " batch"]:
+    noise = randomness.normal(drawn.keys, x.shape, x.dtype)
+    t = drawn.times(process).astype(x.dtype)
     wanted = parameterisation.target(predicts, process, t, x, noise, data_std)
     found = output(variables, process, process.diffuse(x, t, noise), t, label, **options)
     square = jnp.square(found - wanted).reshape(len(x), -1).mean(-1)
@@ -150,10 +174,10 @@ def _moving_schedule(errors: Callable, process_of: Callable) -> Callable:
   The schedule changes nothing but the loss's variance (Kingma et al. 2021, section 5.1 and appendix I.2).
   """
 
-  def both(variables, process, batch, key, label, **options):
+  def both(variables, process, x, drawn, label, **options):
     frozen = jax.tree.map(jax.lax.stop_gradient, variables)
-    value = errors(variables, process_of(frozen), batch, key, label, **options)
-    square = jnp.square(errors(frozen, process, batch, key, label, **options))
+    value = errors(variables, process_of(frozen), x, drawn, label, **options)
+    square = jnp.square(errors(frozen, process, x, drawn, label, **options))
     return value + (square - jax.lax.stop_gradient(square))
 
   return both

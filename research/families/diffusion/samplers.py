@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from research import target
+from research import randomness, target
 from research.errors import UserError
 from research.families.diffusion import parameterisation
 from research.families.diffusion.parameterisation import Prediction
@@ -26,7 +26,8 @@ class Sampler(NamedTuple):
 
   Attributes:
     init: `init(x) -> memory`: what a step leaves to the next one.
-    step: `step(process, denoise, x, memory, t, s, key) -> x, memory`, with `denoise(x, t) -> Prediction`.
+    step: `step(process, denoise, x, memory, t, s, key) -> x, memory`, with `denoise(x, t) -> Prediction`; one key, or
+      one an example, whose samples then do not depend on the batch.
     evaluations: of the network, a step.
   """
 
@@ -51,7 +52,7 @@ def ddim(eta: float = 0.0) -> Sampler:
     _, variance = process.transition(s, t)
     added = jnp.square(eta * process.sigma(s) / process.sigma(t)) * variance
     kept = jnp.sqrt(jnp.maximum(jnp.square(process.sigma(s)) - added, 0))
-    fresh = jax.random.normal(key, x.shape, x.dtype) if eta else 0.0
+    fresh = randomness.normal(key, x.shape, x.dtype) if eta else 0.0
     return process.alpha(s) * data + kept * noise + jnp.sqrt(added) * fresh, memory
 
   return Sampler(_nothing, step)
@@ -65,7 +66,7 @@ def ancestral() -> Sampler:
     ratio, variance = process.transition(s, t)
     share = jnp.square(process.sigma(s) / process.sigma(t))
     mean = ratio * share * x + process.alpha(s) * variance / jnp.square(process.sigma(t)) * prediction.data
-    return mean + jnp.sqrt(variance * share) * jax.random.normal(key, x.shape, x.dtype), memory
+    return mean + jnp.sqrt(variance * share) * randomness.normal(key, x.shape, x.dtype), memory
 
   return Sampler(_nothing, step)
 
@@ -94,7 +95,7 @@ def heun(churn: float = 0.0, noise_scale: float = 1.0) -> Sampler:
     if churn:
       higher = jnp.minimum(process.time(process.log_snr(t) - 2 * jnp.log1p(churn)), process.end)
       ratio, variance = process.transition(t, higher)
-      fresh = noise_scale * jax.random.normal(key, x.shape, x.dtype)
+      fresh = noise_scale * randomness.normal(key, x.shape, x.dtype)
       # At the very end there is no later time.
       x = jnp.where(higher > t, ratio * x + jnp.sqrt(variance) * fresh, x)
       t = higher
@@ -126,7 +127,7 @@ def dpm_solver(stochastic: bool = False) -> Sampler:
     if not stochastic:
       return kept * x - alpha * jnp.expm1(-width) * ahead, (data, width)
     renewed = -jnp.expm1(-2 * width)  # share of the noise's variance
-    fresh = sigma * jnp.sqrt(renewed) * jax.random.normal(key, x.shape, x.dtype)
+    fresh = sigma * jnp.sqrt(renewed) * randomness.normal(key, x.shape, x.dtype)
     return kept * jnp.exp(-width) * x + alpha * renewed * ahead + fresh, (data, width)
 
   return Sampler(lambda x: (jnp.zeros_like(x), jnp.asarray(jnp.inf, x.dtype)), step)
@@ -191,10 +192,11 @@ def constrained(sampler: Sampler, constrain: Callable, repeats: int = 1) -> Samp
 
   def step(process, denoise, x, memory, t, s, key):
     for i in range(repeats):
-      step_key, constrain_key, back_key = jax.random.split(jax.random.fold_in(key, i), 3)
+      again = randomness.fold_in(key, i)
+      step_key, constrain_key, back_key = (randomness.fold_in(again, use) for use in range(3))
       if i:
         ratio, variance = process.transition(s, t)
-        x = ratio * x + jnp.sqrt(variance) * jax.random.normal(back_key, x.shape, x.dtype)
+        x = ratio * x + jnp.sqrt(variance) * randomness.normal(back_key, x.shape, x.dtype)
       x, new_memory = sampler.step(process, denoise, x, memory, t, s, step_key)
       x = constrain(process, x, s, constrain_key)
     return x, new_memory
@@ -206,17 +208,21 @@ def keep(known: Array, mask: Array) -> Callable:
   """The constraint of inpainting: where `mask` is 1, x_s is the diffused `known` (Song et al. 2021, appendix I.2)."""
 
   def constrain(process, x, s, key):
-    noisy = process.diffuse(known, s, jax.random.normal(key, x.shape, x.dtype))
+    noisy = process.diffuse(known, s, randomness.normal(key, x.shape, x.dtype))
     return jnp.where(mask > 0, noisy, x)
 
   return constrain
 
 
 def low_pass(x: Float[Array, "batch height width channel"], factor: int) -> Array:
-  """Every block of factor x factor pixels replaced by its mean; sides are multiples of `factor`."""
-  batch, height, width, channels = x.shape
-  blocks = x.reshape(batch, height // factor, factor, width // factor, factor, channels).mean((2, 4), keepdims=True)
-  return jnp.broadcast_to(blocks, (batch, height // factor, factor, width // factor, factor, channels)).reshape(x.shape)
+  """Every block of factor x factor pixels replaced by its mean; of sides that `factor` does not divide, the last blocks
+  are smaller."""
+  height, width = x.shape[1:3]
+  add = lambda size: jax.nn.one_hot(jnp.arange(size) // factor, -(-size // factor), dtype=x.dtype)  # [place, block]
+  mean = lambda size: add(size) / add(size).sum(0)
+  return jnp.einsum(
+    "yr,xs,bijc,ir,js->byxc", add(height), add(width), x, mean(height), mean(width), precision="highest"
+  )
 
 
 def match_low_pass(reference: Array, factor: int) -> Callable:
@@ -224,7 +230,7 @@ def match_low_pass(reference: Array, factor: int) -> Callable:
   algorithm 1)."""
 
   def constrain(process, x, s, key):
-    noisy = process.diffuse(reference, s, jax.random.normal(key, x.shape, x.dtype))
+    noisy = process.diffuse(reference, s, randomness.normal(key, x.shape, x.dtype))
     return x + low_pass(noisy - x, factor)
 
   return constrain
@@ -251,7 +257,7 @@ def chain(step: Callable, loop: str = "auto", differentiates: bool = False) -> C
 
   @jax.jit
   def all_of_them(args, carry, times, key):
-    body = lambda i, carry: step(args, carry, times[i], times[i + 1], jax.random.fold_in(key, i))
+    body = lambda i, carry: step(args, carry, times[i], times[i + 1], randomness.fold_in(key, i))
     return jax.lax.fori_loop(0, len(times) - 1, body, carry)
 
   chosen = []  # once: to look for a convolution is to trace the step again
@@ -263,7 +269,7 @@ def chain(step: Callable, loop: str = "auto", differentiates: bool = False) -> C
     if chosen == ["device"]:
       return all_of_them(args, carry, times, key)
     for i in range(len(times) - 1):
-      carry = one(args, carry, times[i], times[i + 1], jax.random.fold_in(key, i))
+      carry = one(args, carry, times[i], times[i + 1], randomness.fold_in(key, i))
     return carry
 
   return run

@@ -45,7 +45,7 @@ def diffusion(*args, **options):
 
 def batch_of(count, seed=0):
   label, mask = np.arange(count, dtype=np.int32) % 3, np.ones(count, np.float32)
-  return {"inputs": gaussian.draw(count, seed), "label": label, "mask": mask}
+  return {"inputs": gaussian.draw(count, seed), "label": label, "mask": mask, "index": np.arange(count, dtype=np.int32)}
 
 
 def test_masked_examples_count_for_nothing():
@@ -58,6 +58,27 @@ def test_masked_examples_count_for_nothing():
   assert part.count == 4
   assert np.isfinite(part.value())
   assert part.value() != whole.value()
+
+
+@pytest.mark.parametrize("times", loss.TIMES)
+def test_evaluation_does_not_depend_on_the_batch_size(times):
+  made, batch = diffusion(Affine(), "cosine", times=times), batch_of(12)
+  variables = made.init(jax.random.key(0), batch)
+  losses = []
+  for size in (12, 4, 3):
+    parts = [{name: rows[start : start + size] for name, rows in batch.items()} for start in range(0, 12, size)]
+    losses.append(sum(float(made.evaluate(variables, part)["loss"].total) for part in parts) / 12)
+  np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
+  moved = {**batch, "index": batch["index"] + 1}
+  assert abs(made.evaluate(variables, moved)["loss"].value() - losses[0]) > 1e-4, "an example is drawn for by its place"
+
+
+@pytest.mark.parametrize("count", [1000, 60_000])
+def test_times_of_evaluation_are_spread_evenly_over_any_stretch(count):
+  t = np.asarray(loss.evaluation_times(np.arange(count, count + 100), "uniform", process_lib.fixed("cosine")))
+  span = process_lib.fixed("cosine")
+  share = (np.sort(t) - span.start) / (span.end - span.start)
+  assert np.diff(np.r_[0, share, 1]).max() < 0.03, "100 of independent times leave gaps of 0.05"
 
 
 @pytest.mark.parametrize("predicts", parameterisation.NAMES)

@@ -1,13 +1,16 @@
 """Every sampler, given the exact score of Gaussian data, draws from those data."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research import randomness
 from research.errors import UserError
+from research.families.diffusion import generation, samplers
 from research.families.diffusion import process as process_lib
-from research.families.diffusion import samplers
 from research.networks import layers
 from tests.families.diffusion import gaussian
 
@@ -166,6 +169,33 @@ def test_super_resolution_keeps_the_low_frequencies():
   np.testing.assert_allclose(samplers.low_pass(x, 2), samplers.low_pass(reference, 2), atol=1e-5)
   blocks = np.asarray(reference)[:, :2, :2].mean((1, 2, 3))
   np.testing.assert_allclose(samplers.low_pass(reference, 2)[:, 1, 1, 0], blocks, rtol=1e-5)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4, 20])
+def test_blocks_at_the_edge_have_the_mean_of_what_they_have(factor):
+  x = np.random.default_rng(0).normal(size=(2, 13, 17, 3)).astype(np.float32)
+  expected = np.empty_like(x)
+  for top in range(0, 13, factor):
+    for left in range(0, 17, factor):
+      block = (slice(None), slice(top, top + factor), slice(left, left + factor))
+      expected[block] = x[block].mean((1, 2), keepdims=True)
+  np.testing.assert_allclose(jax.jit(samplers.low_pass, static_argnums=1)(x, factor), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ancestral", "sde_dpm_solver", "heun"])
+def test_a_sample_of_a_key_of_its_own_does_not_depend_on_the_batch(name):
+  """Drawn in a batch of six and in batches of two: the same, where every example has a key."""
+  process = process_lib.fixed("cosine")
+  fake = types.SimpleNamespace(
+    process=lambda variables: process,
+    denoiser=lambda variables, label=None, guidance=1.0: gaussian.denoiser(process),
+  )
+  made = generation.generator(fake, samplers.by_name(name, churn=0.2), 4)
+  keys = randomness.place_keys(jax.random.key(0), np.arange(6))
+  whole = np.asarray(made.draw(None, (6, 2), keys))
+  parts = [np.asarray(made.draw(None, (2, 2), keys[start : start + 2])) for start in (0, 2, 4)]
+  np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-5, atol=1e-6)
+  assert len(np.unique(whole)) == whole.size
 
 
 @pytest.mark.parametrize(
