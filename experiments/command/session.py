@@ -101,13 +101,12 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
 
 def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settings:
   """The loop's settings, every duration in steps."""
-  size = {"batch_size": data.batch_size, "num_examples": data.num_examples}
-  total = durations.steps(config.train.duration, **size, field="config.train.duration")
+  total = durations.steps(config.train.duration, per_step=data.per_step, field="config.train.duration")
   if total < 1:
     raise UserError("config.train.duration", config.train.duration, "train for at least one step.")
 
   def steps(field: str) -> int:
-    value = durations.steps(config.run[field], **size, total_steps=total, field=f"config.run.{field}")
+    value = durations.steps(config.run[field], per_step=data.per_step, total_steps=total, field=f"config.run.{field}")
     # A share of a short run may round to nothing, which would mean `never`.
     return max(value, 1) if "%" in str(config.run[field]) else value
 

@@ -30,9 +30,9 @@ def duration(config: ml_collections.ConfigDict, train_data: Dataset, field: str 
   Raises:
     UserError: it is no duration.
   """
-  size = {"batch_size": train_data.batch_size, "num_examples": train_data.num_examples}
   total = None if field == "duration" else duration(config, train_data)
-  return durations.steps(config.train[field], **size, total_steps=total, field=f"config.train.{field}")
+  per_step = train_data.per_step
+  return durations.steps(config.train[field], per_step=per_step, total_steps=total, field=f"config.train.{field}")
 
 
 def optimizer(
@@ -46,8 +46,7 @@ def optimizer(
   return optimizers.from_config(
     config[section].to_dict(),
     total_steps=duration(config, train_data),
-    batch_size=train_data.batch_size,
-    num_examples=train_data.num_examples,
+    per_step=train_data.per_step,
   )
 
 

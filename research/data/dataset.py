@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,9 +35,11 @@ class Dataset:
     assemble: `assemble(resident, fed)` -> the batch as families see it: a dict with `mask` (float32, 1 for a real
       example, 0 for padding) and the fields of the family, such as `inputs` and `label`.  Pure; traced inside the step.
     batch_size: rows of a batch, over all devices.
-    num_examples: examples in one epoch.
+    num_examples: rows in one epoch; 0 where there is no epoch (`clock`).
     parts: `parts(index, count)` -> as `feed`, but only the rows of part `index` of `count` equal parts of each batch,
       for data sets that can read them alone; None where making all of them costs little.
+    units: what one step comes to, on average over an epoch, in units that the set knows beside rows: `tokens`,
+      `frames`; `examples` too, where a row is not one example (a pack).
   """
 
   name: str
@@ -46,6 +49,7 @@ class Dataset:
   batch_size: int
   num_examples: int
   parts: Callable[[int, int], Callable[[int], Mapping[str, np.ndarray]]] | None = None
+  units: Mapping[str, int | Fraction] = dataclasses.field(default_factory=dict)
 
   def part(self, index: int, count: int) -> Callable[[int], Mapping[str, np.ndarray]]:
     """`feed` of part `index` of `count` equal parts of each batch: what one of `count` processes feeds."""
@@ -55,6 +59,12 @@ class Dataset:
       return self.parts(index, count)
     size = self.batch_size // count
     return lambda step: {name: rows[index * size :][:size] for name, rows in self.feed(step).items()}
+
+  @property
+  def per_step(self) -> dict[str, int | Fraction]:
+    """What one step comes to in every unit that the set knows: what `durations.steps` counts by."""
+    epoch = {"epochs": Fraction(self.batch_size, self.num_examples)} if self.num_examples else {}
+    return {**epoch, "examples": self.batch_size, **self.units}
 
   @property
   def num_batches(self) -> int:

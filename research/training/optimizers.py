@@ -8,6 +8,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -152,13 +153,18 @@ def optimizer(
 
 
 def from_config(
-  config: Mapping[str, Any], *, batch_size: int, num_examples: int, total_steps: int
+  config: Mapping[str, Any],
+  *,
+  total_steps: int,
+  batch_size: int = 0,
+  num_examples: int = 0,
+  per_step: Mapping[str, int | Fraction] | None = None,
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
   """The optimizer, and the schedule for the log, that a flat config asks for.
 
   Fields are the arguments of `optimizer` and of `schedule`, the latter's name in `schedule` (default `constant`) and
-  its durations in any
-  unit: `warmup` (`'5 epochs'`) and `boundaries` (`('50 %', '75 %')`).
+  its durations in any unit: `warmup` (`'5 epochs'`) and `boundaries` (`('50 %', '75 %')`), by `batch_size` and
+  `num_examples` or by `per_step`, as `durations.steps` takes them.
 
   Raises:
     UserError: an unknown field, with the nearest that exists, or what `optimizer`, `schedule` and `durations.steps`
@@ -170,9 +176,8 @@ def from_config(
     _known("optimizer field", field, sorted(fields))
 
   def resolve(field: str, duration) -> int:
-    return durations.steps(
-      duration, batch_size=batch_size, num_examples=num_examples, total_steps=total_steps, field=f"optimizer.{field}"
-    )
+    size = {"batch_size": batch_size, "num_examples": num_examples, "per_step": per_step}
+    return durations.steps(duration, total_steps=total_steps, field=f"optimizer.{field}", **size)
 
   shape: dict[str, Any] = {k: v for k, v in dict(config).items() if k in of_schedule - {"name", "boundaries"}}
   shape["warmup_steps"] = resolve("warmup", config.get("warmup", 0))
