@@ -108,6 +108,8 @@ def write_raw(folder: Path) -> str:
   write_tagged(folder / "brown")
   (folder / "spoken_digit").mkdir()
   write_spoken_digits(folder / "spoken_digit")
+  (folder / "planetoid").mkdir()
+  write_citations(folder / "planetoid" / "cora.npz")
   return str(folder)
 
 
@@ -123,6 +125,24 @@ def write_spoken_digits(folder: Path, takes: int = 8) -> None:
     speakers=np.zeros(10 * takes, np.int64),
     indices=np.tile(np.arange(takes), 10),
     sample_rate=8000,
+  )
+
+
+def write_citations(path: Path, papers: int = 60) -> None:
+  """A Planetoid archive of so many papers, three words each of twenty, four classes."""
+  rng = np.random.default_rng(0)
+  order = rng.permutation(papers)
+  np.savez(
+    path,
+    features_data=np.ones(3 * papers, np.float32),
+    features_indices=np.concatenate([rng.choice(20, 3, False) for _ in range(papers)]),
+    features_indptr=np.arange(0, 3 * papers + 1, 3),
+    features_shape=np.array([papers, 20]),
+    edges=rng.integers(0, papers, (2, 3 * papers)),
+    labels=np.arange(papers) % 4,
+    train=order[:16],
+    val=order[16:32],
+    test=order[32:],
   )
 
 

@@ -13,6 +13,7 @@ MAX_LINES = 70
 # Folder -> what its files must not import.
 FORBIDDEN = {
   "research": ("experiments", "configs", "launch", "absl.flags", "absl.app", "ml_collections.config_flags"),
+  "research/graphs": ("research.training", "research.networks", "research.families", "research.data"),
   "research/networks": ("research.training", "research.families", "research.data"),
   "research/families": ("research.training", "research.networks"),
   "research/data": ("research.training", "research.networks", "research.families"),

@@ -125,7 +125,8 @@ def optimizer(
     weight_decay: the coefficient; decoupled decay is scaled by the learning rate, as in PyTorch and Optax.
     decay: `l2` adds to the gradient, before momentum and preconditioning (He et al. 2015); `decoupled` after them
       (Loshchilov & Hutter 2019).  By default `l2` for sgd, momentum and adam, `decoupled` for the others.
-    decay_on: `kernels`, those parameters with at least two axes, or `all`.
+    decay_on: `kernels`, those parameters with at least two axes; `all`; or a regular expression searched in a
+      parameter's path, as of `multipliers`.
     clip_norm: global norm to which the gradient is clipped.
     max_norm: bound on the norm of each unit's incoming weights, after the update (Srivastava et al. 2014).
     multipliers: regular expression searched in a parameter's path (`'Dense_0/bias'`) -> factor on its learning rate;
@@ -137,8 +138,7 @@ def optimizer(
   _known("optimizer", name, OPTIMIZERS)
   decay = decay or ("l2" if name in _L2_BY_DEFAULT else "decoupled")
   _known("decay", decay, ("l2", "decoupled"))
-  _known("decay_on", decay_on, ("kernels", "all"))
-  decayed = optax.add_decayed_weights(weight_decay, mask=is_kernel if decay_on == "kernels" else None)
+  decayed = optax.add_decayed_weights(weight_decay, mask=_decayed(decay_on))
   chain = [
     optax.clip_by_global_norm(clip_norm) if clip_norm else None,
     decayed if weight_decay and decay == "l2" else None,
@@ -226,6 +226,33 @@ def is_kernel(params: PyTree) -> PyTree:
   return jax.tree.map(lambda leaf: jnp.ndim(leaf) >= 2, params)
 
 
+def _decayed(decay_on: str):
+  """The mask of the parameters that decay, as Optax takes it.
+
+  Raises:
+    UserError: an expression that is none; at `init`, one that matches no parameter.
+  """
+  if decay_on in ("kernels", "all"):
+    return is_kernel if decay_on == "kernels" else None
+  try:
+    pattern = re.compile(decay_on)
+  except re.error as error:
+    raise UserError("decay_on", decay_on, f"give kernels, all, or a regular expression ({error})") from error
+
+  def mask(params):
+    matches = jax.tree_util.tree_map_with_path(lambda keys, _: bool(pattern.search(_path(keys))), params)
+    if not any(jax.tree.leaves(matches)):
+      paths = [_path(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
+      raise UserError("decay_on", decay_on, f"matches no parameter; there are {', '.join(paths[:12])}")
+    return matches
+
+  return mask
+
+
+def _path(keys) -> str:
+  return jax.tree_util.keystr(keys, simple=True, separator="/")
+
+
 def project_max_norm(bound: float) -> optax.GradientTransformation:
   """Makes the *updated* kernels keep `||w|| <= bound` for each unit's incoming weights; the last of a chain.
 
@@ -251,16 +278,11 @@ def scale_by_path(multipliers: Mapping[str, float]) -> optax.GradientTransformat
     UserError: at `init`, a pattern that matches no parameter.
   """
 
-  def path_of(keys) -> str:
-    return jax.tree_util.keystr(keys, simple=True, separator="/")
-
   def scale(keys, update):
-    return next(
-      (factor * update for pattern, factor in multipliers.items() if re.search(pattern, path_of(keys))), update
-    )
+    return next((factor * update for pattern, factor in multipliers.items() if re.search(pattern, _path(keys))), update)
 
   def init(params):
-    paths = [path_of(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
+    paths = [_path(keys) for keys, _ in jax.tree_util.tree_leaves_with_path(params)]
     for pattern in multipliers:
       if not any(re.search(pattern, path) for path in paths):
         raise UserError("multipliers", pattern, f"matches no parameter; there are {', '.join(paths[:12])}")

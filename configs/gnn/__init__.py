@@ -1,0 +1,1 @@
+"""Graphs: message passing for nodes, links, communities, molecules, recommendation and knowledge."""

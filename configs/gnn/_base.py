@@ -1,0 +1,65 @@
+"""The fields of graph networks, by task."""
+
+import ml_collections
+
+from configs import common
+
+
+def graph(task: str) -> ml_collections.ConfigDict:
+  """The fields that all tasks share."""
+  config = common.base()
+  config.task = task  # nodes, sampled, links, communities, molecules, recommendation, knowledge
+  config.data = ml_collections.ConfigDict(
+    {
+      "name": "karate",  # what it is called; own: what lies at `path`
+      "path": "",  # the user's own files; of others by default GENERA_DATA_DIR and the name
+      "eval_batch_size": 1000,  # over all devices
+    }
+  )
+  config.optimizer.schedule = "constant"
+  config.optimizer.decay_on = "kernels"  # kernels, all, or a regular expression of the paths of parameters
+  config.report = ml_collections.ConfigDict({"figures": True})  # False: numbers alone, where there are many runs
+  return config
+
+
+def network() -> dict:
+  """What `model` says of a network of one whole graph."""
+  return {
+    "name": "gcn",  # gcn, sage, gat, gatv2, gin, appnp, grand, mlp (which sees no edges)
+    "features": (16,),  # widths of the hidden layers; of gat, of each head
+    "dropout": 0.5,  # rate in front of every layer; of gat also of the attention
+    "heads": 8,  # of gat: in hidden layers
+    "output_heads": 1,  # of gat: in the last, averaged
+    "aggregate": "mean",  # of sage: mean, max, sum
+    "steps": 8,  # of appnp and grand: how far is propagated
+    "teleport": 0.1,  # of appnp: share of the prediction that enters at every step
+    "node_dropout": 0.5,  # of grand: share of nodes left out whole
+    "input_dropout": 0.5,  # of grand: rate of the inputs
+  }
+
+
+def nodes() -> ml_collections.ConfigDict:
+  """Nodes of one graph, few of them labelled; the recipe of Kipf & Welling 2017."""
+  config = graph("nodes")
+  config.data.update(
+    {
+      "per_class": 0,  # of sets without splits: training nodes a class; 0: three fifths of the labelled ones
+      "normalise": True,  # words to shares of a node's, other features to mean 0 and deviation 1
+    }
+  )
+  config.model = ml_collections.ConfigDict(network())
+  config.optimizer.learning_rate = 0.01
+  config.optimizer.weight_decay = 5e-4
+  config.train.update(
+    {
+      "batch_size": 0,  # labelled nodes, over all devices; 0: all of them
+      "duration": "200 steps",
+      "select": True,  # measure the step of least validation loss, in place of the last
+      "patience": 0,  # steps without a lower one after which nothing is selected any more; 0: the whole run
+      "samples": 1,  # passes of a step, each with dropout of its own
+      "consistency": 0.0,  # weight of their distance from one another, over all nodes (GRAND)
+      "temperature": 0.5,  # to which their mean is sharpened
+    }
+  )
+  config.run.update({"steps_per_dispatch": 20, "eval_every": "10 %"})
+  return config

@@ -1,0 +1,143 @@
+"""Classification of the nodes of one graph as an experiment: networks by name, and labelled nodes as batches."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from experiments.parts import learning
+from research.data import networks as networks_lib
+from research.data import pipeline
+from research.data.dataset import Dataset
+from research.data.networks import Network
+from research.errors import UserError
+from research.families.node_classifier import DEFINITIONS, NodeClassifier, node_classifier
+from research.graphs.graph import Graph, from_edges, symmetric_weights
+from research.networks import graph as networks
+from research.training.experiment import Experiment
+from research.training.learner import Learner, ensemble
+from research.training.selection import best_on_validation
+
+NAMES = ("gcn", "sage", "gat", "gatv2", "gin", "appnp", "grand", "mlp")
+_LOOPS = ("gcn", "gat", "gatv2", "appnp", "grand", "mlp")  # a node is a neighbour of itself
+
+
+def network_of(model: ml_collections.ConfigDict, num_outputs: int) -> nn.Module:
+  """The network that `config.model` names.
+
+  Raises:
+    UserError: there is none of that name.
+  """
+  wide = {"features": tuple(model.features), "num_outputs": num_outputs, "dropout": model.dropout}
+  match model.name:
+    case "gcn":
+      return networks.GCN(**wide)
+    case "sage":
+      return networks.SAGE(**wide, aggregate=model.aggregate)
+    case "gat" | "gatv2":
+      return networks.GAT(**wide, heads=model.heads, output_heads=model.output_heads, dynamic=model.name == "gatv2")
+    case "gin":
+      return networks.GIN(**wide)
+    case "appnp" | "mlp":
+      steps = model.steps if model.name == "appnp" else 0
+      return networks.APPNP(**wide, steps=steps, teleport=model.teleport)
+    case "grand":
+      rates = {"node_dropout": model.node_dropout, "input_dropout": model.input_dropout}
+      return networks.GRAND(**wide, **rates, steps=model.steps)
+  raise UserError("config.model.name", model.name, f"choose one of {', '.join(NAMES)}.")
+
+
+def graph_of(data: Network, name: str, edges: np.ndarray | None = None) -> Graph:
+  """The undirected graph, with self loops and weights where the network of that name has them; other edges if given."""
+  loops = "add" if name in _LOOPS else "remove"
+  chosen = data.edges if edges is None else edges
+  return symmetric_weights(from_edges(data.features, chosen, undirected=True, self_loops=loops, name=data.name))
+
+
+def load(data: ml_collections.ConfigDict) -> Network:
+  """The network that `config.data` names."""
+  return networks_lib.load(data.name, data.path or None, per_class=data.per_class, normalise=data.normalise)
+
+
+def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment:
+  """Labelled nodes of `config.data`, a network and its optimizer.
+
+  Args:
+    config: of the family.
+    report: `report(state, family, config, data, graph) -> Report`.
+    predict: `predict(state, family, config, data, path) -> arrays`.
+  """
+  data = load(config.data)
+  if not len(data.splits["train"]):
+    raise UserError("config.data.name", config.data.name, "none of its nodes has a label: choose task communities.")
+  graph = graph_of(data, config.model.name)
+  train = config.train
+  family = node_classifier(
+    network_of(config.model, len(data.class_names)),
+    samples=train.samples,
+    consistency=train.consistency,
+    temperature=train.temperature,
+  )
+  train_data = training(data, graph, config)
+  learner = learning.gradient_learner(config, family, train_data)
+  if train.select:
+    learner = selected(learner, family, data, train.patience)
+  if train.members > 1:
+    learner = ensemble(learner, train.members)
+  measured = lambda part: evaluation(data, graph, part, config.data.eval_batch_size)
+  return Experiment(
+    learner=learner,
+    train_data=train_data,
+    eval_data=measured("validation") if len(data.splits["validation"]) else None,
+    test_data=measured("test"),
+    report=lambda state: report(state, family, config, data, graph),
+    predict=lambda state, path: predict(state, family, config, data, path),
+    definitions=DEFINITIONS,
+  )
+
+
+def selected(learner: Learner, family: NodeClassifier, data: Network, patience: int) -> Learner:
+  """`best_on_validation`, of the validation nodes that a training batch carries."""
+  if not len(data.splits["validation"]):
+    raise UserError("config.train.select", True, f"{data.name} has no node to validate by: set it to False.")
+
+  def validate(variables, batch):
+    part = {**batch["validation"], "graph": batch["graph"]}
+    # Each device has all of them: its share is one part of as many.
+    return family.evaluate(variables, {**part, "mask": jnp.ones(len(part["index"]))})["loss"]
+
+  return best_on_validation(learner, validate, family.evaluate, patience)
+
+
+def training(data: Network, graph: Graph, config: ml_collections.ConfigDict) -> Dataset:
+  """Labelled nodes in passes, all at once where the batch size is 0, beside the graph and the validation nodes."""
+  part = data.part("train")
+  size = whole(config.train.batch_size, len(part["index"]))
+  beside = {"graph": graph, "validation": data.part("validation")}
+  return with_resident(pipeline.passes(part, size, seed=config.seed, name=data.name), beside)
+
+
+def whole(batch_size: int, count: int) -> int:
+  """`batch_size`, or where it is 0 `count`, padded so that the devices divide it."""
+  devices = jax.device_count()
+  return batch_size or -(-count // devices) * devices
+
+
+def evaluation(data: Network, graph: Graph, split: str, batch_size: int) -> Dataset:
+  """The nodes of a split in order, beside the graph."""
+  part = data.part(split)
+  return with_resident(pipeline.sequential(part, batch_size, name=f"{data.name} {split}"), {"graph": graph})
+
+
+def with_resident(dataset: Dataset, beside: Mapping[str, Any]) -> Dataset:
+  """Batches of the data set with what all of them have, which every device holds."""
+
+  def assemble(resident, fed):
+    return {**dataset.assemble(resident["rows"], fed), **{name: resident[name] for name in beside}}
+
+  return dataclasses.replace(dataset, resident={"rows": dict(dataset.resident), **beside}, assemble=assemble)

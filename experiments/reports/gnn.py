@@ -1,0 +1,116 @@
+"""What graph networks are used for: classes, groups, links and rankings, as numbers and as drawn graphs."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.parts import graph_nodes
+from research.data.networks import UNKNOWN, Network
+from research.errors import UserError
+from research.evaluation import figures, graph_figures
+from research.families.node_classifier import NodeClassifier, influence
+from research.graphs.graph import Graph
+from research.training import steps
+from research.training.experiment import Report
+from research.training.learner import EnsembleState
+from research.training.selection import SelectedState
+
+DRAWN = 300  # nodes of the largest graph that is drawn whole
+SHOWN = 40  # nodes of the neighbourhood of one, at most
+DEFINITIONS = {
+  "test_accuracy_std": "standard deviation over the members (runs side by side, each of a seed of its own) of their "
+  "test accuracies, of which test_accuracy is the mean",
+}
+
+
+def members_of(state) -> Any:
+  """The variables of every member, stacked [member, ...]: the chosen ones where there was a selection."""
+  state = state.members if isinstance(state, EnsembleState) else jax.tree.map(lambda leaf: leaf[None], state)
+  return state.chosen if isinstance(state, SelectedState) else steps.variables_of(state)
+
+
+def first(variables) -> Any:
+  return jax.tree.map(lambda leaf: leaf[0], variables)
+
+
+def log_probabilities(family: NodeClassifier, variables, graph: Graph) -> np.ndarray:
+  """[member, node, class]."""
+  one = jax.jit(lambda variables, graph: jax.lax.map(lambda each: family.log_probabilities(each, graph), variables))
+  return np.asarray(one(variables, graph))
+
+
+def nodes(state, family: NodeClassifier, config: ml_collections.ConfigDict, data: Network, graph: Graph) -> Report:
+  """The spread over members; which classes are confused, where nodes lie, and what one prediction hangs on."""
+  variables, test = members_of(state), data.part("test")
+  logs = log_probabilities(family, variables, graph)
+  accuracy = (logs[:, test["index"]].argmax(-1) == test["label"]).mean(1)
+  metrics = {"test_accuracy_std": accuracy.std()} if len(accuracy) > 1 else {}
+  if not config.report.figures:
+    return Report(metrics, {}, DEFINITIONS)
+  guess, classes = logs[0].argmax(-1), len(data.class_names)
+  confusion = np.bincount(test["label"] * classes + guess[test["index"]], minlength=classes**2)
+  found = {"confusion": figures.confusion_matrix(confusion.reshape(classes, classes), data.class_names)}
+  edges = np.stack([graph.senders, graph.receivers])[:, graph.senders < graph.receivers]
+  if len(data) <= DRAWN:
+    places = graph_figures.layout(len(data), edges)
+    title = f"predicted {' and '.join(data.class_names) if classes == 2 else 'classes'}; ringed: labelled for training"
+    look = {"legend": data.class_names, "rings": data.splits["train"], "title": title}
+    found["graph"] = graph_figures.drawn(places, edges, guess, names=data.node_names, **look)
+  else:
+    known = data.label != UNKNOWN
+    title = "log-probabilities of the test nodes' classes in two principal components; coloured by label"
+    shown = np.intersect1d(test["index"], np.flatnonzero(known))
+    found["map"] = graph_figures.embedding_map(plane(logs[0])[shown], data.label[shown], data.class_names, title)
+  found["influence"] = influence_figure(family, first(variables), data, graph, guess)
+  return Report(metrics, found, DEFINITIONS)
+
+
+def plane(points: np.ndarray) -> np.ndarray:
+  """Two principal components."""
+  centred = points - points.mean(0)
+  return centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T
+
+
+def influence_figure(family: NodeClassifier, variables, data: Network, graph: Graph, guess: np.ndarray) -> Figure:
+  """What the prediction of one test node hangs on: of those with 6 to 25 neighbours, the first."""
+  test = data.splits["test"]
+  degree = np.bincount(graph.receivers, minlength=len(data))[test]
+  few = np.flatnonzero((degree >= 6) & (degree <= 25))
+  node = int(test[few[0] if len(few) else degree.argmax()])
+  compute = jax.jit(lambda variables, graph: influence(family.log_probabilities, variables, graph, jnp.int32(node)))
+  values = np.asarray(compute(variables, graph))
+  order = np.argsort(-np.abs(values), kind="stable")
+  near = graph.senders[graph.receivers == node]
+  kept = np.unique(np.concatenate([[node], order[: SHOWN - 1][values[order[: SHOWN - 1]] != 0], near[:SHOWN]]))
+  place = np.full(len(data), -1)
+  place[kept] = np.arange(len(kept))
+  inside = (place[graph.senders] >= 0) & (place[graph.receivers] >= 0) & (graph.senders < graph.receivers)
+  edges = place[np.stack([graph.senders, graph.receivers])[:, inside]]
+  names = [data.class_names[guess[i]] if len(data) > DRAWN else data.node_names[i] for i in kept]
+  title = f"what node {data.node_names[node]} (ringed), predicted {data.class_names[guess[node]]}, hangs on"
+  places = graph_figures.layout(len(kept), edges)
+  return graph_figures.influences(places, edges, values[kept], names, int(place[node]), title)
+
+
+def predict_nodes(
+  state, family: NodeClassifier, config: ml_collections.ConfigDict, data: Network, path: str
+) -> dict[str, np.ndarray]:
+  """Classes of all nodes, of the network of training or of the user's own at `path`, which has the same features."""
+  if path:
+    with_path = ml_collections.ConfigDict({**config.data.to_dict(), "name": "own", "path": path})
+    other = graph_nodes.load(with_path)
+    if other.features.shape[1] != data.features.shape[1]:
+      remedy = f"the model was trained on {data.features.shape[1]}."
+      raise UserError(f"--input {path}: features of a node", other.features.shape[1], remedy)
+    names, data = data.class_names, other
+  else:
+    names = data.class_names
+  graph = graph_nodes.graph_of(data, config.model.name)
+  logs = log_probabilities(family, members_of(state), graph)
+  probabilities = np.exp(logs).mean(0)
+  predicted = np.array(names)[probabilities.argmax(-1)]
+  return {"class": predicted, "probabilities": probabilities, "node": np.array(data.node_names)}
