@@ -19,7 +19,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from experiments import seeds as seeds_lib
+from experiments.command import seeds as seeds_lib
 from launch import command, table
 from launch.command import Run
 from research.errors import UserError

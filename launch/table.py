@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from experiments import results
+from experiments.results import collect, tables
 from research.errors import UserError
 from research.training.rundir import read_rows
 
@@ -53,11 +53,11 @@ def render(folders: Sequence[pathlib.Path], metrics: Sequence[str] = ()) -> str:
     UserError: a `result.json` that is none, or a metric that no run has.
   """
   files = [folder / "result.json" for folder in folders]
-  finished = results.read([file for file in files if file.exists()])
+  finished = collect.read([file for file in files if file.exists()])
   groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
   for result in finished:
-    changed = tuple(f"{field}={value}" for field, value in results.changes(result))
-    groups.setdefault((results.short_config(result), *changed), []).append(result)
+    changed = tuple(f"{field}={value}" for field, value in collect.changes(result))
+    groups.setdefault((collect.short_config(result), *changed), []).append(result)
   names = list(metrics) or list(dict.fromkeys(name for result in finished for name in _scalars(result)))
   missing = [name for name in metrics if finished and not any(name in _scalars(result) for result in finished)]
   if missing:
@@ -69,7 +69,7 @@ def render(folders: Sequence[pathlib.Path], metrics: Sequence[str] = ()) -> str:
   ]
   parts = []
   if rows:
-    parts.append(results.markdown_table(["config", "runs", *(f"`{name}`" for name in names), "wall time"], rows))
+    parts.append(tables.markdown_table(["config", "runs", *(f"`{name}`" for name in names), "wall time"], rows))
   unfinished = [f"- {folder}: {_progress(folder)}" for folder, file in zip(folders, files) if not file.exists()]
   if unfinished:
     parts.append("Not finished:\n\n" + "\n".join(unfinished))
@@ -84,11 +84,11 @@ def _scalars(result: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _cell(group: Sequence[Mapping[str, Any]], name: str) -> str:
   values = [_scalars(result)[name] for result in group if name in _scalars(result)]
-  return results.mean_and_spread([float("nan") if value is None else value for value in values]) if values else "-"
+  return tables.mean_and_spread([float("nan") if value is None else value for value in values]) if values else "-"
 
 
 def _wall(group: Sequence[Mapping[str, Any]]) -> str:
-  return results.wall_time(sum(result["wall_seconds"] for result in group) / len(group))
+  return tables.wall_time(sum(result["wall_seconds"] for result in group) / len(group))
 
 
 def _progress(folder: pathlib.Path) -> str:

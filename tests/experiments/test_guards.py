@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import guards
+from experiments.benchmark import guards
 from research.training import parallel
 from research.training.executor import Executor
 

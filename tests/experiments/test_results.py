@@ -3,7 +3,8 @@ import pathlib
 
 import pytest
 
-from experiments import results
+from experiments.results import __main__ as command
+from experiments.results import collect, tables
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def lines_with(text, *words):
 
 
 def test_seeds_are_averaged_and_compared():
-  text = results.render([result(0, 0.9950), result(1, 0.9956), result(2, 0.9962, commit="abcdef0123-dirty")])
+  text = tables.render([result(0, 0.9950), result(1, 0.9956), result(2, 0.9962, commit="abcdef0123-dirty")])
   (row,) = lines_with(text, "`test_accuracy`", "|", "cnn/mnist")
   cells = [cell.strip() for cell in row.strip("|").split(" | ")]
   assert cells == [
@@ -58,10 +59,10 @@ def test_seeds_are_averaged_and_compared():
 
 
 def test_misses_are_plain():
-  assert lines_with(results.render([result(0, 0.9950)]), "≥ 0.9955 **MISSED**", "0.9950 (1)")
-  assert lines_with(results.render([result(0, None), result(1)]), "nan ± nan (2)", "**MISSED**")
+  assert lines_with(tables.render([result(0, 0.9950)]), "≥ 0.9955 **MISSED**", "0.9950 (1)")
+  assert lines_with(tables.render([result(0, None), result(1)]), "nan ± nan (2)", "**MISSED**")
   metric = {"value": 0.012, "definition": "error", "bar": {"max": 0.011}}
-  assert "≤ 0.0110 **MISSED**" in results.render([result(metrics={"test_error": metric})])
+  assert "≤ 0.0110 **MISSED**" in tables.render([result(metrics={"test_error": metric})])
 
 
 def test_order_of_input_does_not_matter_and_kinds_stay_apart():
@@ -72,16 +73,16 @@ def test_order_of_input_does_not_matter_and_kinds_stay_apart():
     result(0, overrides={"train.batch_size": 64}),
     result(0, config="configs/cnn/digits.py:fast"),
   ]
-  text = results.render(runs)
-  assert text == results.render(runs[::-1])
+  text = tables.render(runs)
+  assert text == tables.render(runs[::-1])
   assert len(lines_with(text, "`test_accuracy` |")) == 4
   assert lines_with(text, "cnn/mnist train.batch_size=64")
-  assert len({results.file_name(run) for run in runs}) == 5
-  assert results.file_name(runs[4]) == "cnn-digits-fast-seed0-2-core-cpu.json"
+  assert len({collect.file_name(run) for run in runs}) == 5
+  assert collect.file_name(runs[4]) == "cnn-digits-fast-seed0-2-core-cpu.json"
 
 
 def test_a_run_without_published_values_is_shown():
-  text = results.render([result(metrics={"test_loss": {"value": 123.456}})])
+  text = tables.render([result(metrics={"test_loss": {"value": 123.456}})])
   assert lines_with(text, "| cnn/mnist | `test_loss` | 123.5 (1) | - | - |")
 
 
@@ -100,12 +101,12 @@ def test_benchmarks_show_ours_the_peer_and_the_ratio():
     {"workload": "vision/gone", "peer": "torch 2.13", "error": "no memory"},
     {"workload": "rl/dqn", "peer": "sb3", "metric": "step_time", "value": 1.0, "unit": "ms"},
   ]
-  text = results.render([], rows)
+  text = tables.render([], rows)
   assert "| `vision/mlp_step` | step time, ms | 2 | 6 | 3.00 | torch 2.13 | 2-core CPU |" in text
   assert "| `rl/dqn` | step time, ms | - | 1 | - | sb3 | - |" in text
   assert "gone" not in text
   with pytest.raises(UserError, match="same thing"):
-    results.render([], [rows[0], rows[2] | {"unit": "s"}])
+    tables.render([], [rows[0], rows[2] | {"unit": "s"}])
 
 
 def test_collect_then_render(tmp_path, capsys):
@@ -115,18 +116,18 @@ def test_collect_then_render(tmp_path, capsys):
     (folder / "result.json").write_text(json.dumps(result(seed, finished=finished)))
   collection, output = tmp_path / "results", tmp_path / "RESULTS.md"
   flags = [f"--results={collection}", f"--output={output}"]
-  assert results.main(["--collect", str(tmp_path / "runs"), *flags]) == 0
+  assert command.main(["--collect", str(tmp_path / "runs"), *flags]) == 0
   assert sorted(p.name for p in collection.iterdir()) == [
     "cnn-mnist-seed0-2-core-cpu.json",
     "cnn-mnist-seed1-2-core-cpu.json",
   ]
   first = output.read_text()
   assert "(2)" in first
-  assert results.main(flags) == 0
+  assert command.main(flags) == 0
   assert output.read_text() == first
   assert "not finished" in capsys.readouterr().out
   # Run folders alone go to the screen; what is unfinished is called so.
-  assert results.main([str(tmp_path / "runs")]) == 0
+  assert command.main([str(tmp_path / "runs")]) == 0
   assert "cnn/mnist (unfinished)" in capsys.readouterr().out
 
 
@@ -134,16 +135,16 @@ def test_collect_then_render(tmp_path, capsys):
 def test_bad_input_is_a_user_error(content, tmp_path, capsys):
   if content is not None:
     (tmp_path / "result.json").write_text(content)
-  assert results.main([str(tmp_path)]) == 2
+  assert command.main([str(tmp_path)]) == 2
   assert str(tmp_path) in capsys.readouterr().err
 
 
 def test_results_md_is_what_the_command_writes():
-  assert (ROOT / "RESULTS.md").read_text() == results.render_collection(ROOT / "results"), "run `make results`"
+  assert (ROOT / "RESULTS.md").read_text() == tables.render_collection(ROOT / "results"), "run `make results`"
 
 
 def test_a_seed_is_no_change_of_the_config():
   seeds = [result(seed=s, overrides={"seed": str(s), "run.keep": "3"}) for s in range(3)]
-  assert results.file_name(seeds[1]) == results.file_name(result(seed=1))
-  assert "(3)" in results.render(seeds)
-  assert results.changes(result(overrides={"train.batch_size": "64"})) == [("train.batch_size", "64")]
+  assert collect.file_name(seeds[1]) == collect.file_name(result(seed=1))
+  assert "(3)" in tables.render(seeds)
+  assert collect.changes(result(overrides={"train.batch_size": "64"})) == [("train.batch_size", "64")]

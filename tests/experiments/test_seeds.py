@@ -8,8 +8,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from experiments import seeds
-from experiments.command import cli, session
+from experiments.command import cli, seeds, session
 from research.data import pipeline
 from research.training import side_by_side
 from tests.experiments import tiny

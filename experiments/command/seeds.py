@@ -113,7 +113,3 @@ def main(argv: Sequence[str]) -> int:
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.EXIT_USER_ERROR
-
-
-if __name__ == "__main__":
-  sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """What the loop costs beside the device: host time per step, of a learner that computes next to nothing.
 
-  python -m experiments.overhead
+  python -m experiments.benchmark loop/host_overhead
 
 The value is the wall time of a step in the loop, with data, metrics, guards and a row of every hundredth step, less
 that of the compiled update alone, called in a row on the same feeds.  `of_a_10_ms_step_us` is the same for a step of
@@ -10,7 +10,6 @@ about ten milliseconds, where the host's work should hide behind the device's: a
 import contextlib
 import dataclasses
 import io
-import json
 import statistics
 import tempfile
 import time
@@ -120,7 +119,3 @@ def _looped(experiment, plan, num_steps):
     loop.train(loop.executor(timed, settings, plan), settings, run)
     run.close()
   return (marks[num_steps + first - 1] - marks[first]) * num_steps / (num_steps - 1)
-
-
-if __name__ == "__main__":
-  print(json.dumps(measure()))

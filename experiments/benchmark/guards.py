@@ -1,6 +1,6 @@
 """What the guards cost: preemption polling, the non-finite check, metrics; as a share of a step of 10 to 15 ms.
 
-  python -m experiments.guards [mlp|lenet]
+  python -m experiments.benchmark 'loop/guards_*'
 
 What the guards cost grows with the parameters, of which each gradient is read once more and which wait for the answer;
 so there are two networks, of 670,000 (784-512-512-10) and of 62,000 (LeNet-5), with batches that take about as long.
@@ -13,10 +13,8 @@ Two parts, measured apart because the whole is smaller than the noise between tw
   metrics every hundred steps.  In a run the device computes meanwhile, so that this is an upper bound.
 """
 
-import argparse
 import contextlib
 import io
-import json
 import statistics
 import tempfile
 import time
@@ -143,9 +141,3 @@ def _host(metrics: Any, polls: int) -> float:
         times.append((time.perf_counter() - start) / (polls // 5))
     run.close()
   return 1e6 * min(times)
-
-
-if __name__ == "__main__":
-  parser = argparse.ArgumentParser(prog="python -m experiments.guards")
-  parser.add_argument("network", nargs="?", choices=NETWORKS, default="mlp")
-  print(json.dumps(measure(parser.parse_args().network)))

@@ -1,121 +1,15 @@
-"""RESULTS.md, written from what runs left behind: measured beside published, bars met or missed.
+"""RESULTS.md as Markdown, a function of the results alone."""
 
-  python -m experiments.results                       write RESULTS.md from results/
-  python -m experiments.results --collect RUNDIR...   first copy the finished runs found under RUNDIR into results/
-  python -m experiments.results RUNDIR... [--output=FILE]   a table of these runs alone, to FILE or the screen
-
-`results/` holds one `result.json` for each config, seed and kind of device, `benchmarks.jsonl` (rows of `python -m
-experiments.benchmark` and of the peers; of several for one workload the last counts) and `preface.md`, written by hand.
-"""
-
-import argparse
 import json
 import pathlib
 import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from experiments.results.collect import Result, changes, file_name, read, short_config
 from research.errors import UserError
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-Result = Mapping[str, Any]
-_REQUIRED = ("experiment", "config", "seed", "step", "metrics", "wall_seconds", "device", "finished")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-  """The command line; returns the exit code, 2 for bad input."""
-  parser = argparse.ArgumentParser(prog="python -m experiments.results", description=__doc__.split("\n")[0])
-  parser.add_argument("rundirs", nargs="*", type=pathlib.Path, help="run folders, or folders of run folders")
-  parser.add_argument("--collect", action="store_true", help="copy finished runs into --results, then write from there")
-  parser.add_argument("--results", type=pathlib.Path, default=ROOT / "results", help="the collection (results/)")
-  parser.add_argument("--output", type=pathlib.Path, help="file to write (RESULTS.md)")
-  flags = parser.parse_args(argv)
-  try:
-    if flags.rundirs and not flags.collect:
-      text = render(read(find(flags.rundirs)))
-      if flags.output is None:
-        print(text, end="")
-        return 0
-    else:
-      if flags.collect:
-        collect(flags.rundirs, flags.results)
-      text = render_collection(flags.results)
-    output = flags.output or ROOT / "RESULTS.md"
-    output.write_text(text)
-    print(f"wrote {output}")
-  except UserError as error:
-    print(f"error: {error}", file=sys.stderr)
-    return 2
-  return 0
-
-
-def find(rundirs: Iterable[pathlib.Path]) -> list[pathlib.Path]:
-  """Every `result.json` in or under the folders.
-
-  Raises:
-    UserError: a folder with none.
-  """
-  paths = []
-  for rundir in rundirs:
-    found = sorted(rundir.rglob("result.json"))
-    if not found:
-      raise UserError(
-        "RUNDIR", str(rundir), "there is no result.json in or under it: name the workdir of a finished run"
-      )
-    paths += found
-  return paths
-
-
-def read(paths: Iterable[pathlib.Path]) -> list[dict[str, Any]]:
-  """The results in files.
-
-  Raises:
-    UserError: a file that is no result.
-  """
-  results = []
-  for path in paths:
-    try:
-      result = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-      raise UserError("result", str(path), f"is no JSON ({error}); delete it, or run its experiment again") from error
-    missing = [field for field in _REQUIRED if field not in result]
-    if missing:
-      raise UserError("result", str(path), f"lacks {', '.join(missing)}: it was not written by an experiment here")
-    results.append(result)
-  return results
-
-
-def collect(rundirs: Iterable[pathlib.Path], folder: pathlib.Path) -> list[pathlib.Path]:
-  """Copies finished runs into the collection, under names that say what they are; newer ones replace older ones."""
-  folder.mkdir(parents=True, exist_ok=True)
-  written = []
-  for path, result in ((path, read([path])[0]) for path in find(rundirs)):
-    if not result["finished"]:
-      print(f"left out {path}: not finished")
-      continue
-    written.append(folder / file_name(result))
-    written[-1].write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    print(f"{path} -> {written[-1]}")
-  return written
-
-
-def file_name(result: Result) -> str:
-  """`cnn-mnist-seed0-cpu.json`: the same for the same experiment, config, overrides, seed and kind of device."""
-  parts = [short_config(result), *(f"{k}={v}" for k, v in changes(result))]
-  if not parts[0].startswith(result["experiment"]):
-    parts.insert(0, result["experiment"])
-  return (
-    re.sub(r"[^\w=.]+", "-", "-".join([*parts, f"seed{result['seed']}", result["device"]])).strip("-").lower() + ".json"
-  )
-
-
-def short_config(result: Result) -> str:
-  """`cnn/mnist`, or `cnn/mnist:smoke`."""
-  path, colon, variant = result["config"].partition(":")
-  return path.removeprefix("configs/").removesuffix(".py") + colon + variant
 
 
 def render_collection(folder: pathlib.Path) -> str:
@@ -171,12 +65,6 @@ def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
   if others:
     parts.append("Also measured:\n\n" + "\n".join(others))
   return "\n\n".join([*parts, "Definitions:\n\n" + "\n".join(notes)] if notes else parts)
-
-
-def changes(result: Result) -> list[tuple[str, str]]:
-  """What the command line changed in the config; not the seed, nor where data lie, nor how the run was run."""
-  mine = lambda field: field in ("seed", "data.data_dir") or field.startswith("run.")
-  return sorted((field, value) for field, value in result.get("overrides", {}).items() if not mine(field))
 
 
 def _label(result: Result) -> str:
@@ -261,7 +149,3 @@ def _number(value: float | np.floating | str) -> str:
 
 def wall_time(seconds: float | np.floating) -> str:
   return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-if __name__ == "__main__":
-  sys.exit(main())

@@ -1,0 +1,1 @@
+"""Several seeds of one config, side by side on one device: `python -m experiments.seeds`."""
