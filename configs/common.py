@@ -61,7 +61,8 @@ def run() -> ml_collections.ConfigDict:
       "num_devices": 0,  # devices used; 0: all
       "steps_per_dispatch": 1,  # updates per call of the compiled step; tiny dense steps gain from 100
       "eval_every": "10 %",  # duration between evaluations
-      "save_every": "10 %",  # duration between checkpoints
+      "measure_every": "0 steps",  # duration between measures on the host (BLEU, R-hat); 0: at the end alone
+      "save_every": "10 %",  # duration between checkpoints; a best state is saved besides
       "log_every": "1 %",  # duration between rows of training metrics
       "keep": 2,  # newest checkpoints kept
       "keep_every": "0 steps",  # checkpoints at multiples of this are kept for good

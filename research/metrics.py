@@ -28,6 +28,11 @@ class Mean:
     """A quantity that is already a mean, or a sum over devices, such as a norm or a learning rate."""
     return cls(jnp.asarray(value, jnp.float32), jnp.ones(()))
 
+  @classmethod
+  def where(cls, counted, value) -> "Mean":
+    """`constant` where there was anything to count, else an empty mean, which no value of it can spoil."""
+    return cls(jnp.where(counted, value, 0).astype(jnp.float32), jnp.asarray(counted, jnp.float32))
+
   def __add__(self, other: "Mean") -> "Mean":
     return Mean(self.total + other.total, self.count + other.count)
 

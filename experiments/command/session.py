@@ -122,6 +122,7 @@ def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settin
     total_steps=total,
     seed=config.seed,
     eval_every=steps("eval_every"),
+    measure_every=steps("measure_every"),
     save_every=steps("save_every"),
     log_every=steps("log_every"),
     keep_every=steps("keep_every"),
@@ -234,7 +235,9 @@ def final(executor, config, directory, state):
   """Metrics of the test set and of the report, each with its definition and the published value; the paths of
   figures and samples.  Of several processes all evaluate and the first reports."""
   experiment: Experiment = executor.experiment
-  values = {f"test_{name}": value for name, value in executor.evaluate(state, experiment.test_data).items()}
+  measured = executor.measure(state, experiment.test_data)
+  evaluated = executor.evaluate(state, experiment.test_data)
+  values = {f"test_{name}": value for name, value in {**evaluated, **measured}.items()}
   definitions = {f"test_{name}": f"{text}; test set" for name, text in experiment.definitions.items()}
   # Reports run on one device: they are measured in examples, not in steps.
   state = executor.plan.local(state)

@@ -16,7 +16,7 @@ import logging
 import math
 import pathlib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import jax
 import orbax.checkpoint as ocp
@@ -96,6 +96,22 @@ class Checkpoints:
         scored.append((-math.inf if value is None or math.isnan(value) else self._sign * value, step))
     return max(scored)[1] if scored else None
 
+  def improves(self, metrics: Mapping[str, float | None]) -> bool:
+    """Whether an evaluation is better, by `best_metric`, than that of every checkpoint there is."""
+    value = metrics.get(self._best_metric)
+    if value is None or math.isnan(value):
+      return False
+    best = self.best_step()
+    before = None if best is None else self._metrics[best][self._best_metric]
+    return before is None or math.isnan(before) or self._sign * value > self._sign * before
+
+  def check_best(self, metrics: Collection[str]) -> None:
+    """Raises UserError if `best_metric` is none of these, all that is evaluated."""
+    if self._best_metric and self._best_metric not in metrics:
+      near = difflib.get_close_matches(self._best_metric, metrics, 1)
+      remedy = f"no such metric in the evaluation; there are {', '.join(sorted(metrics))}"
+      raise UserError("config.run.best_metric", self._best_metric, f"{remedy}{f': use {near[0]}?' if near else '.'}")
+
   def save(self, step: int, state, metrics: Mapping[str, float] | None = None) -> None:
     """Begins a save in the background, once per step.  Errors of the save before (a full disk) are raised here.
 
@@ -104,10 +120,6 @@ class Checkpoints:
       state: what is saved; it may be donated as soon as this returns.
       metrics: of the evaluation of this state, if one was made: what `best_metric` is looked up in.
     """
-    if metrics and self._best_metric and self._best_metric not in metrics:
-      near = difflib.get_close_matches(self._best_metric, metrics, 1)
-      remedy = f"no such metric in the evaluation; there are {', '.join(sorted(metrics))}"
-      raise UserError("config.run.best_metric", self._best_metric, f"{remedy}{f': use {near[0]}?' if near else '.'}")
     with disk_errors(self.directory.parent):
       if step not in self._manager.all_steps():
         self._metrics[step] = dict(metrics or {})

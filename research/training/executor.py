@@ -1,5 +1,6 @@
 """An experiment laid over devices: its init, update and evaluate, compiled, fed and fetched."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import numpy as np
 
 from research.data.dataset import Dataset
 from research.metrics import Mean
-from research.training import parallel
+from research.training import parallel, processes
 from research.training.experiment import Experiment
 
 PREFETCH = 2  # dispatches that a streamed data set is read ahead
@@ -111,18 +112,60 @@ class Executor:
     finally:  # one who stops early does not wait for what was read ahead
       pool.shutdown(cancel_futures=True)
 
-  def evaluate(self, state, dataset: Dataset, poll: Callable[[], None] = lambda: None) -> dict[str, np.ndarray]:
-    """Metrics over the whole of a data set, the ragged last batch included; `poll` is called between batches."""
+  def evaluate(self, state, dataset: Dataset | None, poll: Callable[[], None] = lambda: None) -> dict[str, np.ndarray]:
+    """Means over the whole of a data set, the ragged last batch included, and what the experiment derives of them.
+
+    Batches come in order; what the learner carries from one to the next begins anew here.  `poll` is called between.
+    """
+    if dataset is None:
+      return {}
     if id(dataset) not in self._evaluate:
       function = parallel.evaluation_dispatch(self.experiment.learner, dataset.assemble)
       self._evaluate[id(dataset)] = self.plan.compile_evaluate(function)
     total, previous, resident = None, None, self.resident(dataset)
+    carry = self._carry(dataset)
     for _, _, feed, count in self.feeds(dataset, ((i, 1) for i in range(dataset.num_batches)), 1):
       with jax.transfer_guard_host_to_device("disallow"):
-        metrics = self._evaluate[id(dataset)](state, resident, count, feed)
+        metrics, carry = self._evaluate[id(dataset)]((state, carry), resident, count, feed)
       total, previous = _accumulate(total, previous), metrics
       poll()
-    return means(_accumulate(total, previous))
+    values = means(_accumulate(total, previous) or {})
+    return _joined(values, self.experiment.derive(values)) if self.experiment.derive and values else values
+
+  def _carry(self, dataset: Dataset):
+    """What an evaluation of this set begins with."""
+    carry = self.experiment.learner.carry
+    if carry is None:
+      return None
+    first = self.plan.place_resident(dataset.feed(0))
+    begin = lambda resident, fed: carry(dataset.assemble(resident, fed))
+    return self.plan.init(begin, self.resident(dataset), first)
+
+  def measure(self, state, dataset: Dataset | None, poll: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """What the experiment measures on the host; of several processes all compute it, and the first one's counts.
+
+    `poll` is called before and after, and whenever a batch is asked for.
+    """
+    if dataset is None or self.experiment.measure is None:
+      return {}
+
+    def feed(step: int):
+      poll()
+      return dataset.feed(step)
+
+    poll()
+    polling = dataclasses.replace(dataset, feed=feed, parts=None)
+    values = self.experiment.measure(self.plan.local(state), polling)
+    values = processes.from_main({name: np.asarray(value).tolist() for name, value in values.items()})
+    poll()
+    return {name: np.asarray(value) for name, value in values.items()}
+
+
+def _joined(means, derived) -> dict[str, Any]:
+  """Both; ValueError where they share a name."""
+  if shared := sorted({*means} & {*derived}):
+    raise ValueError(f"derived metrics have names of means: {', '.join(shared)}")
+  return {**means, **{name: np.asarray(value) for name, value in derived.items()}}
 
 
 def _stack(feed: Callable, step: int, count: int, width: int):

@@ -33,17 +33,24 @@ class Experiment:
     learner: init, update, evaluate.
     train_data: what `update` sees.
     eval_data: what is measured during training (validation; never the test set); None measures nothing.
-    test_data: what is measured once, when training has ended, and by `--mode=evaluate`.
+    test_data: what is measured once, when training has ended, and by `--mode=evaluate`; None measures nothing.
+    derive: `derive(means) -> metrics`: functions of the exact means of an evaluation (perplexity, RMSE, bits per
+      dimension), which join them wherever they are taken.
+    measure: `measure(state, data) -> metrics`: what is no mean (BLEU, R-hat, returns of greedy episodes, distances of
+      samples), computed on the host from the state, whole on one device, and `eval_data` every `run.measure_every`,
+      `test_data` at the end.  A batch asked of `data.feed` polls for preemption.
     report: `report(state) -> Report`, run with the test set's evaluation, from the state alone.
     predict: `predict(state, path) -> {name: array}` for `--mode=predict`: predictions for the examples at `path`, or
       samples where the family generates.  A value that is bytes is the file of that name, kept as those of a report.
-    definitions: what each metric of `learner.evaluate` is, a sentence.
+    definitions: what each metric of `learner.evaluate`, `derive` and `measure` is, a sentence.
   """
 
   learner: Learner
   train_data: Dataset
-  test_data: Dataset
+  test_data: Dataset | None
   eval_data: Dataset | None = None
   report: Callable[[Any], Report] = lambda state: Report()
   predict: Callable[[Any, str], Mapping[str, Any]] | None = None
+  derive: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+  measure: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
   definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)

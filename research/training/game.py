@@ -15,6 +15,7 @@ from research.training import learner as learner_lib
 from research.training import steps
 
 Variables = Mapping[str, Any]
+_WATCHED = ("critic_loss", "critic_grad_norm", "generator_loss", "generator_grad_norm")
 Score = tuple[Mean, tuple[Mapping[str, Mean], Mapping[str, Any]]]
 
 
@@ -128,7 +129,7 @@ def game_learner(
   def evaluate_state(state, batch):
     return evaluate(generator_of(state), state.critic.variables, batch)
 
-  return learner_lib.Learner(init_state, update, evaluate_state)
+  return learner_lib.Learner(init_state, update, evaluate_state, watched=_WATCHED)
 
 
 def _player(variables, optimizer) -> Player:
@@ -161,15 +162,15 @@ def _critic_step(critic_loss, critic: Player, played, optimizer):
     return mean.total, (mean, metrics, mutated)
 
   grads, (mean, metrics, mutated) = jax.grad(total_loss, has_aux=True)(critic.params)
-  loss, grads, norm = _global(mean, grads)
+  loss, grads, norm, counted = _global(mean, grads)
   finite = jnp.isfinite(loss) & jnp.isfinite(norm)
 
   def learn(old: Player) -> Player:
     updates, opt_state = optimizer.update(grads, old.opt_state, old.params)
     return Player(optax.apply_updates(old.params, updates), {**old.mutable, **mutated}, opt_state)
 
-  logged = {"critic_loss": Mean.constant(loss), "critic_grad_norm": Mean.constant(norm), **metrics}
-  return steps.learn_if(finite, learn, critic), logged, finite
+  logged = {"critic_loss": Mean.where(counted, loss), "critic_grad_norm": Mean.where(counted, norm), **metrics}
+  return steps.learn_if(finite & counted, learn, critic), logged, finite
 
 
 def _generator_step(answer, fake, pull_back, state: GameState, mutable, critic_mutable, optimizer, ema_decay):
@@ -180,7 +181,7 @@ def _generator_step(answer, fake, pull_back, state: GameState, mutable, critic_m
     return mean.total, (mean, metrics, mutated)
 
   to_fake, (mean, metrics, mutated) = jax.grad(total_loss, has_aux=True)(fake)
-  loss, grads, norm = _global(mean, pull_back(to_fake)[0])
+  loss, grads, norm, counted = _global(mean, pull_back(to_fake)[0])
   finite = jnp.isfinite(loss) & jnp.isfinite(norm)
 
   def learn(old):
@@ -191,13 +192,15 @@ def _generator_step(answer, fake, pull_back, state: GameState, mutable, critic_m
       ema = steps.moving_average(ema, {"params": params, "mutable": mutable}, ema_decay, state.step)
     return Player(params, mutable, opt_state), {**critic, **mutated}, ema
 
-  new, critic, ema = steps.learn_if(finite, learn, (state.generator, critic_mutable, state.ema))
-  logged = {"generator_loss": Mean.constant(loss), "generator_grad_norm": Mean.constant(norm), **metrics}
+  new, critic, ema = steps.learn_if(finite & counted, learn, (state.generator, critic_mutable, state.ema))
+  logged = {"generator_loss": Mean.where(counted, loss), "generator_grad_norm": Mean.where(counted, norm), **metrics}
   return new, critic, ema, logged, finite
 
 
 def _global(mean: Mean, grads):
-  """Loss, gradient and its norm of the mean over all devices, from the sums of this one."""
+  """Loss, gradient and its norm of the mean over all devices, from the sums of this one; whether anything counted."""
   mean, grads = axes.psum((mean, grads))
-  grads = jax.tree.map(lambda g: (g / mean.count).astype(g.dtype), grads)
-  return mean.value(), grads, steps.global_norm(grads)
+  counted = mean.count > 0
+  weight = 1 / jnp.where(counted, mean.count, 1)
+  grads = jax.tree.map(lambda g: (g * weight).astype(g.dtype), grads)
+  return mean.total * weight, grads, steps.global_norm(grads), counted

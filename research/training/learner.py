@@ -9,6 +9,7 @@ from flax import struct
 from jaxtyping import Array, Int, Key
 
 from research import metrics as metrics_lib
+from research.errors import UserError
 
 Batch = Mapping[str, Any]
 Metrics = metrics_lib.Metrics
@@ -41,14 +42,22 @@ class Learner(NamedTuple):
     init: `init(key, batch) -> state`: everything that training changes is in the state.
     update: `update(state, batch) -> state, metrics`: one training step on one device's share of the batch; pure.
     evaluate: `evaluate(state, batch) -> metrics`: exact sums over this device's share, padded examples masked out.
+    carry: `carry(batch) -> carry`, arrays [rows, ...]: what an evaluation hands from batch to batch, as it begins; then
+      `evaluate(state, batch, carry) -> metrics, carry`, on this device's rows.  None where batches stand alone.
+    watched: training metrics that are never to be infinite or NaN where anything was counted, lest the loop stop; None
+      for all of them.
+    one_pass: whether an example that is seen twice is counted twice, so that training must end with the first epoch.
 
-  `update` returns a state whose `step` is one higher.  Metrics are sums over the local share: the loop's `counted` adds
-  them up over the devices.
+  `update` returns a state whose `step` is one higher.  Metrics are sums over the local share: the loop adds them up
+  over the devices.
   """
 
   init: Callable[[Key[Array, ""], Batch], State]
   update: Callable[[State, Batch], tuple[State, Metrics]]
-  evaluate: Callable[[State, Batch], Metrics]
+  evaluate: Callable[..., Any]
+  carry: Callable[[Batch], Any] | None = None
+  watched: tuple[str, ...] | None = None
+  one_pass: bool = False
 
 
 def all_finite(tree) -> jax.Array:
@@ -97,8 +106,10 @@ def ensemble(learner: Learner, size: int, view=None, evaluate=None) -> Learner:
     one = lambda i, member: learner.evaluate(member, view(i, batch, False))
     return _summed(jax.vmap(one)(indices, state.members))
 
+  if learner.carry:
+    raise UserError("config.train.members", size, "members do not carry state from batch to batch: train one.")
   evaluate_all = (lambda state, batch: evaluate(state.members, batch)) if evaluate else evaluate_members
-  return Learner(init, update, evaluate_all)
+  return learner._replace(init=init, update=update, evaluate=evaluate_all)
 
 
 def _summed(metrics):

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from research.errors import UserError
 from research.training import compilation, processes, rundir
 from research.training.checkpoint import Checkpoints
 from research.training.disk import disk_errors
@@ -29,10 +30,11 @@ class Settings:
   Attributes:
     total_steps: updates to do.
     seed: of initialisation and every key stream (the data's order has the same seed, through its `Dataset`).
-    eval_every, save_every, log_every: intervals.
+    eval_every, measure_every, save_every, log_every: intervals.
     steps_per_dispatch: updates per call of the compiled step.
     keep, keep_every: checkpoints kept: the newest ones, and those at multiples of a step.
-    best_metric, best_mode: evaluation metric whose best checkpoint is kept, and whether `max` or `min` is best.
+    best_metric, best_mode: metric of `eval_data`, derived and measured ones included, whose best checkpoint is kept,
+      and whether `max` or `min` is best.  A state that is the best so far is saved, whatever `save_every` says.
     report_best: whether the final report is of the best checkpoint rather than the last.
     max_skips: updates with a non-finite loss or gradient that are skipped before the run stops.
     profile: steps [start, stop) whose trace is written to `profile/`.
@@ -42,6 +44,7 @@ class Settings:
   total_steps: int
   seed: int = 0
   eval_every: int = 0
+  measure_every: int = 0
   save_every: int = 0
   log_every: int = 100
   steps_per_dispatch: int = 1
@@ -70,7 +73,18 @@ class Outcome:
 
 
 def executor(experiment: Experiment, settings: Settings, plan: Plan) -> Executor:
-  """The experiment laid over the plan's devices, as the settings say: what trains it, evaluates and restores it."""
+  """The experiment laid over the plan's devices, as the settings say: what trains it, evaluates and restores it.
+
+  Raises:
+    UserError: a best checkpoint where nothing is evaluated, or a second epoch of what counts examples.
+  """
+  data = experiment.train_data
+  if settings.best_metric and experiment.eval_data is None:
+    remedy = "nothing is evaluated during training: hold out config.data.validation, or name no metric."
+    raise UserError("config.run.best_metric", settings.best_metric, remedy)
+  if experiment.learner.one_pass and settings.total_steps > data.num_batches:
+    remedy = f"counting takes one epoch, {data.num_batches} steps; in a second it would count every example twice."
+    raise UserError("config.train.duration", f"{settings.total_steps} steps", remedy)
   return Executor(experiment, plan, settings.seed, settings.steps_per_dispatch)
 
 
@@ -124,19 +138,16 @@ def open_checkpoints(run: rundir.RunDirectory, settings: Settings) -> Checkpoint
 def _steps(executor, settings, run, checkpoints, preemption, progress, writer, state):
   """From the state's step to the last, with all that is due on the way; the final state, saved."""
   step, data = int(state.step), executor.experiment.train_data
+  scoring = _Scoring(executor, settings, preemption, progress, writer)
   due = lambda every: every and step % every == 0 and step > 0
   feeds = executor.feeds(data, _spans(step, settings), settings.steps_per_dispatch)
   with contextlib.closing(_Profiler(settings.profile, run)) as profiler, contextlib.closing(feeds):
     while True:
       try:
-        scores = None
-        if executor.experiment.eval_data and (due(settings.eval_every) or step == settings.total_steps):
-          progress.settle()
-          values = executor.evaluate(state, executor.experiment.eval_data, functools.partial(preemption.poll, step))
-          scores = {name: rundir.to_python(value) for name, value in values.items()}
-          writer.write(step, "eval", scores)
-          progress.say(step, "eval", scores)
-        if due(settings.save_every) or step == settings.total_steps:
+        scores = scoring(step, state)
+        if scoring.complete:
+          checkpoints.check_best(scoring.names)
+        if due(settings.save_every) or step == settings.total_steps or checkpoints.improves(scores):
           progress.settle()  # a state that is saved is a state whose update was finite
           writer.flush()  # and its rows outlive whatever happens after
           checkpoints.save(step, state, scores)
@@ -161,13 +172,55 @@ def _steps(executor, settings, run, checkpoints, preemption, progress, writer, s
 
 def _spans(step: int, settings: Settings) -> Iterator[tuple[int, int]]:
   """(first step, number of steps) of each dispatch: none crosses a step at which something is due."""
-  intervals = [e for e in (settings.eval_every, settings.save_every, settings.log_every) if e]
+  every = (settings.eval_every, settings.measure_every, settings.save_every, settings.log_every)
+  intervals = [e for e in every if e]
   stops = [s for s in (settings.total_steps, settings.stop_at, *(settings.profile or ())) if s]
   while step < settings.total_steps:
     bound = min([s for s in stops if s > step] + [(step // e + 1) * e for e in intervals])
     count = min(settings.steps_per_dispatch, bound - step)
     yield step, count
     step += count
+
+
+class _Scoring:
+  """What is evaluated and measured of the states at which it is due, written and said.
+
+  Attributes:
+    names: of all metrics that there have been.
+    complete: whether each kind has been taken at least once.
+  """
+
+  def __init__(self, executor: Executor, settings: Settings, preemption, progress: "_Progress", writer):
+    experiment, self._total = executor.experiment, settings.total_steps
+    self._data, self._poll, self._progress, self._writer = experiment.eval_data, preemption.poll, progress, writer
+    self._kinds = {"eval": (settings.eval_every, executor.evaluate)} if experiment.eval_data else {}
+    if self._kinds and experiment.measure:
+      self._kinds["measure"] = settings.measure_every, executor.measure
+    self._taken: set[str] = set()
+    self.names: set[str] = set()
+
+  @property
+  def complete(self) -> bool:
+    return bool(self._kinds) and self._taken == {*self._kinds}
+
+  def __call__(self, step: int, state) -> dict[str, Any]:
+    """Scores of this state; none where nothing is due."""
+    scores: dict[str, Any] = {}
+    for kind, (every, take) in self._kinds.items():
+      if not (every and step % every == 0 and step > 0) and step != self._total:
+        continue
+      self._progress.settle()
+      values = take(state, self._data, functools.partial(self._poll, step))
+      values = {name: rundir.to_python(value) for name, value in values.items()}
+      if shared := sorted({*scores} & {*values}):
+        raise ValueError(f"measured metrics have names of evaluated ones: {', '.join(shared)}")
+      self._taken.add(kind)
+      if values:
+        self._writer.write(step, kind, values)
+        self._progress.say(step, kind, values)
+      scores |= values
+    self.names |= {*scores}
+    return scores
 
 
 class _Progress:

@@ -29,7 +29,7 @@ from research.errors import UserError
 from research.metrics import Mean
 from research.training.learner import all_finite
 
-GUARD = "guard"  # beside a dispatch's metrics: int32 [2], updates skipped so far, and whether the metrics are finite
+GUARD = "guard"  # beside a dispatch's metrics: int32 [2], updates skipped so far, and whether what is watched is finite
 MODES = ("auto", "jit", "pmap", "fsdp")
 # Arrays smaller than this stay whole on every device: gathering them costs more than it saves.
 FSDP_MIN_ELEMENTS = 1024
@@ -138,7 +138,7 @@ class Plan:
     return jax.jit(function, donate_argnums=(0,), out_shardings=(shardings, self._sharding() if self._global else None))
 
   def compile_evaluate(self, function: Callable) -> Callable:
-    """`function(state, resident, count, feed) -> metrics` over the devices."""
+    """`function((state, carry), resident, count, feed) -> metrics, carry` over the devices."""
     if self._mapped_by_pmap:
       return self._pmap(function, out_axes=None)
     if self.mode == "pmap":
@@ -234,7 +234,8 @@ def training_dispatch(learner, assemble: Callable, steps: int) -> Callable:
   def update(state, batch):
     new, metrics = learner.update(state, batch)
     metrics = axes.psum({**metrics, "skipped": Mean.constant(new.skipped)})
-    finite = all_finite([m.total for m in metrics.values()])
+    watched = metrics if learner.watched is None else learner.watched
+    finite = all_finite([jnp.where(metrics[name].count > 0, metrics[name].total, 0) for name in watched])
     return new, {**metrics, GUARD: jnp.stack([new.skipped, finite.astype(jnp.int32)])}
 
   def one(state, resident, feed, i):
@@ -257,11 +258,18 @@ def training_dispatch(learner, assemble: Callable, steps: int) -> Callable:
 
 
 def evaluation_dispatch(learner, assemble: Callable) -> Callable:
-  """`dispatch(state, resident, count, feed) -> metrics` of one batch, summed over devices."""
+  """`dispatch((state, carry), resident, count, feed) -> metrics, carry` of one batch, summed over devices.
 
-  def evaluate(state, resident, count, feed):
+  The carry is that of `Learner.carry`, whole; None where the learner has none.
+  """
+
+  def evaluate(state_and_carry, resident, count, feed):
     del count
-    fed = jax.tree.map(lambda x: x[0], feed)
-    return axes.psum(dict(learner.evaluate(state, assemble(resident, fed))))
+    state, carry = state_and_carry
+    batch = assemble(resident, jax.tree.map(lambda x: x[0], feed))
+    if learner.carry is None:
+      return axes.psum(dict(learner.evaluate(state, batch))), None
+    metrics, carry = learner.evaluate(state, batch, axes.mine(carry))
+    return axes.psum(dict(metrics)), axes.whole(carry)
 
   return evaluate

@@ -5,7 +5,8 @@ rounding: its sums are taken in another order.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,18 +24,35 @@ def experiment(experiments: Sequence[Experiment], seeds: Sequence[int]) -> Exper
   Its metrics are named `<name>/<seed>`; it has no report: reports are each member's own.
   """
   first = experiments[0]
+  derive, measure = first.derive, first.measure
   return dataclasses.replace(
     first,
     learner=_learner(first.learner, seeds),
     train_data=_feeding([one.train_data for one in experiments]),
     report=Experiment.report,
     predict=None,
+    derive=_of_each(seeds, lambda i, means: derive(_own(means, seeds[i]))) if derive else None,
+    measure=_of_each(seeds, lambda i, state, data: measure(member(state, i), data)) if measure else None,
   )
 
 
 def member(state: EnsembleState, index: int):
   """The state of one member, as a run of its own would have left it."""
   return jax.tree.map(lambda leaf: leaf[index], state.members)
+
+
+def _of_each(seeds: Sequence[int], metrics: Callable) -> Callable:
+  """`metrics(i, ...)` of every member, by the names of its seed."""
+
+  def of_all(*args):
+    return {f"{name}/{seed}": value for i, seed in enumerate(seeds) for name, value in metrics(i, *args).items()}
+
+  return of_all
+
+
+def _own(means: Mapping[str, Any], seed: int) -> dict[str, Any]:
+  suffix = f"/{seed}"
+  return {name.removesuffix(suffix): value for name, value in means.items() if name.endswith(suffix)}
 
 
 def _learner(learner: Learner, seeds: Sequence[int]) -> Learner:
@@ -51,7 +69,9 @@ def _learner(learner: Learner, seeds: Sequence[int]) -> Learner:
   def evaluate(state, batch):
     return _named(jax.vmap(learner.evaluate, in_axes=(0, None))(state.members, batch), seeds)
 
-  return Learner(init, update, evaluate)
+  watched = learner.watched
+  named = None if watched is None else tuple(f"{name}/{seed}" for name in watched for seed in seeds)
+  return learner._replace(init=init, update=update, evaluate=evaluate, watched=named)
 
 
 def _named(metrics: Metrics, seeds: Sequence[int]) -> dict[str, Mean]:
@@ -79,6 +99,8 @@ def why_not(experiments: Sequence[Experiment]) -> str:
   programs read the same.
   """
   first = experiments[0]
+  if first.learner.carry:
+    return "state that is carried from batch to batch belongs to one run"
   for other in experiments[1:]:
     for name in ("train_data", "eval_data", "test_data"):
       one, another = getattr(first, name), getattr(other, name)

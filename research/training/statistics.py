@@ -39,7 +39,7 @@ def latest(old: Statistics, new: Statistics, count: jax.Array, step: jax.Array) 
 
 
 def total(old: Statistics, new: Statistics, count: jax.Array, step: jax.Array) -> Statistics:
-  """One pass: the M-step sees all that has been counted so far."""
+  """One pass: the M-step sees all that has been counted so far.  The loop refuses a second epoch."""
   del count, step
   return jax.tree.map(jnp.add, old, new)
 
@@ -89,7 +89,8 @@ def statistics_learner(
     prepare: `prepare(params, statistics, batch) -> params`: what the E-step must know of a batch before it goes through
       it, such as a shift that keeps its sums small; sums over devices are its own to take.
 
-  An update whose parameters are not finite leaves state and parameters as they were, and counts itself in `skipped`.
+  An update whose parameters are not finite leaves state and parameters as they were, and counts itself in `skipped`;
+  a batch of padding alone leaves them too, and is no error.
   """
 
   def init_state(key, batch):
@@ -105,16 +106,17 @@ def statistics_learner(
     new, count = axes.psum((new, batch["mask"].sum()))
     statistics = combine(state.statistics, new, count, state.step)
     params = maximise(before, statistics)
-    finite = learner_lib.all_finite((params, statistics))
+    finite, counted = learner_lib.all_finite((params, statistics)), count > 0
     old = state.params, state.statistics
-    params, statistics = learner_lib.keep_if(finite, (params, statistics), old)
-    state = state.replace(step=state.step + 1, skipped=state.skipped + ~finite, params=params, statistics=statistics)
+    params, statistics = learner_lib.keep_if(finite & counted, (params, statistics), old)
+    skipped = state.skipped + (counted & ~finite)
+    state = state.replace(step=state.step + 1, skipped=skipped, params=params, statistics=statistics)
     return state, dict(metrics)
 
   def evaluate_state(state, batch):
     return evaluate(state.params, batch)
 
-  return learner_lib.Learner(init_state, update, evaluate_state)
+  return learner_lib.Learner(init_state, update, evaluate_state, watched=(), one_pass=combine is total)
 
 
 def _expect(expect, params, batch, key, accumulate):

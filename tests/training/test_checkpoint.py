@@ -141,7 +141,17 @@ def test_evaluated_after_it_was_saved(tmp_path):
 
 def test_unknown_best_metric(tmp_path):
   with opened(tmp_path, best_metric="acuracy") as checkpoints, pytest.raises(UserError, match="use accuracy"):
-    checkpoints.save(1, a_state(1), {"accuracy": 1.0})
+    checkpoints.check_best(["accuracy", "loss"])
+
+
+def test_what_improves(tmp_path):
+  with opened(tmp_path, best_metric="loss", best_mode="min") as checkpoints:
+    assert not checkpoints.improves({})
+    assert not checkpoints.improves({"loss": None})
+    assert checkpoints.improves({"loss": 3.0})
+    checkpoints.save(1, a_state(1), {"loss": 2.0})
+    checkpoints.save(2, a_state(2), {"other": 0.0})
+    assert [checkpoints.improves({"loss": value}) for value in (1.9, 2.0, 2.1)] == [True, False, False]
 
 
 def files(folder):

@@ -8,7 +8,7 @@ import pytest
 from research.data import pipeline
 from research.errors import UserError
 from research.metrics import Mean
-from research.training import parallel, statistics
+from research.training import loop, parallel, statistics
 from research.training.executor import Executor
 from research.training.experiment import Experiment
 from research.training.precision import precision
@@ -85,9 +85,31 @@ def test_an_m_step_that_is_not_finite_changes_nothing_but_the_count():
   learner = moments()
   batch = {"x": jnp.asarray(DATA), "mask": jnp.ones(37)}
   good, _ = learner.update(learner.init(jax.random.key(0), batch), batch)
-  bad, _ = learner.update(good, {**batch, "mask": jnp.zeros(37)})  # 0 / 0
+  bad, _ = learner.update(good, {**batch, "x": batch["x"].at[3].set(jnp.nan)})
   assert (int(bad.step), int(bad.skipped)) == (2, 1)
   np.testing.assert_array_equal(bad.params["mean"], good.params["mean"])
+
+
+@pytest.mark.parametrize("combine", [statistics.latest, statistics.total, statistics.stepwise(37)])
+def test_a_batch_of_padding_changes_nothing_and_is_no_error(combine):
+  learner = moments(combine=combine)
+  batch = {"x": jnp.asarray(DATA), "mask": jnp.ones(37)}
+  good, _ = learner.update(learner.init(jax.random.key(0), batch), batch)
+  dispatch = jax.jit(parallel.training_dispatch(learner, lambda resident, fed: fed, 1))
+  padding = {"x": batch["x"][None], "mask": jnp.zeros((1, 37))}
+  after, metrics = dispatch(good, {}, 1, padding)
+  assert np.asarray(metrics[parallel.GUARD]).tolist() == [0, 1]
+  jax.tree.map(np.testing.assert_array_equal, (after.params, after.statistics), (good.params, good.statistics))
+
+
+def test_counting_refuses_a_second_epoch():
+  """It would count every example twice, and so halve what any prior weighs."""
+  data, plan = pipeline.passes({"x": DATA}, 8, seed=0), parallel.plan("jit", 1)
+  experiment = Experiment(moments(combine=statistics.total), data, data)
+  loop.executor(experiment, loop.Settings(total_steps=5), plan)
+  with pytest.raises(UserError, match=r"config.train.duration = '6 steps'.*one epoch, 5 steps"):
+    loop.executor(experiment, loop.Settings(total_steps=6), plan)
+  loop.executor(Experiment(moments(), data, data), loop.Settings(total_steps=6), plan)
 
 
 def test_parameters_are_prepared_for_the_batch_and_kept():

@@ -249,3 +249,38 @@ def test_guard_counts_and_sees():
   assert np.asarray(metrics[parallel.GUARD]).tolist() == [0, 1]
   _, metrics = dispatch(state, {}, 1, stack(bad))
   assert np.asarray(metrics[parallel.GUARD]).tolist() == [1, 0]
+
+
+def test_a_batch_of_padding_changes_nothing_and_is_no_error():
+  learner = regression(optax.adam(RATE), ema_decay=0.9)
+  dispatch = jax.jit(parallel.training_dispatch(learner, lambda resident, fed: fed, 1))
+  stack = lambda batch: jax.tree.map(lambda x: x[None], batch)
+  state, _ = dispatch(start(learner), {}, 1, stack(batch_of()))
+  after, metrics = dispatch(state, {}, 1, stack(batch_of(masked=range(16))))
+  assert np.asarray(metrics[parallel.GUARD]).tolist() == [0, 1]
+  assert float(metrics["loss"].count) == 0
+  assert int(after.step) == int(state.step) + 1
+  same = state.replace(step=after.step, key=0)
+  jax.tree.map(np.testing.assert_array_equal, jax.tree.leaves(same), jax.tree.leaves(after.replace(key=0)))
+
+
+def test_the_guard_watches_what_is_declared():
+  """A metric that is infinite by its nature (a logarithm of nothing) stops no run of finite loss and gradient."""
+  member = regression()
+
+  def infinite(state, batch):
+    new, metrics = member.update(state, batch)
+    return new, {**metrics, "log": Mean.constant(-jnp.inf)}
+
+  batch = jax.tree.map(lambda x: x[None], batch_of())
+  for watched, finite in ((member.watched, 1), (None, 0)):
+    learner = member._replace(update=infinite, watched=watched)
+    _, metrics = jax.jit(parallel.training_dispatch(learner, lambda resident, fed: fed, 1))(
+      start(learner), {}, 1, batch
+    )
+    assert int(metrics[parallel.GUARD][1]) == finite
+
+
+def test_a_carry_and_accumulation_are_refused():
+  with pytest.raises(UserError, match=r"config\.train\.accumulate = 2"):
+    regression(accumulate=2, init_carry=lambda batch: jnp.zeros((len(batch["mask"]), 3)))
