@@ -2,6 +2,8 @@
 
 import ml_collections
 
+from configs import _images
+
 
 def classical() -> ml_collections.ConfigDict:
   """A config without model and optimizer, for what learns by counting: seed, data, training, run, published numbers."""
@@ -77,49 +79,10 @@ def run() -> ml_collections.ConfigDict:
   )
 
 
-def images() -> dict:
-  """What `data` says of labelled images."""
-  return {
-    "test_split": "test",  # scored once, at the end
-    "normalise": "none",  # none: pixels 0 to 1; train: the training set's mean 0 and deviation 1; imagenet
-    "image_size": 0,  # height and width that images are brought to; 0 leaves them
-    "channels": 0,  # 1 grey, 3 colour; 0 leaves them
-    "streamed": False,  # read images when they are needed; False: only where they exceed 1 GiB
-    "eval_batch_size": 1000,  # over all devices
-  }
-
-
-def classification() -> ml_collections.ConfigDict:
-  """`base`, with the fields of a classifier."""
-  config = base()
-  config.data.update(
-    {
-      **images(),
-      "folds": 0,  # k: cross-validate on test_split, k networks side by side; 0 does not
-      "random_area": (),  # of streamed training images, the range of areas of a random part; (): the centre
-      "centre": 1.0,  # of streamed test images, the part of the shorter side that is taken
-    }
-  )
-  config.augment = ml_collections.ConfigDict(
-    {
-      "rotation": 0.0,  # largest angle, degrees
-      "translation": 0.0,  # largest shift, pixels
-      "scale": (1.0, 1.0),  # least and largest magnification
-      "elastic": 0.0,  # standard deviation of a smooth displacement of every pixel, pixels
-      "crop": 0,  # pixels of reflected border around which a window of the image's size is taken
-      "flip": False,  # mirror half of the images
-      "cutout": 0,  # side of a square that is erased
-      "mixup": 0.0,  # alpha of Beta(alpha, alpha); 0 does not mix
-    }
-  )
-  config.train.update({"label_smoothing": 0.0})  # mass moved from the label to the uniform distribution
-  return config
-
-
 def generative() -> ml_collections.ConfigDict:
   """`base`, with the fields of what generates: VAE, GAN, diffusion."""
   config = base()
-  config.data.update(images())
+  config.data.update(_images.images())
   config.report = ml_collections.ConfigDict({"samples": 64})  # images in a figure
   return config
 
@@ -270,186 +233,6 @@ def gan() -> ml_collections.ConfigDict:
   config.optimizer.update({"learning_rate": 2e-4, "schedule": "constant", "b1": 0.5})  # Radford et al. 2016
   config.critic_optimizer = ml_collections.ConfigDict(config.optimizer.to_dict())
   config.train.update({"batch_size": 64, "critic_steps": 1, "ema_decay": 0.999})  # a batch is divided among the steps
-  return config
-
-
-def naive_bayes() -> ml_collections.ConfigDict:
-  """`classical`, with a naive Bayes model."""
-  config = classical()
-  config.data.update(images())
-  config.model = ml_collections.ConfigDict(
-    {
-      "name": "gaussian",  # gaussian, bernoulli, multinomial, complement, categorical
-      "var_smoothing": 1e-9,  # of gaussian: share of the largest variance that every variance gains
-      "alpha": 1.0,  # of the others: added to every count
-      "threshold": 0.5,  # of bernoulli: a pixel, 0 to 1, is on above it
-      "levels": 4,  # of categorical: grey levels that a pixel is brought to
-      "norm": False,  # of complement: divide the weights of a class by their sum
-    }
-  )
-  config.report = ml_collections.ConfigDict({"samples": 10})  # images of each class in a figure
-  config.comparison = ml_collections.ConfigDict(
-    {
-      "sizes": (),  # of training sets on which logistic regression is compared; (): it is not
-      "repeats": 20,  # random training sets of each size
-      "inverse_penalty": 1.0,  # of logistic regression: scikit-learn's C
-    }
-  )
-  return config
-
-
-def gmm() -> ml_collections.ConfigDict:
-  """`classical`, with a mixture of Gaussians."""
-  config = classical()
-  config.data.update(images())
-  config.data.update(
-    {
-      "principal_components": 0,  # of the training set, that inputs are projected onto; 0 takes them as they are
-      "whole": False,  # train on test_split too: a density of all the data, as the literature has it on iris
-      "leave_out": "",  # classes left out of training, to be told as anomalies: "3,5" or "all"; a mixture for each
-    }
-  )
-  config.model = ml_collections.ConfigDict(
-    {
-      "components": 10,  # Gaussians of a mixture
-      "candidates": (),  # numbers of components trained side by side, the best chosen by BIC; (): `components`
-      "covariance": "full",  # full, tied, diag, spherical
-      "reg_covar": 1e-6,  # added to every variance, in the square of the data's unit
-      "start": "k-means++",  # k-means++, random (examples), of the means before k-means
-      "lloyd_iterations": 100,  # of k-means before the first update, at most
-      "starts": 1,  # mixtures trained side by side, the best chosen by likelihood
-      "by_class": False,  # one mixture for each class: a generative classifier
-      "variational": False,  # variational Bayes; covariance full or diag
-      "concentration": 1e-3,  # of variational: of the Dirichlet prior, for each component; small empties components
-    }
-  )
-  config.train.update(
-    {
-      "batch_size": 0,  # over all devices; 0: the whole set, which makes every step one of EM
-      "step_power": 0.7,  # of stepwise EM, on smaller batches: the weight of a batch is (step + delay) ** -power
-      "step_delay": 1.0,
-    }
-  )
-  config.report = ml_collections.ConfigDict({"samples": 64})  # in a figure
-  return config
-
-
-def hmm(learning: str = "em") -> ml_collections.ConfigDict:
-  """`classical`, or `base` where it learns by gradient, with a hidden Markov model."""
-  config = base() if learning == "gradient" else classical()
-  del config.data["data_dir"]
-  config.data.update(
-    {
-      "name": "weather",  # embedded: weather; files: jsb_chorales, brown
-      "path": "",  # the folder of the files; empty: GENERA_DATA_DIR and the name
-      "eval_batch_size": 200,  # sequences, over all devices
-    }
-  )
-  config.train.update(
-    {
-      "learning": learning,  # em (Baum-Welch), counts (of known states), gradient (of the likelihood)
-      "batch_size": 1000,  # sequences, over all devices; in Baum-Welch, fewer than all are stepwise EM
-    }
-  )
-  if learning == "gradient":
-    del config.train["members"]
-  return config
-
-
-def hidden_states(learning: str = "em") -> ml_collections.ConfigDict:
-  """`hmm`, with states that are hidden."""
-  config = hmm(learning)
-  config.data.resolution = "quarter"  # of jsb_chorales: length of a time step, quarter or 16th
-  config.model = ml_collections.ConfigDict(
-    {
-      "states": 2,  # K
-      "emission": "categorical",  # symbols: categorical; bits: bernoulli; given those before: autoregressive, neural
-      "transition": "table",  # table; neural: a network of the observation before moves a table of low rank
-      "emission_prior": 0.0,  # pseudo-counts: of each symbol; of bits in all, divided as in the training set
-      "transition_prior": 0.0,  # pseudo-counts of each transition, and of each first state
-      "rank": 64,  # of neural transitions: of their table
-      "reach": 2,  # of autoregressive: how far away, in keys, it looks for one that was down before
-      "hidden": 256,  # of neural: width of the network's hidden layer
-      "dropout": 0.0,  # of neural: rate behind it
-      "input_dropout": 0.0,  # of neural transitions: rate of the observation before
-    }
-  )
-  config.report = ml_collections.ConfigDict(
-    {
-      "samples": 4,  # sequences drawn
-      "steps": 64,  # time steps of each
-      "states": 48,  # shown in figures, those most visited
-    }
-  )
-  return config
-
-
-def tagger() -> ml_collections.ConfigDict:
-  """`hmm`, with a trigram tagger."""
-  config = hmm("counts")
-  config.train.precision = "float32"  # exact for counts below 16 million
-  config.model = ml_collections.ConfigDict(
-    {
-      "suffix": 5,  # letters of the longest suffix that tells the tags of an unknown word
-      "rare": 10,  # occurrences of the words that are learned from for unknown ones, at most
-      "least": 3,  # such words that a suffix must have
-      "strength": 10.0,  # tokens that what a shorter suffix says weighs
-    }
-  )
-  return config
-
-
-def mlp() -> ml_collections.ConfigDict:
-  """`classification`, with a multilayer perceptron."""
-  config = classification()
-  config.model = ml_collections.ConfigDict(
-    {
-      "features": (256, 256),  # widths of the hidden layers
-      "dropout": 0.0,  # rate behind every hidden layer
-      "input_dropout": 0.0,  # rate at the input
-      "input_noise": 0.0,  # standard deviation of normal noise at the input
-      "noise": 0.0,  # the same for every hidden layer, before its activation
-      "batch_norm": False,  # normalise every hidden layer before its activation
-      "kernel_init": "he",  # lecun, he, glorot, orthogonal
-    }
-  )
-  return config
-
-
-def cnn() -> ml_collections.ConfigDict:
-  """`classification`, with a convolutional network."""
-  config = classification()
-  config.data.test_views = ""  # predictions averaged with the mirror image's (mirror), or shifted ones' (shift)
-  config.model = ml_collections.ConfigDict(
-    {
-      "name": "small",  # textbook (conv 32, conv 64, pool, dense 128), lenet5, small (strong and modern)
-      "stages": ((32, 32), (64, 64, 128)),  # of small: widths of the convolutions, stage by stage
-      "dropout": 0.0,  # of textbook and small: rate in front of the logits
-    }
-  )
-  return config
-
-
-def resnet() -> ml_collections.ConfigDict:
-  """`classification`, with a residual network and momentum, as these are trained."""
-  config = classification()
-  config.data.test_views = ""  # as in `cnn`
-  config.model = ml_collections.ConfigDict(
-    {
-      "name": "cifar",  # cifar (depth 20, 32, 44, 56, 110), imagenet (10, 18, 34, 50, 101, 152), wide (6n + 4), fast
-      "depth": 20,  # layers; of fast: convolutions a group
-      "version": 1,  # 1: He et al. 2015; 2: pre-activation, 2016
-      "shortcut": "A",  # of cifar, where shapes change: A zero-padded, B projected
-      "zero_init": False,  # the last scale of each block starts at 0, so each block as the identity
-      "factor": 10,  # of wide: channels in multiples of 16, 32, 64
-      "dropout": 0.0,  # of wide: rate between the convolutions of a block
-      "widths": (64, 256, 256),  # of fast: channels of the groups
-      "whitening_size": 2,  # of fast: side of the first layer's patches
-      "whitening_stride": 1,  # of fast: 2 halves the image at once
-    }
-  )
-  config.optimizer.update({"name": "momentum", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4})
-  config.optimizer.boundaries = ()  # of piecewise: durations at which the learning rate drops tenfold
   return config
 
 

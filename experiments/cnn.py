@@ -17,7 +17,6 @@ import numpy as np
 from experiments.command import cli
 from experiments.parts import classification
 from research.data import augmentation
-from research.errors import UserError
 from research.evaluation import figures
 from research.networks import cnn
 from research.training.experiment import Experiment
@@ -32,15 +31,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 
 def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Module:
-  """The network that a config's `model` names."""
-  match model.name:
-    case "textbook":
-      return cnn.CNN(num_classes, dropout=model.dropout, dtype=dtype)
-    case "lenet5":
-      return cnn.LeNet5(num_classes, dtype=dtype)
-    case "small":
-      return cnn.SmallCNN(num_classes, stages=model.stages, dropout=model.dropout, dtype=dtype)
-  raise UserError("config.model.name", model.name, "choose textbook, lenet5 or small.")
+  """The network that a config's `model` names, with the fields of its section."""
+  networks = {"textbook": cnn.CNN, "lenet5": cnn.LeNet5, "small": cnn.SmallCNN}
+  return networks[model.name](num_classes, dtype=dtype, **model[model.name])
 
 
 def _filters(params, image_shape: tuple[int, ...]):

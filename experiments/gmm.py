@@ -99,11 +99,12 @@ def model_of(config: ml_collections.ConfigDict) -> Model:
   sizes = tuple(wanted.candidates) or (wanted.components,)
   if wanted.starts < 1:
     raise UserError("config.model.starts", wanted.starts, "give 1 or more.")
-  if wanted.variational:
+  if wanted.name == "variational":
     if wanted.candidates:
       remedy = "it chooses the number of components by itself: give `components` alone."
-      raise UserError("config.model.candidates", sizes, f"with config.model.variational, {remedy}")
-    family = variational_mixture.variational_mixture(wanted.components, concentration=wanted.concentration, **options)
+      raise UserError("config.model.candidates", sizes, f"with config.model.name=variational, {remedy}")
+    concentration = wanted.variational.concentration
+    family = variational_mixture.variational_mixture(wanted.components, concentration=concentration, **options)
     return Model(
       family, sizes, variational_mixture.log_joint, variational_mixture.plug_in, variational_mixture.DEFINITIONS
     )

@@ -10,12 +10,11 @@
 Rabiner 1989; neural transitions: Bengio & Frasconi 1995, Obermeyer et al. 2019; tagging: Brants 2000.
 """
 
-from typing import NamedTuple
-
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import tagging
+from experiments.parts import fields, splits, tagging
+from experiments.parts import learning as learning_lib
 from experiments.reports import hmm as hmm_report
 from research.data import chorales, pipeline, weather
 from research.data.dataset import Dataset
@@ -24,19 +23,11 @@ from research.errors import UserError
 from research.families.hmm import autoregressive, emissions, learning, neural
 from research.families.hmm.learning import HiddenMarkov
 from research.networks.markov import EmissionNetwork, TransitionNetwork
-from research.training import durations, optimizers, precision, statistics, steps
+from research.training import precision, statistics, steps
 from research.training.experiment import Experiment
 from research.training.learner import Learner
 
 DEFAULT = "configs/hmm/weather.py"
-
-
-class Splits(NamedTuple):
-  """Sequences to learn from, to choose by and to be measured on."""
-
-  train: Sequences
-  validation: Sequences | None
-  test: Sequences
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
@@ -54,7 +45,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   return Experiment(
     learner=learner_of(config, family, train_data),
     train_data=train_data,
-    eval_data=measure(data.validation) if data.validation else None,
+    eval_data=measure(data.validation) if data.validation is not None else None,
     test_data=measure(data.test),
     report=lambda state: report(params(state), state.key, family, config, data.test),
     predict=lambda state, path: predict(params(state), state.key, family, config, path),
@@ -62,18 +53,14 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   )
 
 
-def load(data: ml_collections.ConfigDict) -> Splits:
+def load(data: ml_collections.ConfigDict) -> splits.Splits[Sequences]:
   """The sequences that `config.data` names."""
-  if not 0 <= data.validation < 1:
-    raise UserError("config.data.validation", data.validation, "give the share of the training set, 0 to 0.99.")
   if data.name == "weather":
-    kept = round(100 * (1 - data.validation))
-    validation = weather.load(f"train[{kept}%:]") if kept < 100 else None
-    return Splits(weather.load(f"train[:{kept}%]"), validation, weather.load("test"))
+    fields.refuse_unread(data, {"validation"})
+    return splits.of(weather.load("train"), weather.load("test"), data.validation)
   if data.name == "jsb_chorales":
-    if data.validation:
-      raise UserError("config.data.validation", data.validation, "the chorales have a part to choose by: set it to 0.")
-    return Splits(*(chorales.load(part, data.path or None, data.resolution) for part in ("train", "valid", "test")))
+    fields.refuse_unread(data, {"path", "resolution", "validation"})
+    return splits.with_own_validation(lambda part: chorales.load(part, data.path or None, data.resolution), data)
   raise UserError("config.data.name", data.name, "choose weather, jsb_chorales or brown.")
 
 
@@ -83,35 +70,36 @@ def family_of(config: ml_collections.ConfigDict, train: Sequences) -> HiddenMark
   if config.data.name == "weather" and model.states != len(weather.STATES):
     raise UserError("config.model.states", model.states, "the umbrella world has two: rain and dry.")
   emission = emission_of(config, train)
-  if model.transition == "table":
-    prior = 1 + model.transition_prior
+  if model.transition.name == "table":
+    prior = 1 + model.transition.table.prior
     return learning.hmm(emission, initial_concentration=prior, transition_concentration=prior)
-  if model.transition == "neural":
-    network = TransitionNetwork(model.states, model.hidden, model.dropout, model.input_dropout, compute)
-    return neural.neural_transitions(emission, network, rank=model.rank)
-  raise UserError("config.model.transition", model.transition, "choose table or neural.")
+  options = model.transition.neural
+  network = TransitionNetwork(model.states, options.hidden, options.dropout, options.input_dropout, compute)
+  return neural.neural_transitions(emission, network, rank=options.rank)
 
 
 def emission_of(config: ml_collections.ConfigDict, train: Sequences) -> emissions.Emission:
   """What the states emit: symbols, or bits with a prior at how often each is 1 in training."""
   model, compute = config.model, precision.dtype(config.train.precision)
+  name = model.emission.name
+  options = model.emission[name]
   kinds = ("bernoulli", "autoregressive", "neural") if train.inputs.ndim == 3 else ("categorical",)
-  if model.emission not in kinds or (model.transition == "neural" and train.inputs.ndim != 3):
+  if name not in kinds or (model.transition.name == "neural" and train.inputs.ndim != 3):
     choice = f"{', '.join(kinds[:-1])} or {kinds[-1]}" if len(kinds) > 1 else kinds[0]
     remedy = f"{train.name} has {'bits' if train.inputs.ndim == 3 else 'symbols'}: choose {choice}"
-    raise UserError("config.model.emission", model.emission, f"{remedy}, and neural transitions with bits alone.")
-  if model.emission == "categorical":
+    raise UserError("config.model.emission.name", name, f"{remedy}, and neural transitions with bits alone.")
+  if name == "categorical":
     symbols = int(train.inputs.max()) + 1
-    return emissions.categorical(model.states, symbols, concentration=1 + model.emission_prior)
+    return emissions.categorical(model.states, symbols, concentration=1 + options.prior)
   keys = train.inputs.shape[-1]
-  if model.emission == "neural":
-    network = EmissionNetwork(model.states, keys, model.hidden, model.dropout, compute)
+  if name == "neural":
+    network = EmissionNetwork(model.states, keys, options.hidden, options.dropout, compute)
     return emissions.neural_bernoulli(model.states, keys, network, autoregressive=True)
-  if model.emission == "autoregressive":
-    return autoregressive.autoregressive_bernoulli(model.states, keys, reach=model.reach)
+  if name == "autoregressive":
+    return autoregressive.autoregressive_bernoulli(model.states, keys, reach=options.reach)
   # As if each key had once sounded and once not: one that training never plays is not impossible.
   mean = (train.inputs.sum((0, 1)) + 1) / (train.length.sum() + 2)
-  prior = 1 + model.emission_prior * mean, 1 + model.emission_prior * (1 - mean)
+  prior = 1 + options.prior * mean, 1 + options.prior * (1 - mean)
   return emissions.bernoulli(model.states, keys, concentration=prior)
 
 
@@ -125,18 +113,11 @@ def learner_of(config: ml_collections.ConfigDict, family: HiddenMarkov, train_da
   """Baum-Welch; counts, where the states are known; or the gradient of the same likelihood."""
   train = config.train
   if train.learning == "gradient":
-    size = {"batch_size": train.batch_size, "num_examples": train_data.num_examples}
-    total = durations.steps(train.duration, **size, field="config.train.duration")
-    optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), total_steps=total, **size)
-    return steps.gradient_learner(
-      init=family.init_variables,
-      loss=family.loss,
-      evaluate=family.evaluate_variables,
-      optimizer=optimizer,
-      schedule=schedule,
-      ema_decay=train.ema_decay,
-      accumulate=train.accumulate,
-    )
+    if "optimizer" not in config:
+      remedy = "this config has no optimizer: take one that has, such as configs/hmm/weather.py:gradient."
+      raise UserError("config.train.learning", "gradient", remedy)
+    init, evaluate = family.init_variables, family.evaluate_variables
+    return learning_lib.gradient_learner(config, family, train_data, init=init, evaluate=evaluate)
   if train.learning not in ("em", "counts"):
     raise UserError("config.train.learning", train.learning, "choose em, counts or gradient.")
   counts = train.learning == "counts"

@@ -67,22 +67,21 @@ def family_of(config: ml_collections.ConfigDict, data) -> family_lib.NaiveBayes:
   if dtype == jnp.bfloat16:
     raise UserError("config.train.precision", "bfloat16", "counts need more digits: choose float32 or float64.")
   features = int(np.prod(data.inputs.shape[1:]))
+  fields = model[model.name]
   builders: dict[str, Callable] = {
-    "gaussian": lambda: family_lib.gaussian(model.var_smoothing),
-    "bernoulli": lambda: family_lib.bernoulli(model.alpha, model.threshold),
-    "multinomial": lambda: family_lib.multinomial(model.alpha),
-    "complement": lambda: family_lib.complement(model.alpha, model.norm),
-    "categorical": lambda: family_lib.categorical([model.levels] * features, model.alpha),
+    "gaussian": lambda: family_lib.gaussian(fields.var_smoothing),
+    "bernoulli": lambda: family_lib.bernoulli(fields.alpha, fields.threshold),
+    "multinomial": lambda: family_lib.multinomial(fields.alpha),
+    "complement": lambda: family_lib.complement(fields.alpha, fields.norm),
+    "categorical": lambda: family_lib.categorical([fields.levels] * features, fields.alpha),
   }
-  if model.name not in builders:
-    raise UserError("config.model.name", model.name, f"choose one of {', '.join(builders)}.")
 
   def encode(inputs):
     inputs = family_lib.flat(inputs).astype(dtype)
     if model.name != "categorical":
       return inputs
     # A pixel of 1 belongs to the highest level.
-    return jnp.minimum(jnp.floor(inputs * model.levels), model.levels - 1)
+    return jnp.minimum(jnp.floor(inputs * fields.levels), fields.levels - 1)
 
   return family_lib.NaiveBayes(builders[model.name](), data.num_classes, encode=encode)
 

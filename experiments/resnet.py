@@ -37,22 +37,24 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 
 def _network(model: ml_collections.ConfigDict):
-  """`network(num_classes=..., dtype=...)` of the family and depth that the config names."""
-  options = {"version": model.version, "zero_init": model.zero_init}
+  """`network(num_classes=..., dtype=...)` of the kind and depth that the config names."""
+  options = model[model.name].to_dict()
+  depth = options.pop("depth")
   match model.name:
     case "fast":
-      shape = {"whitening_size": model.whitening_size, "whitening_stride": model.whitening_stride}
-      return functools.partial(fast_resnet.FastResNet, widths=tuple(model.widths), depth=model.depth, **shape)
-    case "wide" if model.depth % 6 == 4:
-      return functools.partial(resnet.wide_resnet, model.depth, model.factor, dropout=model.dropout)
-    case "cifar" if model.depth % 6 == 2 and model.depth > 2:
-      return functools.partial(resnet.cifar_resnet, model.depth, option=model.shortcut, **options)
-    case "imagenet" if model.depth in resnet.IMAGENET:
-      return functools.partial(resnet.IMAGENET[model.depth], **options)
-  depths = {"cifar": "6n + 2", "imagenet": sorted(resnet.IMAGENET), "wide": "6n + 4", "fast": "any"}
-  raise UserError(
-    "config.model", {"name": model.name, "depth": model.depth}, f"choose a name and its depth from {depths}."
-  )
+      return functools.partial(fast_resnet.FastResNet, depth=depth, **options)
+    case "wide" if depth % 6 == 4:
+      return functools.partial(resnet.wide_resnet, depth, **options)
+    case "cifar" if depth % 6 == 2 and depth > 2:
+      return functools.partial(resnet.cifar_resnet, depth, option=options.pop("shortcut"), **options)
+    case "imagenet" if depth in resnet.IMAGENET:
+      return functools.partial(resnet.IMAGENET[depth], **options)
+  depths = {
+    "cifar": "20, 32, 44 (6n + 2)",
+    "imagenet": sorted(resnet.IMAGENET),
+    "wide": "16, 22, 28 (6n + 4)",
+  }
+  raise UserError(f"config.model.{model.name}.depth", depth, f"choose one of {depths[model.name]}.")
 
 
 def _whitened(variables, batch):

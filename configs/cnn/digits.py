@@ -8,15 +8,15 @@ Expected: about 97 % test accuracy
 """
 
 from configs import common
+from configs.cnn import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.cnn()
+  config = _base.base("textbook")
   config.data.name = "digits"
   config.data.validation = 0.1
-  config.model.name = "textbook"
-  config.model.dropout = 0.3
+  config.model.textbook.dropout = 0.3
   config.augment.translation = 1.0
   config.augment.rotation = 10.0
   config.train.batch_size = 64

@@ -8,13 +8,13 @@ Expected: 99.68 % test accuracy
 """
 
 from configs import common
+from configs.cnn import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds; `judge` the network whose features measure generated images."""
-  config = common.cnn()
+  config = _base.base("small")
   config.data.name = "mnist"
-  config.model.name = "small"
   config.augment.translation = 2.0
   config.augment.rotation = 12.0
   config.augment.scale = (0.9, 1.1)
@@ -33,5 +33,5 @@ def get_config(variant: str = ""):
   config.published.test_accuracy = {"value": 0.9917, "source": "Flax MNIST example, README"}
   config.bars.test_accuracy = {"min": 0.9955}
   if variant == "smoke":
-    config.model.stages = ((8, 8), (16,))
+    config.model.small.stages = ((8, 8), (16,))
   return common.variant(config, variant)

@@ -8,14 +8,14 @@ Expected: 99.2 % test accuracy after 3 epochs
 """
 
 from configs import common
+from configs.cnn import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.cnn()
+  config = _base.base("textbook")
   config.data.name = "mnist"
-  config.model.name = "textbook"
-  config.model.dropout = 0.3
+  config.model.textbook.dropout = 0.3
   config.train.duration = "3 epochs"
   config.train.ema_decay = 0.99
   config.published.test_accuracy = {"value": 0.9917, "source": "Flax MNIST example, README (10 epochs)"}

@@ -8,11 +8,12 @@ Expected: nothing; a fifth of the images is held out for testing where the folde
 """
 
 from configs import common
+from configs.cnn import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.cnn()
+  config = _base.base("small")
   config.data.name = "own"
   config.data.path = ""  # my_images/<class>/*.png, my_images/{train,test}/<class>/*.png, or my_images.npz
   config.data.image_size = 32
@@ -20,7 +21,6 @@ def get_config(variant: str = ""):
   config.data.normalise = "train"
   config.data.validation = 0.1
   config.data.eval_batch_size = 200
-  config.model.name = "small"
   config.augment.translation = 2.0
   config.augment.rotation = 10.0
   config.augment.flip = True

@@ -11,14 +11,14 @@ Expected: a test log-likelihood of about 64 nats (pixels 0 to 1); `anomaly`: a m
   test accuracy
 """
 
-from configs import common
+from configs.gmm import _base
 
 VARIANTS = ("anomaly", "classifier")
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.gmm()
+  config = _base.base()
   config.data.name = "digits"
   config.data.validation = 0.1
   config.model.components = 10
@@ -38,4 +38,4 @@ def get_config(variant: str = ""):
     case "smoke":
       config.model.components = 3
       config.model.starts = 2
-  return common.variant(config, variant, VARIANTS)
+  return _base.variant(config, variant, VARIANTS)

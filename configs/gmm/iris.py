@@ -10,7 +10,7 @@ Time: seconds
 Expected: mean log-likelihood -1.201237 (full), -1.709027 (tied), -2.047851 (diag), -2.562094 (spherical), to 1e-5
 """
 
-from configs import common
+from configs.gmm import _base
 
 # Mean log-likelihood and adjusted Rand index of scikit-learn 1.9.1.
 PEERS = {
@@ -23,7 +23,7 @@ PEERS = {
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.gmm()
+  config = _base.base()
   config.data.name = "iris"
   config.data.test_split = "all"
   config.data.whole = True
@@ -36,7 +36,7 @@ def get_config(variant: str = ""):
       config.model.candidates = tuple(range(1, 9))
     case "variational":
       config.model.components = 10
-      config.model.variational = True
+      config.model.name = "variational"
     case _:
       config.model.covariance = variant if variant in PEERS else "full"
       likelihood, index = PEERS[config.model.covariance]
@@ -44,4 +44,4 @@ def get_config(variant: str = ""):
       config.published.test_log_likelihood = {"value": likelihood, "source": source}
       config.published.test_rand_index = {"value": index, "source": source}
       config.bars.test_log_likelihood = {"min": likelihood - 1e-5, "max": likelihood + 1e-5}
-  return common.variant(config, variant, (*PEERS, "selection", "variational"))
+  return _base.variant(config, variant, (*PEERS, "selection", "variational"))

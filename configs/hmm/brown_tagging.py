@@ -7,16 +7,16 @@ Time: a minute
 Expected: 96.2 % of the tokens of a tenth of the sentences, held out
 """
 
-from configs import common
+from configs.hmm import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.tagger()
+  config = _base.tagger()
   config.data.name = "brown"
   config.data.eval_batch_size = 256
   config.train.batch_size = 4096  # sentences
   config.train.duration = "1 epoch"
   config.run.update({"eval_every": "100 %", "save_every": "50 %"})
   config.bars.test_accuracy = {"min": 0.95}
-  return common.variant(config, variant)
+  return _base.variant(config, variant)

@@ -8,18 +8,18 @@ Time: a minute
 Expected: 6.20 nats a time step on the test set
 """
 
-from configs import common
+from configs.hmm import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.hidden_states("em")
+  config = _base.hidden_states("em")
   config.data.name = "jsb_chorales"
   config.data.eval_batch_size = 80
   config.model.states = 512
-  config.model.emission = "bernoulli"
-  config.model.emission_prior = 2.0
-  config.model.transition_prior = 0.02
+  config.model.emission.name = "bernoulli"
+  config.model.emission.bernoulli.prior = 2.0
+  config.model.transition.table.prior = 0.02
   config.train.batch_size = 232  # all 229, and a multiple of 8 devices
   config.train.duration = "12 steps"
   config.train.precision = "float32"
@@ -32,4 +32,4 @@ def get_config(variant: str = ""):
   config.bars.test_nll = {"max": 7.2}
   if variant == "smoke":
     config.model.states = 5
-  return common.variant(config, variant)
+  return _base.variant(config, variant)

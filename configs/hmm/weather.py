@@ -7,14 +7,14 @@ Time: seconds
 Expected: the likelihood of the true parameters to 0.001 nats a day, each of which is found to about 0.03
 """
 
-from configs import common
+from configs.hmm import _base
 
 VARIANTS = ("gradient", "counts")
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds, the name of another way to learn is that."""
-  config = common.hidden_states(variant if variant in VARIANTS else "em")
+  config = _base.hidden_states(variant if variant in VARIANTS else "em")
   config.data.name = "weather"
   config.train.duration = "300 steps"
   config.train.precision = "float64"
@@ -23,4 +23,4 @@ def get_config(variant: str = ""):
   if variant == "gradient":
     config.optimizer.learning_rate = 0.05
   config.run.steps_per_dispatch = 20
-  return common.variant(config, variant, VARIANTS)
+  return _base.variant(config, variant, VARIANTS)

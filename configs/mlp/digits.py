@@ -8,11 +8,12 @@ Expected: about 98 % test accuracy
 """
 
 from configs import common
+from configs.mlp import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.mlp()
+  config = _base.base()
   config.data.name = "digits"
   config.data.validation = 0.1
   config.model.features = (256, 256)

@@ -8,11 +8,12 @@ Expected: >= .953 accuracy, pooled over the ten folds
 """
 
 from configs import common
+from configs.mlp import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.mlp()
+  config = _base.base()
   config.data.name = "iris"
   config.data.test_split = "all"
   config.data.folds = 10

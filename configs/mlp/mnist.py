@@ -9,11 +9,12 @@ Expected: <= 1.10 % test error
 """
 
 from configs import common
+from configs.mlp import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.mlp()
+  config = _base.base()
   config.data.name = "mnist"
   config.model.features = (1000, 500, 250, 250, 250)
   config.model.batch_norm = True

@@ -9,18 +9,14 @@ Time: about a minute
 Expected: they cross at some 95 examples
 """
 
-from configs import common
+from configs.naive_bayes import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.naive_bayes()
+  config = _base.base("bernoulli")
   config.data.name = "digits"
-  config.model.name = "bernoulli"
-  config.model.alpha = 0.1
+  config.model.bernoulli.alpha = 0.1
   config.train.batch_size = 100
   config.comparison.sizes = (20, 30, 45, 65, 100, 200, 400, 800, 1438)
-  config = common.variant(config, variant)
-  if variant == "smoke":
-    config.comparison.update({"sizes": (20, 40), "repeats": 2})
-  return config
+  return _base.variant(config, variant)

@@ -7,7 +7,7 @@ Time: under a minute
 Expected: .8427 test accuracy; .5558 by `gaussian`, whose smallest variances are next to nothing
 """
 
-from configs import common
+from configs.naive_bayes import _base
 
 PEERS = {"bernoulli": 0.8427, "gaussian": 0.5558, "multinomial": 0.8357}
 
@@ -15,11 +15,10 @@ PEERS = {"bernoulli": 0.8427, "gaussian": 0.5558, "multinomial": 0.8357}
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds, the name of another model is that model."""
   models = (*PEERS, "complement", "categorical")
-  config = common.naive_bayes()
+  config = _base.base(variant if variant in models else "bernoulli")
   config.data.name = "mnist"
-  config.model.name = variant if variant in models else "bernoulli"
   if config.model.name in PEERS:
     peer = PEERS[config.model.name]
     config.published.test_accuracy = {"value": peer, "source": "scikit-learn, the same model and smoothing, measured"}
     config.bars.test_accuracy = {"min": peer}
-  return common.variant(config, variant, models)
+  return _base.variant(config, variant, models)

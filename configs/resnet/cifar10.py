@@ -8,16 +8,16 @@ Expected: 91.25 % on the original images; on a JPEG-recompressed copy about a po
 """
 
 from configs import common
+from configs.resnet import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is a shallow stand-in in seconds: ResNet-8."""
-  config = common.resnet()
+  config = _base.base("cifar")
   config.data.name = "cifar10"
   config.data.normalise = "train"
-  config.model.name = "cifar"
-  config.model.depth = 20
-  config.model.shortcut = "A"
+  config.model.cifar.depth = 20
+  config.model.cifar.shortcut = "A"
   config.augment.crop = 4
   config.augment.flip = True
   config.optimizer.learning_rate = 0.1
@@ -28,5 +28,5 @@ def get_config(variant: str = ""):
   config.published.test_accuracy = {"value": 0.9125, "source": "He et al. 2015, table 6 (original images)"}
   config.bars.test_accuracy = {"min": 0.91}
   if variant == "smoke":
-    config.model.depth = 8
+    config.model.cifar.depth = 8
   return common.variant(config, variant)

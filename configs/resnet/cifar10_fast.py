@@ -8,17 +8,17 @@ Expected: >= 85 % test accuracy on 2 CPU cores
 """
 
 from configs import common
+from configs.resnet import _base
 
 
 def get_config(variant: str = ""):
   """The config for a CPU; `gpu` for one GPU; `smoke` is the same in seconds."""
-  config = common.resnet()
+  config = _base.base("fast")
   config.data.name = "cifar10"
   config.data.normalise = "train"
   config.data.test_views = "mirror"
-  config.model.name = "fast"
-  config.model.depth = 2
-  config.model.widths = (32, 96, 128)
+  config.model.fast.depth = 2
+  config.model.fast.widths = (32, 96, 128)
   config.augment.crop = 2
   config.augment.flip = True
   config.optimizer.schedule = "triangle"
@@ -34,7 +34,7 @@ def get_config(variant: str = ""):
   config.run.eval_every = "0 steps"
   config.bars.test_accuracy = {"min": 0.85}
   if variant == "gpu":
-    config.model.widths = (64, 256, 256)
+    config.model.fast.widths = (64, 256, 256)
     config.train.batch_size = 1024
     config.optimizer.learning_rate = 1.6
     config.train.ema_decay = 0.96

@@ -8,11 +8,12 @@ Expected: 76.5 % top-1; not run here, where the data are not at hand; tested on 
 """
 
 from configs import common
+from configs.resnet import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is a small stand-in: ResNet-10 on 32x32 images."""
-  config = common.resnet()
+  config = _base.base("imagenet")
   config.data.name = "imagenet2012"
   config.data.normalise = "imagenet"
   config.data.test_split = "validation"
@@ -22,9 +23,8 @@ def get_config(variant: str = ""):
   config.data.random_area = (0.08, 1.0)
   config.data.centre = 0.875
   config.data.eval_batch_size = 1024
-  config.model.name = "imagenet"
-  config.model.depth = 50
-  config.model.zero_init = True
+  config.model.imagenet.depth = 50
+  config.model.imagenet.zero_init = True
   config.augment.flip = True
   config.optimizer.learning_rate = 0.4
   config.optimizer.warmup = "5 epochs"
@@ -35,7 +35,7 @@ def get_config(variant: str = ""):
   config.train.precision = "bfloat16"
   config.published.test_accuracy = {"value": 0.7654, "source": "Flax ImageNet example, README, TPU v3-32"}
   if variant == "smoke":
-    config.model.depth = 10
+    config.model.imagenet.depth = 10
     config.data.image_size = 32
     config.train.precision = "float32"
     config.optimizer.warmup = "2 steps"

@@ -106,7 +106,7 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_col
   path, _, variant = spec.partition(":")
   file = next((p for p in (pathlib.Path(path), ROOT / path) if p.is_file()), None)
   if file is None:
-    known = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "configs").glob("*/*.py")) if p.stem != "__init__"]
+    known = [p.relative_to(ROOT).as_posix() for p in config_files(ROOT)]
     near = difflib.get_close_matches(path, known, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError("--config", spec, f"there is no such file: {hint}`python -m experiments` lists them.")
@@ -115,9 +115,15 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_col
   except (AttributeError, ImportError, SyntaxError, ValueError) as error:  # configs know no class of ours
     raise UserError("--config", spec, f"{error}.") from error
   config.lock()
-  for field, text in (overrides or {}).items():
+  # A name first: where it chooses a part of the config, the other fields may be those of that part.
+  for field, text in sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".name")):
     override(config, field, text)
   return config
+
+
+def config_files(root: pathlib.Path) -> list[pathlib.Path]:
+  """The configs of every family; what begins with an underscore is for configs to share."""
+  return [path for path in sorted((root / "configs").glob("*/*.py")) if not path.stem.startswith("_")]
 
 
 def _load(file: pathlib.Path) -> types.ModuleType:
@@ -144,6 +150,8 @@ def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
       raise TypeError
     config.update_from_flattened_dict({field: value})
   except (TypeError, ValueError, SyntaxError) as error:
+    if isinstance(old, str):  # a name that the config does not have (`configs._choice.Choice`)
+      raise UserError(f"config.{field}", text, f"{error}.") from error
     kind = type(old).__name__
     raise UserError(f"config.{field}", text, f"it must be of type {kind}, as the default {old!r} is.") from error
 

@@ -17,6 +17,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from experiments.command import cli
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -67,11 +68,10 @@ def describe(text: str) -> tuple[str, dict[str, str]]:
 
 def entries(root: pathlib.Path = ROOT) -> list[Entry]:
   """Every config below `configs/<family>/`."""
-  found = []
-  for path in sorted((root / "configs").glob("*/*.py")):
-    if not path.name.startswith("_"):
-      found.append(Entry(path.parent.name, path.relative_to(root).as_posix(), *describe(docstring(path))))
-  return found
+  return [
+    Entry(path.parent.name, path.relative_to(root).as_posix(), *describe(docstring(path)))
+    for path in cli.config_files(root)
+  ]
 
 
 def experiments(root: pathlib.Path = ROOT) -> dict[str, str]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.parts import learning, splits
+from experiments.parts import fields, learning, splits
 from research.data import augmentation, examples, files, pipeline, sources
 from research.data.dataset import Dataset
 from research.errors import UserError
@@ -66,6 +66,8 @@ def experiment(
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
   """
   data, train = splits.load(config.data), config.train
+  if isinstance(data.train, examples.Examples):
+    fields.refuse_unread(config.data, fields.NEUTRAL.keys() - {"random_area", "centre"}, "a set in memory")
   constants = normalisation(config.data.normalise, data.train)
   compute = precision.dtype(train.precision)
   family = family_lib.classifier(

@@ -5,6 +5,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import ml_collections
 
+from experiments.parts import fields
 from research.data import binarized_mnist, sources
 from research.data import validation as validation_lib
 from research.data.examples import Examples, Stream
@@ -52,8 +53,9 @@ def load(data: ml_collections.ConfigDict) -> Splits[Examples | Stream]:
   """The labelled sets that a config's `data` names (`configs.common.images`).
 
   Raises:
-    UserError: as `sources.image_classification` and `of`.
+    UserError: as `sources.image_classification` and `of`, and for fields that the source does not read.
   """
+  fields.refuse_unread(data, fields.read_of_labelled(data), data.path)
 
   def read(split: str) -> Examples | Stream:
     return sources.image_classification(
@@ -76,6 +78,7 @@ def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
     UserError: as there; or the set is too large for memory.
   """
   if data.name == binarized_mnist.NAME:
+    fields.refuse_unread(data, {"path", "validation"})
     return with_own_validation(lambda split: binarized_mnist.load(split, data.path or None), data)
 
   def whole(part: Examples | Stream) -> Examples:

@@ -1,6 +1,7 @@
 """Part-of-speech tagging as an experiment: counting, one pass over the training sentences, and Viterbi."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int
 
+from experiments.parts import fields, splits
 from research.data import pipeline, tagged
 from research.data.sequences import Sequences, padded
 from research.errors import UserError
@@ -18,20 +20,19 @@ from research.families.hmm.lexicon import Lexicon
 from research.training import statistics
 from research.training.experiment import Experiment, Report
 
-_SHOWN = 20  # tags in the confusion matrix
+UNSEEN = "(unseen)"  # a tag that training has not
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A trigram tagger of a corpus whose sentences are tagged."""
   data, model = config.data, config.model
-  if not 0 <= data.validation < 1:
-    raise UserError("config.data.validation", data.validation, "give the share of the training set, 0 to 0.99.")
+  fields.refuse_unread(data, {"path", "validation"})
   if config.train.learning != "counts" or config.train.precision != "float32":
     given = (config.train.learning, config.train.precision)
     raise UserError("config.train.learning, config.train.precision", given, "a tagger counts, in float32.")
-  kept = round(100 * (1 - data.validation))
-  train = tagged.load(f"train[:{kept}%]", data.path or None)
-  test = tagged.load("test", data.path or None)
+  train, validation, test = splits.of(
+    *(tagged.load(split, data.path or None) for split in ("train", "test")), data.validation
+  )
   lexicon = lexicon_lib.build(train.words, train.tags, suffix=model.suffix, rare=model.rare, least=model.least)
   family = family_lib.tagger(lexicon, base_of(lexicon), strength=model.strength, rare=model.rare)
 
@@ -50,7 +51,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     train_data=pipeline.passes(
       encoded(train, lexicon).arrays, config.train.batch_size, seed=config.seed, name=train.name
     ),
-    eval_data=measure(tagged.load(f"train[{kept}%:]", data.path or None)) if data.validation else None,
+    eval_data=None if validation is None else measure(validation),
     test_data=measure(test),
     report=lambda state: report(state, family, lexicon, encoded(test, lexicon), data.eval_batch_size),
     predict=lambda state, path: predictions(state, family, lexicon, path or test, data.eval_batch_size),
@@ -91,23 +92,36 @@ def decoded(
 def report(state, family: family_lib.Tagger, lexicon: Lexicon, test: Sequences, batch_size: int) -> Report:
   """Which tags are taken for which, what follows what, and the weights of unigrams, bigrams and trigrams."""
   found = decoded(state, family, test, batch_size)
-  true, guess = test.arrays["states"][found >= 0], found[found >= 0]
-  wrong = np.flatnonzero(true != guess)
-  # The tags that most errors are between, and all tokens of those.
-  trouble = np.bincount(np.concatenate([true[wrong], guess[wrong]]).clip(0), minlength=len(lexicon.tags))
-  shown = np.sort(np.argsort(-trouble, kind="stable")[:_SHOWN])
-  place = np.full(len(lexicon.tags) + 1, -1)  # the last for a tag that training has not, -1
-  place[shown] = np.arange(len(shown))
-  inside = (place[true] >= 0) & (place[guess] >= 0)
-  confusion = np.zeros((len(shown), len(shown)), np.int64)
-  np.add.at(confusion, (place[true[inside]], place[guess[inside]]), 1)
-  names = [lexicon.tags[tag] for tag in shown]
+  matrix, names = confusion(test.arrays["states"][found >= 0], found[found >= 0], lexicon.tags)
   weights = dict(zip(("unigram", "bigram", "trigram"), np.asarray(state.params["interpolation"]).tolist()))
   return Report(
     {f"weight_{name}": weight for name, weight in weights.items()},
-    {"confusion": figures.confusion_matrix(confusion, names, f"the {len(shown)} tags that most errors are between")},
+    {"confusion": figures.confusion_matrix(matrix, names, f"the {len(names)} tags that most errors are between")},
     {f"weight_{name}": f"weight of {name}s in a transition, by deleted interpolation" for name in weights},
   )
+
+
+def confusion(
+  true: Int[np.ndarray, " token"], guess: Int[np.ndarray, " token"], tags: Sequence[str], limit: int = 20
+) -> tuple[Int[np.ndarray, "tag tag"], list[str]]:
+  """How often each tag, by row, is taken for each, by column, among the `limit` tags that most errors are between.
+
+  Args:
+    true: number of the tag of each token; -1 for one that training has not, which counts as the tag `UNSEEN`.
+    guess: number of the tag that it is given.
+    tags: their names.
+
+  Returns:
+    Tokens, and the names of rows and columns.
+  """
+  names = [*tags, UNSEEN]
+  true = np.where(true < 0, len(tags), true)
+  wrong = true != guess
+  errors = np.bincount(np.concatenate([true[wrong], guess[wrong]]), minlength=len(names))
+  chosen = np.sort(np.argsort(-errors, kind="stable")[:limit])
+  counts = np.zeros((len(names), len(names)), np.int64)
+  np.add.at(counts, (true, guess), 1)
+  return counts[np.ix_(chosen, chosen)], [names[tag] for tag in chosen]
 
 
 def predictions(state, family: family_lib.Tagger, lexicon: Lexicon, source: Any, batch_size: int) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def clusters(state, config, model: Model, data: Data) -> Report:
     "train_log_likelihood": total / examples,
     "components": int((mixture.weights * examples >= 1).sum()),
   }
-  if not config.model.variational:
+  if config.model.name != "variational":
     before = float(chosen.statistics.log_likelihood / chosen.statistics.counts.sum())
     size = model.sizes[index // config.model.starts]
     parameters = gaussian_mixture.num_parameters(size, data.projection.num_features, mixture.covariance)

@@ -55,7 +55,9 @@ def _pictures(state, config, family, data) -> dict:
 def _pixels(config, inputs, shape) -> Float[np.ndarray, "image height width channel"]:
   """Features as pixels, 0 to 1: a category is in the middle of its grey level."""
   inputs = np.asarray(inputs, np.float32).reshape(len(inputs), *shape)
-  return (inputs + 0.5) / config.model.levels if config.model.name == "categorical" else np.clip(inputs, 0, 1)
+  if config.model.name == "categorical":
+    return (inputs + 0.5) / config.model.categorical.levels
+  return np.clip(inputs, 0, 1)
 
 
 def predictions(

@@ -4,14 +4,11 @@ import pathlib
 
 import pytest
 
+from experiments.command import cli
 from tests import mock_data
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-NAMES = [
-  f"{path.parent.name}/{path.stem}"
-  for path in sorted((ROOT / "configs").glob("*/*.py"))
-  if not path.stem.startswith("_")
-]
+NAMES = [f"{path.parent.name}/{path.stem}" for path in cli.config_files(ROOT)]
 # Where tests run in several processes (-n), those of one config share its run, and so their process.
 CONFIGS = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in NAMES]
 

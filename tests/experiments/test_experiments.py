@@ -20,14 +20,13 @@ from research.training.executor import Executor
     (mlp, "configs/mlp/digits.py", "data.validation", "1.5", "share of the training set"),
     (mlp, "configs/mlp/digits.py", "model.kernel_init", "zeros", "Choose one of"),
     (cnn, "configs/cnn/digits.py", "model.name", "lenet", "choose textbook, lenet5 or small"),
-    (resnet, "configs/resnet/digits.py", "model.depth", "21", "choose a name and its depth"),
+    (resnet, "configs/resnet/digits.py", "model.cifar.depth", "21", "choose one of 20, 32, 44"),
     (resnet, "configs/resnet/digits.py", "optimizer.name", "adm", "did you mean 'adam'"),
   ],
 )
 def test_bad_fields_are_refused_with_a_remedy(experiment, spec, field, text, remedy):
-  config = cli.load_config(spec, {field: text})
   with pytest.raises(UserError, match=remedy):
-    begin(experiment.experiment, config)
+    begin(experiment.experiment, cli.load_config(spec, {field: text}))
 
 
 def begin(experiment, config):

@@ -8,7 +8,7 @@ from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 
-from configs import common
+from configs.gmm import _base
 from experiments import gmm
 from experiments.reports import gmm as gmm_report
 from research.errors import UserError
@@ -28,7 +28,7 @@ def wide():
 
 def config_of(**changes) -> ml_collections.ConfigDict:
   """Three Gaussians on iris, whole; small figures."""
-  config = common.gmm()
+  config = _base.base()
   config.data.update({"name": "iris", "test_split": "all", "whole": True, "eval_batch_size": 152})
   config.model.components = 3
   config.report.samples = 9
@@ -134,7 +134,7 @@ def test_a_class_left_out_is_never_learnt_and_is_told():
 
 
 def test_variational_begins_with_many_and_reports_those_that_are_left():
-  config = config_of(**{"model.variational": True, "model.components": 8, "model.starts": 2})
+  config = config_of(**{"model.name": "variational", "model.components": 8, "model.starts": 2})
   experiment, executor, state = trained(config, 60)
   report = experiment.report(state)
   assert report.metrics["components"] < 8
@@ -171,7 +171,7 @@ def test_own_data_are_given_components_and_densities(tmp_path):
     "starts or candidates and by_class": {"model.by_class": True, "model.starts": 2},
     "config.train.precision": {"train.precision": "bfloat16"},
     "config.data.normalise": {"data.normalise": "train"},
-    "config.model.candidates": {"model.variational": True, "model.candidates": (1, 2)},
+    "config.model.candidates": {"model.name": "variational", "model.candidates": (1, 2)},
     "config.model.starts": {"model.starts": 0},
     "config.data.principal_components": {"data.principal_components": 5},
     "config.data.leave_out": {"data.leave_out": "rose"},

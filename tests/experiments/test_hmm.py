@@ -42,17 +42,24 @@ def predicted(folder, config, *arguments):
     ("weather", "data.name", "wether", "choose weather, jsb_chorales or brown"),
     ("weather", "data.validation", "1.0", "share of the training set"),
     ("weather", "model.states", "3", "has two: rain and dry"),
-    ("weather", "model.emission", "bernoulli", "has symbols: choose categorical"),
-    ("weather", "model.transition", "neural", "with bits alone"),
+    ("weather", "model.emission.name", "bernoulli", "has symbols: choose categorical"),
+    ("weather", "model.transition.name", "neural", "with bits alone"),
     ("weather", "train.learning", "guess", "choose em, counts or gradient"),
-    ("weather", "model.emission_prior", "-2.0", "give 1"),
-    ("jsb_chorales", "model.emission", "categorical", "has bits: choose bernoulli, autoregressive or neural"),
-    ("jsb_chorales", "model.transition", "tabel", "choose table or neural"),
+    ("weather", "train.learning", "gradient", "no optimizer"),
+    ("weather", "data.path", "my.npz", "weather does not use it"),
+    ("weather", "model.emission.categorical.prior", "-2.0", "give 1"),
+    ("jsb_chorales", "model.emission.name", "categorical", "has bits: choose bernoulli, autoregressive or neural"),
+    ("jsb_chorales", "model.transition.name", "tabel", "choose table or neural"),
     ("jsb_chorales", "train.learning", "counts", "not known: choose em"),
-    ("jsb_chorales", "model.emission", "neural", "learn it by gradient"),
-    ("jsb_chorales", "model.emission", "autoregressive", "learn it by gradient"),
-    ("jsb_chorales_neural", "model.emission", "gaussian", "choose bernoulli, autoregressive or neural"),
-    ("jsb_chorales", "model.transition", "neural", "learn it by gradient"),
+    ("jsb_chorales", "model.emission.name", "neural", "learn it by gradient"),
+    ("jsb_chorales", "model.emission.name", "autoregressive", "learn it by gradient"),
+    (
+      "jsb_chorales_neural",
+      "model.emission.name",
+      "gaussian",
+      "choose categorical, bernoulli, autoregressive or neural",
+    ),
+    ("jsb_chorales", "model.transition.name", "neural", "learn it by gradient"),
     ("jsb_chorales", "data.validation", "0.1", "set it to 0"),
     ("jsb_chorales", "data.resolution", "8th", "quarter, 16th"),
     ("jsb_chorales", "data.path", "nowhere", "jsb-chorales-quarter.json"),
@@ -62,9 +69,14 @@ def predicted(folder, config, *arguments):
   ],
 )
 def test_bad_fields_are_refused_with_a_remedy(config, field, text, remedy):
-  fields = cli.load_config(f"configs/hmm/{config}.py:smoke", {field: text})
   with pytest.raises(UserError, match=remedy):
-    Executor(hmm.experiment(fields), parallel.plan("jit", 1), seed=0).abstract_state()
+    begin(f"configs/hmm/{config}.py:smoke", {field: text})
+
+
+def begin(spec, overrides):
+  """As far as the first look at the model."""
+  config = cli.load_config(spec, overrides)
+  return Executor(hmm.experiment(config), parallel.plan("jit", 1), seed=0).abstract_state()
 
 
 @pytest.mark.parametrize("learning", ["em", "counts", "gradient"])
@@ -111,7 +123,7 @@ def test_music_is_drawn_and_read(tmp_path, config):
 
 @pytest.mark.parametrize(("emission", "transition"), [("neural", "table"), ("autoregressive", "neural")])
 def test_emissions_may_look_at_the_keys_before(tmp_path, emission, transition):
-  more = [f"--config.model.emission={emission}", f"--config.model.transition={transition}"]
+  more = [f"--config.model.emission.name={emission}", f"--config.model.transition.name={transition}"]
   folder = run(tmp_path / "run", "jsb_chorales_neural", *more)
   assert (folder / "figures" / "emission.png").exists()
 

@@ -26,8 +26,8 @@ def config_of(spec=DIGITS, **fields):
 @pytest.mark.parametrize(
   ("fields", "remedy"),
   [
-    ({"model__name": "poisson"}, "choose one of gaussian, bernoulli"),
-    ({"model__var_smoothing": 0.0}, "give a number above 0"),
+    ({"model__name": "poisson"}, "choose gaussian, bernoulli"),
+    ({"model__gaussian__var_smoothing": 0.0}, "give a number above 0"),
     ({"data__normalise": "train"}, "set it to none"),
     ({"train__precision": "bfloat16"}, "choose float32 or float64"),
   ],
