@@ -59,7 +59,7 @@ def experiment(
   """A classifier, its optimizer and its data.
 
   Args:
-    config: `configs.common.base` and the classifier's fields (`configs.common.classification`).
+    config: `configs._classification.classification`.
     network: `network(num_classes=..., dtype=...) -> nn.Module`.
     views: of the test inputs, `views(inputs) -> [inputs, ...]`.
     prepare: `prepare(variables, batch) -> variables`: an initialisation that looks at data.

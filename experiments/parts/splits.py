@@ -50,7 +50,7 @@ def with_own_validation(load: Callable[[str], Part], data: ml_collections.Config
 
 
 def load(data: ml_collections.ConfigDict) -> Splits[Examples | Stream]:
-  """The labelled sets that a config's `data` names (`configs.common.images`).
+  """The labelled sets that a config's `data` names (`configs._images.images`).
 
   Raises:
     UserError: as `sources.image_classification` and `of`, and for fields that the source does not read.
