@@ -1,7 +1,7 @@
 """A user's own data: an `.npz` archive, or a folder of images by class."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,17 @@ _INPUTS, _LABELS = ("inputs", "image", "images", "x"), ("label", "labels", "y")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 
-def npz(path: str | Path, split: str = "train") -> Examples:
+def npz(
+  path: str | Path, split: str = "train", *, image_size: int | None = None, channels: int | None = None
+) -> Examples:
   """A split of an `.npz` archive, written by `np.savez(path, inputs=..., label=...)`.
 
   Arrays are `inputs` (or `image`, `x`), uint8 or floats [N, ...], and `label` (or `y`), integers [N] from 0.  For sets
   that come divided the names carry the split, `train_inputs`, `test_label`, or as Keras has it `x_train`, `y_test`.
   Without such names a stratified fifth, drawn with seed 0, is the test split.  `class_names` is optional.  A training
   split is shuffled with seed 0, so that any stretch has the classes in their proportions; others stay in order.
+
+  Images of bytes are brought to `image_size` and `channels` as those of a folder (`images.fitted`).
 
   Raises:
     UserError: no such file, not an archive, arrays missing, of wrong type or length, or out of range; no such split.
@@ -42,6 +46,8 @@ def npz(path: str | Path, split: str = "train") -> Examples:
   if not splits:
     keys = f"it has {sorted(arrays)}: give `inputs` and `label`, or `train_inputs`, `train_label`, `test_inputs`, ..."
     raise UserError("path", str(path), keys)
+  fit = lambda key, inputs: images.fitted(inputs, image_size, channels, f"{path} {key}")
+  splits = {key: (fit(key, inputs), label) for key, (inputs, label) in splits.items()}
   names = arrays.get("class_names")
   whole = {key: checked(f"{path} {key}", *pair, class_names=names) for key, pair in splits.items()}
   if names is None:  # a class may be absent from one split
@@ -90,7 +96,7 @@ def folder(
     path: the folder.
     split: 'train', 'test', or the name of another folder beside them; or part of one.
     image_size: height and width to bring the largest centred square of every image to; None if all have one size.
-    channels: 1 (grey) or 3 (colour); by default those of the first image.
+    channels: 1 (grey) or 3 (colour); by default colour, unless all images of all splits are grey.
     streamed: read the images when needed, instead of all at once; by default where they would exceed `memory` bytes.
     memory: see above.
 
@@ -102,15 +108,16 @@ def folder(
   if not root.is_dir():
     raise UserError("path", str(root), "there is no such folder: give one of images by class.")
   files, label, names = _listed(root, split)
-  width, height, deep = _look(files[0])
-  channels = channels or deep
+  width, height = _look(files[0], images.upright_size)
+  channels = channels or _channels(root)
   size = len(files) * channels * (image_size**2 if image_size else width * height)
   name = f"{root} {split}"
   if streamed or (streamed is None and size > memory):
     if image_size is None and width != height:
       raise UserError("image_size", None, "give one: streamed images are brought to one square size.")
     return Stream(name, _Files(files, label), image_size or height, channels, names)
-  key = {"folder": [str(root.resolve()), split, image_size, channels], "files": cache.fingerprint(files)}
+  decoding = [images.DECODING, image_size, channels]
+  key = {"folder": [str(root.resolve()), split], "decoding": decoding, "files": cache.fingerprint(files)}
 
   def build() -> dict[str, np.ndarray]:
     return {"inputs": _decoded(files, image_size, channels)}
@@ -164,11 +171,28 @@ def _flat(by_class: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[list
   return files, label
 
 
-def _look(file: Path) -> tuple[int, int, int]:
-  """Width, height and channels of an image."""
+def _channels(root: Path) -> int:
+  """1 where all images below a folder are grey, whichever split they are of, else 3."""
+  files = sorted(file for file in root.rglob("*") if file.suffix.lower() in _SUFFIXES)
+  key = {"channels of": str(root.resolve()), "files": cache.fingerprint(files)}
+  build = lambda: {"channels": np.array([_look(file, images.channels_of) for file in files])}
+  channels = cache.cached(f"{root.name or 'images'}-channels", key, build)["channels"]
+  grey = int((channels == 1).sum())
+  if 0 < grey < len(files):
+    _log.warning(
+      "%s: %d of %d images are grey, the others in colour: all are read in colour (channels=1 reads all as grey).",
+      root,
+      grey,
+      len(files),
+    )
+  return int(channels.max())
+
+
+def _look(file: Path, property_of: Callable[[Image.Image], Any]) -> Any:
+  """A property of an image that is opened and not decoded."""
   try:
     with Image.open(file) as image:
-      return *image.size, 1 if image.mode in ("1", "L", "I", "I;16", "F") else 3
+      return property_of(image)
   except OSError as error:
     raise UserError("image", str(file), f"replace or remove this file, which cannot be decoded ({error}).") from error
 
@@ -218,7 +242,9 @@ def unlabelled(path: str | Path, shape: Sequence[int], centre: float = 1.0) -> t
   path, shape = Path(path).expanduser(), tuple(shape)
   if path.suffix == ".npz":
     inputs = _inputs(path)
-    inputs = inputs[..., None] if inputs.shape[1:] == shape[:-1] and shape[-1] == 1 else inputs
+    inputs = checked(f"--input {path}", inputs, np.zeros(len(inputs), np.int32)).inputs
+    if inputs.dtype == np.uint8 and inputs.ndim == 4 and len(shape) == 3 and shape[0] == shape[1]:
+      inputs = images.fitted(inputs, shape[0], shape[-1], f"--input {path}")
     if inputs.shape[1:] != shape:
       raise UserError(f"--input {path}: shape of one input", inputs.shape[1:], f"the model was trained on {shape}.")
     return inputs, [str(row) for row in range(len(inputs))]
@@ -227,7 +253,12 @@ def unlabelled(path: str | Path, shape: Sequence[int], centre: float = 1.0) -> t
     raise UserError("--input", str(path), "name an .npz archive, an image, or a folder that has images.")
   if len(shape) != 3:
     raise UserError("--input", str(path), f"the model was trained on vectors {shape}: give an .npz archive.")
-  return _decoded(found, shape[0], shape[-1], centre), [str(file) for file in found]
+  square = shape[0] == shape[1]
+  inputs = _decoded(found, shape[0] if square else None, shape[-1], centre)
+  if inputs.shape[1:] != shape:
+    remedy = f"the model was trained on {shape}, which is no square that images could be brought to."
+    raise UserError(f"--input {path}: shape of an image", inputs.shape[1:], remedy)
+  return inputs, [str(file) for file in found]
 
 
 def _inputs(path: Path) -> np.ndarray:

@@ -86,7 +86,8 @@ def load(prepared: Prepared, split: str, image_size: int | None = None, channels
   if image_size is None and None in prepared.shape:
     raise UserError("image_size", None, f"give one: the images of {prepared.name} vary in size.")
   key = {
-    "set": [prepared.name, prepared.folder.name, split, image_size, channels],
+    "set": [prepared.name, prepared.folder.name, split],
+    "decoding": [images.DECODING, image_size, channels],
     "files": cache.fingerprint(sorted(prepared.folder.iterdir())),
   }
   name = f"{prepared.name}-{prepared.folder.name}"

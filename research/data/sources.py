@@ -41,8 +41,9 @@ def image_classification(
   """
   if path:
     if Path(path).suffix == ".npz":
-      _check_as_it_is(image_size, channels, streamed)
-      return files.npz(path, split)
+      if streamed:
+        raise UserError("streamed", streamed, "an .npz archive is in memory: leave it out.")
+      return files.npz(path, split, image_size=image_size, channels=channels)
     return files.folder(path, split, image_size=image_size, channels=channels, streamed=streamed, memory=_MEMORY)
   if name in embedded.NAMES:
     _check_as_it_is(image_size, channels, streamed)
@@ -122,7 +123,7 @@ def _decode(data: Stream, record: Mapping[str, Any], box) -> dict[str, Any]:
 def _check_as_it_is(image_size: int | None, channels: int | None, streamed: bool | None) -> None:
   for field, value in {"image_size": image_size, "channels": channels, "streamed": streamed}.items():
     if value:
-      raise UserError(field, value, "embedded sets and .npz archives are used as they are: leave it out.")
+      raise UserError(field, value, "embedded sets are used as they are: leave it out.")
 
 
 def _check_name(name: str) -> None:
