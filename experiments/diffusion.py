@@ -17,36 +17,36 @@ import flax.linen as nn
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import generative
+from experiments.parts import generative, learning, splits
 from experiments.reports import diffusion as diffusion_report
-from research.data import examples, mixtures, pipeline, spoken_digits
+from research.data import mixtures, pipeline, spoken_digits
+from research.data.examples import Examples
 from research.errors import UserError
+from research.evaluation.generative import subset
 from research.families.diffusion import generation, samplers
 from research.families.diffusion import model as family
 from research.networks import dit
 from research.networks.conditioned import ConditionedMLP
 from research.networks.unet import UNet
-from research.training import durations, optimizers, precision, steps
+from research.training import precision
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/diffusion/digits.py"
 
 
 class Data(NamedTuple):
-  """Training, validation and test set, and what inputs are brought to zero mean and unit range by."""
+  """Points, sound or images, as they were read; and what inputs are brought to zero mean and unit range by."""
 
   kind: str
-  train: examples.Examples
-  validation: examples.Examples | None
-  test: examples.Examples
+  parts: splits.Splits[Examples]
   mean: float
   std: float
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A diffusion model of whatever the config's data are."""
-  data, train = load(config.data), config.train
-  num_classes = data.train.num_classes if config.model.conditional else 0
+  data, train = load(config), config.train
+  num_classes = data.parts.train.num_classes if config.model.conditional else 0
   model = family.diffusion(
     network(config.model, num_classes, precision.dtype(train.precision)),
     config.model.process,
@@ -57,32 +57,23 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     num_classes=num_classes,
     label_dropout=train.label_dropout,
   )
-  draw = generator(config.sampler, model)
   assemble = pipeline.normalised(data.mean, data.std)
+
+  def measured(part: Examples):
+    return generative.identified(
+      pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
+    )
+
   train_data = pipeline.shuffled(
-    data.train.arrays, train.batch_size, seed=config.seed, name=data.train.name, assemble=assemble
+    data.parts.train.arrays, train.batch_size, seed=config.seed, name=data.parts.train.name, assemble=assemble
   )
-  size = {"batch_size": train.batch_size, "num_examples": train_data.num_examples}
-  total = durations.steps(train.duration, **size, field="config.train.duration")
-  optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), total_steps=total, **size)
-  learner = steps.gradient_learner(
-    init=model.init,
-    loss=model.loss,
-    evaluate=model.evaluate,
-    optimizer=optimizer,
-    schedule=schedule,
-    ema_decay=train.ema_decay,
-    accumulate=train.accumulate,
-  )
-  measured = lambda part: generative.identified(
-    pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
-  )
-  use = diffusion_report.Use(config, model, draw, data)
+  use = diffusion_report.Use(config, model, generator(config.sampler, model), data)
+  sets = data.parts.map(measured)
   return Experiment(
-    learner=learner,
+    learner=learning.gradient_learner(config, model, train_data),
     train_data=train_data,
-    eval_data=measured(data.validation) if data.validation else None,
-    test_data=measured(data.test),
+    eval_data=sets.validation,
+    test_data=sets.test,
     report=use.report,
     predict=use.predict,
     definitions=family.DEFINITIONS,
@@ -95,54 +86,56 @@ def load(config: ml_collections.ConfigDict) -> Data:
   Raises:
     UserError: no such set, or more training examples asked for than there are.
   """
-  kept = round(100 * (1 - config.validation))
-  parts = (f"train[:{kept}%]", f"train[{kept}%:]") if kept < 100 else ("train", "")
-  if config.name in mixtures.MIXTURES:
-    sets = [mixtures.load(config.name, split, count) for split, count in (("train", config.points), ("test", 10_000))]
-    data = Data("points", sets[0], None, sets[1], 0.0, 1.0)
-  elif config.name == spoken_digits.NAME:
-    read = lambda split: spoken_digits.load(split, config.path or None, config.length)
-    validation = read(parts[1]) if parts[1] else None
-    data = Data("sound", read(parts[0]), validation, read("test"), 0.0, 1.0)
+  data = config.data
+  if data.name in mixtures.MIXTURES:
+    train, test = (mixtures.load(data.name, *part) for part in (("train", data.points), ("test", 10_000)))
+    found = Data("points", splits.of(train, test, data.validation), 0.0, 1.0)
+  elif data.name == spoken_digits.NAME:
+    train, test = (spoken_digits.load(part, data.path or None, data.length) for part in ("train", "test"))
+    found = Data("sound", splits.of(train, test, data.validation), 0.0, 1.0)
   else:
-    splits = generative.load(config)
-    data = Data("images", splits.train, splits.validation, splits.test, 0.5, 0.5)
-  if not 0 <= config.limit <= len(data.train):
-    raise UserError("config.data.limit", config.limit, f"there are {len(data.train)} training examples; 0 uses all.")
-  return data._replace(train=data.train.select(slice(config.limit))) if config.limit else data
+    found = Data("images", generative.load(data), 0.5, 0.5)
+  train = found.parts.train
+  if not 0 <= data.limit <= len(train):
+    raise UserError("config.data.limit", data.limit, f"there are {len(train)} training examples; 0 uses all.")
+  if data.limit:
+    train = train.select(subset(len(train), data.limit, config.seed))
+  return found._replace(parts=found.parts._replace(train=train))
 
 
 def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Module:
   """The network that a config's `model` names.
 
   Raises:
-    UserError: there is none, or none with such heads, window or mixing.
+    UserError: there is none, or none with such heads, window, mixing or stages.
   """
-  if model.name == "mlp":
-    return ConditionedMLP(model.features, model.depth, num_classes, dtype)
-  if model.name == "unet":
-    return UNet(
-      model.widths, model.blocks, model.attention, num_classes=num_classes, dropout=model.dropout, dtype=dtype
+  options = {"num_classes": num_classes, "dtype": dtype}
+  match model.name:
+    case "mlp":
+      return ConditionedMLP(model.mlp.features, model.mlp.depth, **options)
+    case "unet":
+      widths, attention = model.unet.widths, model.unet.attention
+      if len(widths) != len(attention):
+        remedy = f"give one for each of config.model.unet.widths, of which there are {len(widths)}."
+        raise UserError("config.model.unet.attention", attention, remedy)
+      return UNet(**model.unet, **options)
+    case "dit":
+      check(model.dit)
+      return dit.DiT(**model.dit, **options)
+  raise UserError("config.model.name", model.name, "choose mlp, unet or dit.")
+
+
+def check(model: ml_collections.ConfigDict) -> None:
+  """Raises UserError where a transformer cannot be built of these fields."""
+  if model.heads < 1 or model.features % model.heads:
+    raise UserError(
+      "config.model.dit.heads", model.heads, f"it must divide config.model.dit.features, {model.features}."
     )
-  if model.name != "dit":
-    raise UserError("config.model.name", model.name, "choose mlp, unet or dit.")
-  if model.features % model.heads:
-    raise UserError("config.model.heads", model.heads, f"it must divide config.model.features, {model.features}.")
   if model.mixing not in dit.MIXING:
-    raise UserError("config.model.mixing", model.mixing, f"choose one of {', '.join(dit.MIXING)}.")
-  if model.window < 1:
-    raise UserError("config.model.window", model.window, "it is a number of patches: at least 1.")
-  return dit.DiT(
-    model.features,
-    model.depth,
-    model.heads,
-    model.patch,
-    model.window,
-    model.mixing,
-    num_classes=num_classes,
-    dropout=model.dropout,
-    dtype=dtype,
-  )
+    raise UserError("config.model.dit.mixing", model.mixing, f"choose one of {', '.join(dit.MIXING)}.")
+  for field in ("window", "patch"):
+    if model[field] < 1:
+      raise UserError(f"config.model.dit.{field}", model[field], "it is a length: at least 1.")
 
 
 def generator(sampler: ml_collections.ConfigDict, model: family.Diffusion) -> generation.Generator:

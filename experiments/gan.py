@@ -13,16 +13,16 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative
+from experiments.parts import generative, learning
+from experiments.parts.splits import Splits
 from experiments.reports import gan as gan_report
 from experiments.reports.gan import Data
 from research.data import mixtures, pipeline, stacked
-from research.data.examples import Examples
 from research.errors import UserError
 from research.families import diffaugment
 from research.families import gan as family_lib
 from research.networks import dcgan
-from research.training import durations, game, optimizers, precision
+from research.training import game, precision
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/gan/digits.py"
@@ -31,7 +31,7 @@ DEFAULT = "configs/gan/digits.py"
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A generator and a discriminator, their optimizers, and their data."""
   model, train = config.model, config.train
-  data = _points(config) if config.data.name in mixtures.MIXTURES else _images(config)
+  data = points(config) if config.data.name in mixtures.MIXTURES else images(config)
   family = family_lib.gan(
     *networks(model, data, precision.dtype(train.precision)),
     latent_size=model.latent_size,
@@ -40,10 +40,8 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     r1=model.r1,
     augment=diffaugment.policy(model.augment),
   )
-  size = {"batch_size": train.batch_size, "num_examples": data.train.num_examples}
-  size["total_steps"] = durations.steps(train.duration, **size, field="config.train.duration")
-  optimizer, schedule = optimizers.from_config(config.optimizer.to_dict(), **size)
-  critic_optimizer, _ = optimizers.from_config(config.critic_optimizer.to_dict(), **size)
+  optimizer, schedule = learning.optimizer(config, data.sets.train)
+  critic_optimizer, _ = learning.optimizer(config, data.sets.train, "critic_optimizer")
   learner = game.game_learner(
     init=family.init,
     generate=family.generate,
@@ -59,9 +57,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   report = gan_report.points if data.mixture else gan_report.images
   return Experiment(
     learner=learner,
-    train_data=data.train,
-    eval_data=data.validation,
-    test_data=data.test,
+    train_data=data.sets.train,
+    eval_data=data.sets.validation,
+    test_data=data.sets.test,
     report=lambda state: report(gan_report.Sampler(family, state, data, config), config),
     predict=lambda state, path: gan_report.predictions(gan_report.Sampler(family, state, data, config), path, config),
     definitions=family_lib.DEFINITIONS,
@@ -70,76 +68,56 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 def networks(model: ml_collections.ConfigDict, data: Data, dtype) -> tuple[nn.Module, nn.Module]:
   """The generator and the discriminator that a config's `model` names."""
-  classes, norm = (data.num_classes if model.conditional else 0), model.critic_norm
-  widths, critic_widths = tuple(model.generator_widths), tuple(model.critic_widths)
-  match model.network:
+  norm, options = model.critic_norm, {"num_classes": data.num_classes if model.conditional else 0, "dtype": dtype}
+  if data.mixture and model.augment:
+    raise UserError("config.model.augment", tuple(model.augment), "only images are augmented: leave it out.")
+  match model.name:
     case "dcgan" if len(data.shape) == 3:
       height, width, channels = data.shape
-      made = dcgan.Generator((height, width, channels), widths, num_classes=classes, dtype=dtype)
-      return made, dcgan.Discriminator(critic_widths, norm, num_classes=classes, dtype=dtype)
+      generator = dcgan.Generator((height, width, channels), tuple(model.dcgan.generator_widths), **options)
+      return generator, dcgan.Discriminator(tuple(model.dcgan.critic_widths), norm, **options)
     case "mlp" if norm != "batch":
-      made = dcgan.MLPGenerator(
-        data.shape, widths, model.output, batch_norm=model.generator_norm, num_classes=classes, dtype=dtype
+      mlp = model.mlp
+      generator = dcgan.MLPGenerator(
+        data.shape, tuple(mlp.generator_widths), mlp.output, batch_norm=mlp.generator_norm, **options
       )
-      return made, dcgan.MLPDiscriminator(critic_widths, norm, num_classes=classes, dtype=dtype)
+      return generator, dcgan.MLPDiscriminator(tuple(mlp.critic_widths), norm, **options)
     case "mlp":
       raise UserError("config.model.critic_norm", norm, "of mlp, choose spectral or none.")
-  raise UserError("config.model.network", model.network, "choose dcgan (images) or mlp (images and points).")
+  raise UserError("config.model.name", model.name, "choose dcgan (images) or mlp (images and points).")
 
 
-def _points(config: ml_collections.ConfigDict) -> Data:
+def points(config: ml_collections.ConfigDict) -> Data:
   """A mixture of Gaussians, at unit scale."""
   name, size = config.data.name, config.data.eval_batch_size
   mixture = mixtures.MIXTURES[name]()
   scale = float(np.sqrt((mixture.centres**2).mean() + mixture.std**2))
   assemble = pipeline.normalised(0, scale)
   train, validation, test = (mixtures.load(name, s, config.data.examples) for s in ("train", "validation", "test"))
-  return Data(
-    train=pipeline.shuffled(
-      train.arrays, config.train.batch_size, seed=config.seed, name=train.name, assemble=assemble
-    ),
-    validation=pipeline.sequential(validation.arrays, size, name=validation.name, assemble=assemble),
-    test=pipeline.sequential(test.arrays, size, name=test.name, assemble=assemble),
-    shape=(2,),
-    labels=train.label,
-    num_classes=len(mixture.centres),
-    scale=scale,
-    mixture=mixture,
+  measured = lambda part: pipeline.sequential(part.arrays, size, name=part.name, assemble=assemble)
+  shuffled = pipeline.shuffled(
+    train.arrays, config.train.batch_size, seed=config.seed, name=train.name, assemble=assemble
   )
+  sets = Splits(shuffled, measured(validation), measured(test))
+  return Data(sets, (2,), train.label, len(mixture.centres), scale=scale, mixture=mixture)
 
 
-def _images(config: ml_collections.ConfigDict) -> Data:
+def images(config: ml_collections.ConfigDict) -> Data:
   """Images in the range of the generator's output."""
-  data = config.data
-  splits = generative.load(data)
-  assert isinstance(splits.train, Examples)  # which `load` sees to
-  assert isinstance(splits.test, Examples)
-  signed = config.model.network == "dcgan" or config.model.output == "tanh"
+  data, seed, batch_size = config.data, config.seed, config.train.batch_size
+  parts = generative.load(data)
+  signed = config.model.name == "dcgan" or config.model.mlp.output == "tanh"
   assemble = pipeline.normalised(0.5, 0.5) if signed else pipeline.normalised()
-
-  def measured(examples):
-    if data.stacked:
-      return stacked.stacked(examples, data.eval_batch_size, seed=0, train=False, assemble=assemble)
-    return pipeline.sequential(examples.arrays, data.eval_batch_size, name=examples.name, assemble=assemble)
-
+  classes, (*sides, channels) = parts.train.num_classes, parts.train.inputs.shape[1:]
   if data.stacked:
-    train = stacked.stacked(splits.train, config.train.batch_size, seed=config.seed, train=True, assemble=assemble)
+    train = stacked.stacked(parts.train, batch_size, seed=seed, train=True, assemble=assemble)
+    measured = lambda part: stacked.stacked(part, data.eval_batch_size, seed=0, train=False, assemble=assemble)
+    channels, classes = stacked.CHANNELS, classes**stacked.CHANNELS
   else:
-    train = pipeline.shuffled(
-      splits.train.arrays, config.train.batch_size, seed=config.seed, name=splits.train.name, assemble=assemble
-    )
-  height, width, channels = splits.train.inputs.shape[1:]
-  classes = splits.train.num_classes ** (stacked.CHANNELS if data.stacked else 1)
-  return Data(
-    train=train,
-    validation=measured(splits.validation) if splits.validation else None,
-    test=measured(splits.test),
-    shape=(height, width, stacked.CHANNELS if data.stacked else channels),
-    labels=np.arange(classes) if data.stacked else splits.train.label,
-    num_classes=classes,
-    signed=signed,
-    images=(splits.train, splits.test),
-  )
+    train = pipeline.shuffled(parts.train.arrays, batch_size, seed=seed, name=parts.train.name, assemble=assemble)
+    measured = lambda part: pipeline.sequential(part.arrays, data.eval_batch_size, name=part.name, assemble=assemble)
+  labels = np.arange(classes) if data.stacked else parts.train.label
+  return Data(parts.map(measured)._replace(train=train), (*sides, channels), labels, classes, signed, images=parts)
 
 
 if __name__ == "__main__":

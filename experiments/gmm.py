@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments import vae
 from experiments.command import cli
 from experiments.parts import generative
+from experiments.reports import anomaly
 from experiments.reports import gmm as gmm_report
 from experiments.reports.gmm import Data, Model
 from research.data import pipeline, projection
@@ -37,7 +37,7 @@ DEFAULT = "configs/gmm/iris.py"
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """Mixtures side by side: several starts or sizes of which the best counts, one a class, or one without each class."""
   data, model = load(config), model_of(config)
-  left_out = vae.classes_left_out(config.data.leave_out, data.train)
+  left_out = anomaly.classes_left_out(config.data.leave_out, data.train, data.test)
   _check_reasons(config.model, left_out)
   if config.model.by_class:
     train_data = training(*class_by_class(data.train), data.train.name, config)
@@ -48,7 +48,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   if config.model.by_class:
     learner, definitions = one_a_class(member, model, data), {**definitions, **classifier.DEFINITIONS}
   elif left_out:
-    learner = vae.without(member, left_out)
+    learner = anomaly.without(member, left_out)
   else:
     learner = best_of(member, model, config, data)
   measured = lambda part: pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name)

@@ -7,15 +7,15 @@ Time: a minute and a half on two free cores
 Expected: samples of every class that a person recognises
 """
 
-from configs import common
+from configs.diffusion import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.diffusion_images()
+  config = _base.images()
   config.data.name = "digits"
   config.data.eval_batch_size = 360
-  config.model.update({"features": 64, "depth": 3, "heads": 4, "patch": 2})
+  config.model.dit.update({"features": 64, "depth": 3, "heads": 4, "patch": 2})
   config.train.batch_size = 128
   config.train.duration = "1300 steps"
   config.train.ema_decay = 0.995
@@ -28,13 +28,4 @@ def get_config(variant: str = ""):
   config.report.bound_nodes = 30
   config.report.augment_config = "configs/cnn/digits.py"
   config.run.steps_per_dispatch = 50
-  return smaller(common.variant(config, variant), variant)
-
-
-def smaller(config, variant: str):
-  """What `smoke` shrinks beside `common.variant`."""
-  if variant == "smoke":
-    config.model.update({"features": 16, "depth": 1, "heads": 2})
-    config.sampler.steps = 2
-    config.report.update({"bound_nodes": 2, "edits": 2, "repeats": 1})
-  return config
+  return _base.variant(config, variant)

@@ -12,15 +12,17 @@ Expected: a classifier-feature distance to the training set of 0.18, four times 
   matching (configs/diffusion/mnist_flow_matching.py) three times, which is the aim
 """
 
-from configs import common
+from configs import _generative
+from configs.diffusion import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds; `gpu` a U-Net with a learned schedule (VDM) and its bound."""
-  config = common.diffusion_images()
+  config = _base.images()
   config.data.name = "mnist"
   config.data.eval_batch_size = 500
-  config.model.update({"features": 96, "depth": 4, "heads": 3, "patch": 4, "mixing": "static", "data_std": 0.6})
+  config.model.dit.update({"features": 96, "depth": 4, "heads": 3, "patch": 4, "mixing": "static"})
+  config.model.data_std = 0.6
   config.train.weighting = "min_snr"
   config.train.batch_size = 32
   config.train.duration = "7600 steps"
@@ -31,18 +33,17 @@ def get_config(variant: str = ""):
   config.optimizer.clip_norm = 1.0
   config.sampler.update({"name": "sde_dpm_solver", "steps": 15, "guidance": 1.2, "guidance_interval": (0.2, 0.8)})
   config.report.samples = 80
-  config.measure = common.measure()
+  config.measure = _generative.measure()
   config.bars.distance_over_floor = {"max": 3.0}
   if variant == "gpu":
     config = on_a_gpu(config)
-  config = common.variant(config, variant, also=("gpu",))
-  return smaller(config, variant)
+  return _base.variant(config, variant, also=("gpu",))
 
 
 def on_a_gpu(config):
   """A U-Net, trained on the bound; DDIM with 20 steps against 1,000, and the average against the last parameters."""
-  config.model.update({"name": "unet", "widths": (64, 128, 128), "dropout": 0.1, "process": "learned"})
-  config.model.update({"predicts": "noise", "conditional": False})
+  config.model.update({"name": "unet", "process": "learned", "predicts": "noise", "conditional": False})
+  config.model.unet.update({"widths": (64, 128, 128), "dropout": 0.1})
   config.train.weighting = "elbo"
   config.train.batch_size = 128
   config.train.duration = "20000 steps"
@@ -54,14 +55,4 @@ def on_a_gpu(config):
   config.report.compare = ("ddim:20", "ddim:1000", "last")
   config.measure.samples = 50_000
   config.bars = {"bits_per_dim": {"max": 1.0}}
-  return config
-
-
-def smaller(config, variant: str):
-  """What `smoke` shrinks beside `common.variant`."""
-  if variant == "smoke":
-    config.model.update({"features": 16, "depth": 1, "heads": 2})
-    config.optimizer.name = "adam"  # Muon's products take longest to compile
-    config.sampler.steps = 2
-    config.report.update({"edits": 2, "repeats": 1})
   return config

@@ -7,17 +7,17 @@ Time: 5 minutes of two free cores
 Expected: a log-likelihood of test points within 0.011 nats of the mixture's own
 """
 
-from configs import common
+from configs.diffusion import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.diffusion()
+  config = _base.diffusion("mlp")
   config.data.name = "eight_gaussians"
   config.data.points = 200_000  # to train on; 10,000 others test
   config.data.eval_batch_size = 5000
-  config.model.update({"name": "mlp", "features": 128, "depth": 3, "conditional": False})
-  config.model.update({"process": "rectified_flow", "predicts": "velocity"})
+  config.model.mlp.update({"features": 128, "depth": 3})
+  config.model.update({"process": "rectified_flow", "predicts": "velocity", "conditional": False})
   config.train.batch_size = 1024
   config.train.duration = "16000 steps"
   config.train.ema_decay = 0.999
@@ -29,10 +29,6 @@ def get_config(variant: str = ""):
   config.report.density_side = 64  # places along a side of the map of the density
   config.run.steps_per_dispatch = 100
   config.bars.likelihood_gap = {"max": 0.02}
-  config = common.variant(config, variant)
   if variant == "smoke":
     config.data.points = 64
-    config.model.update({"features": 16, "depth": 1})
-    config.sampler.steps = 3
-    config.report.update({"likelihood_steps": 3, "density_side": 4})
-  return config
+  return _base.variant(config, variant)

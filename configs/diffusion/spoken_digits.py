@@ -8,16 +8,17 @@ Expected: WAV files, two a digit, in the run's folder `samples`, and their spect
   bands are those of a vowel, harmonics are missing and there is noise throughout: a whisper, not yet speech
 """
 
-from configs import common
+from configs.diffusion import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.diffusion()
+  config = _base.diffusion()
   config.data.name = "spoken_digits"
   config.data.length = 4096  # samples of a frame, at 8 kHz
   config.data.eval_batch_size = 250
-  config.model.update({"features": 128, "depth": 4, "heads": 4, "patch": 64, "mixing": "static", "data_std": 0.16})
+  config.model.dit.update({"features": 128, "depth": 4, "heads": 4, "patch": 64, "mixing": "static"})
+  config.model.data_std = 0.16
   config.train.weighting = "min_snr"
   config.train.batch_size = 32
   config.train.duration = "3000 steps"
@@ -28,10 +29,8 @@ def get_config(variant: str = ""):
   config.optimizer.clip_norm = 1.0
   config.sampler.steps = 50
   config.report.samples = 20
-  config = common.variant(config, variant)
+  config = _base.variant(config, variant)
   if variant == "smoke":
     config.data.length = 64
-    config.model.update({"features": 16, "depth": 1, "heads": 2, "patch": 16})
-    config.optimizer.name = "adam"  # Muon's products take longest to compile
-    config.sampler.steps = 2
+    config.model.dit.patch = 16
   return config

@@ -7,24 +7,22 @@ Time: two minutes on idle cores (estimate); 2,500 steps took 5.5 while 16 proces
 Expected: digits that a person recognises, all ten of them, 97 % of them of the class that was asked for
 """
 
-from configs import common
+from configs.gan import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.gan()
+  config = _base.gan()
   config.data.name = "digits"
   config.measure.config = "configs/cnn/digits.py"
   config.measure.duration = "30 epochs"
   config.measure.samples = 5_000
   config.model.latent_size = 32
-  config.model.generator_widths = (64, 32)
-  config.model.critic_widths = (32, 64)
+  config.model.dcgan.generator_widths = (64, 32)
+  config.model.dcgan.critic_widths = (32, 64)
   config.model.critic_norm = "spectral"
   config.model.conditional = True
   config.model.loss = "hinge"
   config.model.augment = ("translation",)
   config.train.duration = "4000 steps"
-  if variant == "smoke":
-    config.model.generator_widths = config.model.critic_widths = (8, 8)
-  return common.variant(config, variant)
+  return _base.variant(config, variant)

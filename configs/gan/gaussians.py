@@ -7,21 +7,19 @@ Time: 32 minutes while tests and other runs shared the cores; not measured on id
 Expected: 25 of 25 modes, 98.1 % of the samples within three standard deviations of one (of the data: 98.9 %)
 """
 
-from configs import common
+from configs.gan import _base
 
 
 def get_config(variant: str = ""):
   """The config; `ring` has eight modes, `smoke` is the default in seconds."""
-  config = common.gan()
+  config = _base.gan("mlp")
   config.data.name = "ring" if variant == "ring" else "grid"
   config.data.eval_batch_size = 10_000
   config.measure.samples = 50_000
-  config.model.network = "mlp"
   config.model.latent_size = 2
-  config.model.generator_widths = (256, 256, 256)
-  config.model.critic_widths = (256, 256, 256)
-  config.model.output = "linear"
-  config.model.generator_norm = False
+  config.model.mlp.generator_widths = config.model.mlp.critic_widths = (256, 256, 256)
+  config.model.mlp.output = "linear"
+  config.model.mlp.generator_norm = False
   config.model.critic_norm = "none"
   config.model.r1 = 0.1
   config.optimizer.learning_rate = 5e-4
@@ -35,8 +33,7 @@ def get_config(variant: str = ""):
   config.run.steps_per_dispatch = 100
   if variant == "smoke":
     config.data.examples = 200
-    config.model.generator_widths = config.model.critic_widths = (16, 16)
   else:
     config.bars.modes_covered = {"min": 8 if variant == "ring" else 25}
     config.bars.share_within_3sd = {"min": 0.95}
-  return common.variant(config, variant, also=("ring",))
+  return _base.variant(config, variant, also=("ring",))

@@ -12,25 +12,26 @@ Expected: 10 of 10 classes, a KL of the class histogram of 0.003, a classifier-f
   test set 0.03)
 """
 
-from configs import common
+from configs.gan import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.gan()
+  config = _base.gan()
   config.data.name = "mnist"
   config.train.duration = "6 epochs"
   if variant in ("", "smoke"):
-    config.model.update({"critic_norm": "spectral", "loss": "hinge", "critic_widths": (64, 128, 256)})
+    config.model.update({"critic_norm": "spectral", "loss": "hinge"})
+    config.model.dcgan.critic_widths = (64, 128, 256)
     config.train.update({"batch_size": 32, "duration": "4 epochs"})
     for optimizer in (config.optimizer, config.critic_optimizer):
       optimizer.learning_rate = 1e-3
   if variant == "textbook":
-    config.model.network = "mlp"
+    config.model.name = "mlp"
     config.model.latent_size = 100
-    config.model.generator_widths = config.model.critic_widths = (128,)
-    config.model.output = "sigmoid"
-    config.model.generator_norm = False
+    config.model.mlp.generator_widths = config.model.mlp.critic_widths = (128,)
+    config.model.mlp.output = "sigmoid"
+    config.model.mlp.generator_norm = False
     config.model.critic_norm = "none"
     config.train.duration = "50 epochs"
     config.run.steps_per_dispatch = 100
@@ -42,9 +43,7 @@ def get_config(variant: str = ""):
     config.train.batch_size = 320
     for optimizer in (config.optimizer, config.critic_optimizer):
       optimizer.learning_rate, optimizer.b1 = 1e-4, 0.0
-  if variant == "smoke":
-    config.model.generator_widths, config.model.critic_widths = (8, 8), (8, 8, 8)
-  else:
+  if variant != "smoke":
     config.bars.classes_covered = {"min": 10}
     config.bars.class_divergence = {"max": 0.02}
-  return common.variant(config, variant, also=("dcgan", "textbook", "wgan_gp"))
+  return _base.variant(config, variant, also=("dcgan", "textbook", "wgan_gp"))

@@ -11,20 +11,20 @@ Expected: 159 nats, 3.6 bits a pixel, and reconstructions, samples and interpola
   `:anomaly` a mean AUROC of 0.82, and below 0.5 for the ones, which are simpler than what the model knows
 """
 
-from configs import common
+from configs.vae import _base
 
 VARIANTS = ("anomaly", "manifold", "conditional", "conv")
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.vae()
+  config = _base.vae()
   config.data.name = "digits"
   config.data.validation = 0.1
   config.data.eval_batch_size = 360
-  config.model.latents = (16,)
-  config.model.hidden = (256, 256)
-  config.model.activation = "leaky_relu"
+  config.model.mlp.latents = (16,)
+  config.model.mlp.hidden = (256, 256)
+  config.model.mlp.activation = "leaky_relu"
   config.model.likelihood = "logistic"
   config.train.batch_size = 64
   config.train.duration = "100 epochs"
@@ -35,12 +35,12 @@ def get_config(variant: str = ""):
     case "anomaly":
       config.data.leave_out = "all"
     case "manifold":
-      config.model.latents = (2,)
+      config.model.mlp.latents = (2,)
     case "conditional":
       config.model.conditional = True
     case "conv":
       config.model.name = "conv"
-      config.model.vector = 16
+      config.model.conv.vector = 16
       config.train.duration = "50 epochs"
       config.run.steps_per_dispatch = 1
-  return common.variant(config, variant, VARIANTS)
+  return _base.variant(config, variant, VARIANTS)

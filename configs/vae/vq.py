@@ -8,21 +8,18 @@ Expected: 62 of the 64 codes in use, a perplexity of 43, 294 bits an image of wh
   There are no samples, which would take a prior over the codes
 """
 
-from configs import common
+from configs.vae import _base
 
 
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
-  config = common.vae()
+  config = _base.vae("vq")
   config.data.name = "mnist"
   config.data.validation = 0.1
-  config.model.name = "vq"
-  config.model.widths = (32, 32)
+  config.model.vq.widths = (32, 32)
   config.train.batch_size = 128
   config.train.duration = "3 epochs"
   config.train.ema_decay = 0.99
   config.report.batch_size = 500
   config.optimizer.learning_rate = 2e-3
-  if variant == "smoke":
-    config.model.update({"widths": (4, 4), "codes": 8, "code_size": 4})
-  return common.variant(config, variant)
+  return _base.variant(config, variant)

@@ -22,12 +22,13 @@ from jaxtyping import Float, Int
 
 from experiments import cnn
 from experiments.command import cli, session
-from experiments.parts import classification, splits
+from experiments.parts import classification, generative, splits
 from research.data import cache
 from research.data.examples import Examples
 from research.errors import UserError
 from research.evaluation import generative as measures_lib
 from research.training import loop, parallel, precision, rundir, steps
+from research.training.executor import Executor
 
 _BATCH = 500
 
@@ -57,7 +58,7 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
   """The classifier that a config's `measure` asks for.
 
   Args:
-    measure: `configs.common.measure()`.
+    measure: `configs._generative.measure()`.
     data: the config's `data`: what is generated, and what a new classifier learns.
 
   Raises:
@@ -87,12 +88,8 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
     return features, logits.argmax(-1)
 
   def of_all(images):
-    placed, found = jax.device_put(variables), []
-    for start in range(0, len(images), _BATCH):
-      batch = images[start : start + _BATCH]
-      padded = np.pad(batch, ((0, _BATCH - len(batch)), (0, 0), (0, 0), (0, 0)))  # one compiled program
-      found.append([np.asarray(x)[: len(batch)] for x in of_batch(placed, padded)])
-    features, labels = (np.concatenate(parts) for parts in zip(*found))
+    placed = jax.device_put(variables)
+    features, labels = generative.batched(lambda rows: of_batch(placed, rows), _BATCH, images)
     return Measured(features, labels.astype(np.int64))
 
   return Classifier(of_all, float(arrays["accuracy"]), train.num_classes)
@@ -102,38 +99,61 @@ DEFINITIONS = {
   "classes_covered": "classes that the classifier of `measure` finds among the samples",
   "class_divergence": "KL in nats of the samples' class histogram, by that classifier, from the training set's",
   "classifier_feature_distance": "Fréchet distance between Gaussians fitted to that classifier's features of the "
-  "samples and of the training set; not FID, whose features are Inception's",
-  "classifier_feature_distance_floor": "the same distance of the test set from the training set",
-  "precision": "share of samples within the manifold of training examples, k = 3 (Kynkäänniemi et al. 2019)",
-  "recall": "share of training examples within the manifold of samples, k = 3",
+  "whole training set and of samples, as many as there are test examples; not FID, whose features are Inception's",
+  "classifier_feature_distance_floor": "the same distance of as many test examples from the whole training set",
+  "distance_over_floor": "classifier_feature_distance over its floor",
+  "precision": "share of samples within the manifold of training examples, k = 3 (Kynkäänniemi et al. 2019); up to "
+  "10,000 of each, drawn by the seed",
+  "recall": "share of training examples within the manifold of samples, k = 3; of the same",
   "classifier_accuracy": "share of test examples that the classifier of `measure` gets right",
 }
 
 
-def measures(
-  classifier: Classifier, samples: np.ndarray, train: Examples, test: Examples, pairs: int = 10_000
-) -> dict[str, float]:
-  """What `DEFINITIONS` says, of uint8 samples [sample, height, width, channel].
+class Reference(NamedTuple):
+  """What samples are held against.
 
-  As many samples go into the distance as there are test examples, because it depends on their number; and up to `pairs`
-  of each kind into precision and recall.
+  Attributes:
+    train, test: what the classifier makes of the whole sets.
+    moments: of the training set's features.
+    classifier: that classifier.
+    seed: by which parts of sets are drawn.
   """
-  ours, theirs, held_out = (classifier.measure(images) for images in (samples, train.inputs, test.inputs))
-  real, several = measures_lib.moments(theirs.features), min(pairs, len(samples), len(train))
-  quality = measures_lib.precision_recall(theirs.features[:several], ours.features[:several])
-  classes = classifier.num_classes
+
+  train: Measured
+  test: Measured
+  moments: measures_lib.Moments
+  classifier: Classifier
+  seed: int
+
+  def distance(self, features: Float[np.ndarray, "example feature"], count: int) -> float:
+    """`classifier_feature_distance` of `count` of these examples: it falls with their number, so compare equal ones."""
+    drawn = features[measures_lib.subset(len(features), count, self.seed)]
+    return measures_lib.frechet_distance(measures_lib.moments(drawn), self.moments)
+
+
+def reference(classifier: Classifier, train: Examples, test: Examples, seed: int) -> Reference:
+  """Training and test set as the classifier sees them."""
+  of_train, of_test = classifier.measure(train.inputs), classifier.measure(test.inputs)
+  return Reference(of_train, of_test, measures_lib.moments(of_train.features), classifier, seed)
+
+
+def measures(against: Reference, samples: Measured, pairs: int = 10_000) -> dict[str, float]:
+  """What `DEFINITIONS` says of samples, as the classifier sees them; precision and recall of up to `pairs` of each."""
+  classes, count = against.classifier.num_classes, min(len(samples.features), len(against.test.features))
+  several = min(pairs, len(samples.features), len(against.train.features))
+  drawn = lambda features: features[measures_lib.subset(len(features), several, against.seed)]
+  quality = measures_lib.precision_recall(drawn(against.train.features), drawn(samples.features))
+  expected = measures_lib.histogram(against.train.labels, classes)
+  distance, floor = (against.distance(found.features, count) for found in (samples, against.test))
   return {
-    "classes_covered": measures_lib.covered(ours.labels, classes),
-    "class_divergence": measures_lib.histogram_divergence(
-      ours.labels, classes, measures_lib.histogram(theirs.labels, classes)
-    ),
-    "classifier_feature_distance": measures_lib.frechet_distance(
-      measures_lib.moments(ours.features[: len(test)]), real
-    ),
-    "classifier_feature_distance_floor": measures_lib.frechet_distance(measures_lib.moments(held_out.features), real),
+    "classes_covered": measures_lib.covered(samples.labels, classes),
+    "class_divergence": measures_lib.histogram_divergence(samples.labels, classes, expected),
+    "classifier_feature_distance": distance,
+    "classifier_feature_distance_floor": floor,
+    "distance_over_floor": distance / floor,
     "precision": quality.precision,
     "recall": quality.recall,
-    "classifier_accuracy": classifier.accuracy,
+    "classifier_accuracy": against.classifier.accuracy,
   }
 
 
@@ -151,13 +171,18 @@ def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[
   return entered[-1], logits
 
 
-def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
-  logging.warning("Training the classifier that measures samples (%s), once.", config.train.duration)
+def trained(config: ml_collections.ConfigDict) -> tuple[Executor, Any]:
+  """A classifier of `experiments.cnn`, trained in a folder that is then thrown away: its executor and state."""
   with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
     experiment = cnn.experiment(config)
     settings = session.settings_of(config, experiment.train_data)
     executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
-    return _arrays(executor, loop.train(executor, settings, directory).state)
+    return executor, loop.train(executor, settings, directory).state
+
+
+def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
+  logging.warning("Training the classifier that measures samples (%s), once.", config.train.duration)
+  return _arrays(*trained(config))
 
 
 def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, np.ndarray]]:

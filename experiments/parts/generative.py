@@ -35,6 +35,25 @@ def identified(dataset: Dataset) -> Dataset:
   return dataclasses.replace(dataset, assemble=assemble)
 
 
+def batched(function: Callable, size: int, *arrays: Any) -> Any:
+  """`function(*rows)` of all rows of some arrays, `size` at a time, and so by one compiled program.
+
+  Args:
+    function: a tree of arrays with a leading axis of the rows; the last batch repeats its last row.
+    size: of a batch.
+    arrays: of equal length, one at least; keys too.
+
+  Returns:
+    That tree, as NumPy arrays over all rows.
+  """
+  count, parts = len(arrays[0]), []
+  for start in range(0, count, size):
+    rows = np.minimum(np.arange(start, start + size), count - 1)
+    part = function(*(array[rows] for array in arrays))
+    parts.append(jax.tree.map(lambda x, start=start: np.asarray(x)[: count - start], part))
+  return jax.tree.map(lambda *joined: np.concatenate(joined), *parts)
+
+
 def over(dataset: Dataset, function: Callable[[Any, Mapping[str, Any]], Any], state: Any) -> Any:
   """`function(state, batch)` of every example of an evaluation set, on one device.
 

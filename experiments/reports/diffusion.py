@@ -1,6 +1,5 @@
 """What a trained diffusion model is used for: likelihoods, samples, strips, edits, sound, and data for a classifier."""
 
-import contextlib
 import io
 import pathlib
 import tempfile
@@ -14,9 +13,8 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from experiments import cnn
-from experiments.command import cli, session
-from experiments.parts import features
+from experiments.command import cli
+from experiments.parts import features, generative
 from research import randomness
 from research.data import files, mixtures, spoken_digits
 from research.errors import UserError
@@ -24,7 +22,7 @@ from research.evaluation import figures
 from research.evaluation import generative as measures
 from research.families.diffusion import generation, likelihood, samplers
 from research.families.diffusion import model as family
-from research.training import loop, parallel, rundir, steps
+from research.training import steps
 from research.training.experiment import Report
 
 Pixels = UInt8[np.ndarray, "example height width channel"]
@@ -34,10 +32,7 @@ DEFINITIONS = {
   "likelihood_gap": "true_log_likelihood - log_likelihood, nats",
   "bits_per_dim": "variational bound in continuous time, bits per pixel and channel, mean over the test set; the KL of "
   "the prior, the reconstruction of 8 bits, and the diffusion loss by the midpoint rule over the log signal-to-noise",
-  "classifier_feature_distance": "Frechet distance between Gaussians fitted to the features that this project's own "
-  "classifier has of as many samples as training images (config.measure.samples); not FID",
-  "floor": "the same distance between the test set and as many training images as it has images",
-  "distance_over_floor": "classifier_feature_distance over floor",
+  **features.DEFINITIONS,
   "class_agreement": "share of samples whose class, to that classifier, is the label they were drawn for",
   "distance_of": "classifier_feature_distance of another sampler and number of steps, or of the last parameters in "
   "place of their average",
@@ -51,29 +46,34 @@ class Use:
   """A model in use: `report(state)` and `predict(state, path)` of the experiment."""
 
   def __init__(self, config: ml_collections.ConfigDict, model: family.Diffusion, draw: generation.Generator, data):
-    self._config, self._model, self._generator, self._data = config, model, draw, data
+    self._config, self._model, self._generator = config, model, draw
+    self._kind, (self._train, _, self._test) = data.kind, data.parts
     for name in config.report.get("compare", ()):  # before any compute
       self._other(name)
-    self._shape, self._classes = data.test.inputs.shape[1:], data.train.num_classes if config.model.conditional else 0
+    if config.report.get("factor", 1) < 1:
+      raise UserError("config.report.factor", config.report.factor, "it is how many times larger: at least 1.")
+    self._shape = self._test.inputs.shape[1:]
+    self._classes = self._train.num_classes if config.model.conditional else 0
 
   def report(self, state) -> Report:
     """Measures, figures and files, by the kind of data."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "report")
-    made = {"points": self._points, "sound": self._sound, "images": self._images}[self._data.kind](variables, key)
+    made = {"points": self._points, "sound": self._sound, "images": self._images}[self._kind](variables, key)
     if "measure" in self._config and self._config.measure.samples:
       made |= self._measures(variables, {"params": state.params, **state.mutable}, key)
     if self._config.report.get("augment"):
       made |= self._augmentation(variables, key)
     metrics = {name: value for name, value in made.items() if isinstance(value, float)}
     shown = {name: value for name, value in made.items() if not isinstance(value, float | bytes)}
-    definitions = {name: text for metric, text in DEFINITIONS.items() for name in metrics if name.startswith(metric)}
+    others = {name: DEFINITIONS["distance_of"] for name in metrics if name.startswith("distance_of_")}
+    definitions = {name: DEFINITIONS[name] for name in metrics if name in DEFINITIONS} | others
     kept = {name: value for name, value in made.items() if isinstance(value, bytes)}
     return Report(metrics, shown, definitions, kept)
 
   def predict(self, state, path: str) -> dict[str, np.ndarray]:
     """Samples with their labels; or, of the images at `path`, what becomes of them."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "predict")
-    if path and self._data.kind != "images":
+    if path and self._kind != "images":
       raise UserError("--input", path, "only images are inpainted, enlarged and redrawn: leave it out for samples.")
     if path:
       inputs, _ = files.unlabelled(path, self._shape)
@@ -86,20 +86,16 @@ class Use:
     return (np.arange(count) % max(self._classes, 1)).astype(np.int32)
 
   def _draw(self, generator: generation.Generator, variables, labels: np.ndarray, key) -> np.ndarray:
-    """As many samples as labels, in batches of `eval_batch_size` at most; images as bytes."""
-    size = min(self._config.data.eval_batch_size, len(labels))
-    drawn = []
-    for start in range(0, len(labels), size):
-      label = np.resize(labels[start : start + size], size)  # one compiled program
-      key_of_batch = jax.random.fold_in(key, start)
-      given = jnp.asarray(label) if self._classes else None
-      drawn.append(np.asarray(generator.draw(variables, (size, *self._shape), key_of_batch, given)))
-    x = np.concatenate(drawn)[: len(labels)]
-    return as_bytes(x) if self._data.kind == "images" else x
+    """As many samples as labels, `eval_batch_size` at a time, each with a key of its own; images as bytes."""
+    size, keys = min(self._config.data.eval_batch_size, len(labels)), randomness.place_keys(key, np.arange(len(labels)))
+    given = (jnp.asarray(labels),) if self._classes else ()
+    draw = lambda keys, label=None: generator.draw(variables, (size, *self._shape), keys, label)
+    x = generative.batched(draw, size, keys, *given)
+    return as_bytes(x) if self._kind == "images" else x
 
   def _points(self, variables, key) -> dict[str, Any]:
     """The exact likelihood beside the truth, and where samples lie."""
-    mixture, test = mixtures.MIXTURES[self._config.data.name](), self._data.test.inputs
+    mixture, test = mixtures.MIXTURES[self._config.data.name](), self._test.inputs
     setup = lambda variables: (self._model.process(variables), self._model.denoiser(variables))
     density = likelihood.log_likelihood(setup)
     process = self._model.process(variables)
@@ -130,7 +126,7 @@ class Use:
     names = [f"digit_{label}_{i}.wav" for i, label in enumerate(self._labels(len(drawn)))]
     sounds = {name: wav(sound, spoken_digits.RATE) for name, sound in zip(names, drawn)}
     shown = min(len(drawn), 10)
-    real = [self._data.test.inputs[self._data.test.label == label][0, :, 0] for label in self._labels(shown)]
+    real = [self._test.inputs[self._test.label == label][0, :, 0] for label in self._labels(shown)]
     return {**sounds, "spectrograms": figures.spectrograms({"samples": drawn[:shown], "recordings": np.stack(real)})}
 
   def _images(self, variables, key) -> dict[str, Any]:
@@ -143,10 +139,10 @@ class Use:
     path = self._generator.path(variables, (6, *self._shape), key, 9, self._given(6))
     strip = as_bytes(np.asarray(path)).swapaxes(0, 1).reshape(-1, *self._shape)
     made["denoising"] = figures.image_grid(strip, columns=9, title="from noise to image")
-    shown = self._data.test.inputs[: report.edits]
-    for name, images in self._edits(variables, shown, key).items():
+    chosen = measures.subset(len(self._test), report.edits, self._config.seed)
+    for name, images in self._edits(variables, self._test.inputs[chosen], key).items():
       rows = np.concatenate(list(images)).reshape(-1, *self._shape)
-      made[name] = figures.image_grid(rows, columns=len(shown), title=EDITS[name])
+      made[name] = figures.image_grid(rows, columns=len(chosen), title=EDITS[name])
     if report.bound_nodes:
       made["bits_per_dim"] = self._bound(variables, key)
     return made
@@ -185,38 +181,28 @@ class Use:
     """Bits per dimension of the whole test set, without labels."""
     setup = lambda variables: (self._model.process(variables), self._model.denoiser(variables))
     bound = likelihood.variational_bound(setup, self._config.report.bound_nodes, loop=self._config.sampler.loop)
-    test, size, total = self._data.test.inputs, self._config.data.eval_batch_size, jnp.zeros(())
-    for start in range(0, len(test), size):
-      x = jnp.asarray(as_floats(np.resize(test[start : start + size], (size, *self._shape))))
-      nats = bound(variables, x, jax.random.fold_in(key, start)).total()
-      total += likelihood.bits_per_dimension(nats, test[0].size)[: len(test) - start].sum()
-    return float(total) / len(test)
+    pixels, keys = self._test.inputs, randomness.place_keys(key, np.arange(len(self._test)))
+    of_batch = lambda rows, keys: bound(variables, jnp.asarray(as_floats(rows)), keys).total()
+    nats = generative.batched(of_batch, self._config.data.eval_batch_size, pixels, keys)
+    return float(likelihood.bits_per_dimension(nats, pixels[0].size).mean())
 
   def _measures(self, variables, last, key) -> dict[str, float]:
     """Distances of features, and whether samples are of their class; `last` are the parameters without average."""
-    config, data = self._config, self._data
+    config, count = self._config, self._config.measure.samples
     judge = features.classifier(config.measure, config.data)
-    count = min(config.measure.samples, len(data.train))
-    of_train = judge.measure(data.train.inputs[:count])
-    moments = measures.moments(of_train.features)
-    of_test = judge.measure(data.test.inputs[:count])
-    equal = measures.moments(of_train.features[: len(of_test.features)])
-    floor = measures.frechet_distance(measures.moments(of_test.features), equal)
-    labels = data.train.label[:count] if self._classes else self._labels(count)
+    against = features.reference(judge, self._train, self._test, config.seed)
+    labels = measures.labels_like(self._train.label, count, config.seed) if self._classes else self._labels(count)
     begin = time.perf_counter()
-    found = judge.measure(self._draw(self._generator, variables, labels, key))
+    samples = judge.measure(self._draw(self._generator, variables, labels, key))
     seconds = time.perf_counter() - begin
-    to_train = lambda found: measures.frechet_distance(measures.moments(found.features), moments)
-    distance = to_train(found)
-    made = {"classifier_feature_distance": distance, "floor": floor, "distance_over_floor": distance / floor}
-    made["seconds_per_1000_samples"] = 1000 * seconds / count
+    values = {**features.measures(against, samples), "seconds_per_1000_samples": 1000 * seconds / count}
     if self._classes:
-      made["class_agreement"] = float((found.labels == labels).mean())
+      values["class_agreement"] = float((samples.labels == labels).mean())
     for other in config.report.compare:
-      made[f"distance_of_{other.replace(':', '_')}"] = to_train(
-        judge.measure(self._draw(self._other(other), last if other == "last" else variables, labels, key))
-      )
-    return made
+      drawn = self._draw(self._other(other), last if other == "last" else variables, labels, key)
+      distance = against.distance(judge.measure(drawn).features, min(count, len(self._test)))
+      values[f"distance_of_{other.replace(':', '_')}"] = distance
+    return {name: float(value) for name, value in values.items()}
 
   def _other(self, name: str) -> generation.Generator:
     """The sampler of an entry of `report.compare`: 'ddim:20', or 'last', which is the config's own."""
@@ -231,13 +217,14 @@ class Use:
 
   def _augmentation(self, variables, key) -> dict[str, Any]:
     """A classifier's test accuracy with the labelled examples alone, and with samples beside them; some of both."""
-    data, count = self._data, self._config.report.augment
+    train, count = self._train, self._config.report.augment
     labels = self._labels(count)
     drawn = self._draw(self._generator, variables, labels, randomness.stream_key(key, "augment"))
-    together = np.concatenate([data.train.inputs, drawn]), np.concatenate([data.train.label, labels])
-    alone, both = self._accuracy(data.train.inputs, data.train.label), self._accuracy(*together)
+    together = np.concatenate([train.inputs, drawn]), np.concatenate([train.label, labels])
+    alone, both = self._accuracy(train.inputs, train.label), self._accuracy(*together)
     columns = self._classes or 8
-    shown = np.concatenate([data.train.inputs[:columns], drawn[: 3 * columns]])
+    real = train.inputs[measures.subset(len(train), columns, self._config.seed)]
+    shown = np.concatenate([real, drawn[: columns * 3]])
     title = f"training images, and samples below: accuracy {alone:.1%} without, {both:.1%} with these"
     figure = figures.image_grid(shown, columns=columns, title=title)
     return {"accuracy_real": alone, "accuracy_with_samples": both, "augmentation": figure}
@@ -246,18 +233,13 @@ class Use:
     """Of the classifier of `report.augment_config`, trained on these and measured on the test set."""
     config = cli.load_config(self._config.report.augment_config)
     with tempfile.TemporaryDirectory() as folder:
-      path = pathlib.Path(folder) / "examples.npz"
-      test = self._data.test
+      path, test = pathlib.Path(folder) / "examples.npz", self._test
       np.savez(path, train_inputs=inputs, train_label=label, test_inputs=test.inputs, test_label=test.label)
       with config.unlocked():
         config.data.update({"path": str(path), "validation": 0.0})
         config.train.duration = self._config.report.augment_duration
-      experiment = cnn.experiment(config)
-      settings = session.settings_of(config, experiment.train_data)
-      executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
-      with contextlib.closing(rundir.RunDirectory(f"{folder}/run")) as directory:
-        state = loop.train(executor, settings, directory).state
-      return float(executor.evaluate(state, experiment.test_data)["accuracy"])
+      executor, state = features.trained(config)
+      return float(executor.evaluate(state, executor.experiment.test_data)["accuracy"])
 
 
 EDITS = {

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.parts import features
+from experiments.parts import features, generative
+from experiments.parts.splits import Splits
 from research import randomness
 from research.data import stacked as stacked_lib
 from research.data.dataset import Dataset
@@ -28,24 +29,22 @@ class Data(NamedTuple):
   """What a GAN learns.
 
   Attributes:
-    train, validation, test: batches in the range of the generator's output.
+    sets: batches in the range of the generator's output.
     shape: of an example.
-    labels: of training examples; where classes condition, samples have them in turn.
+    labels: of training examples; where classes condition, those of samples are drawn from them.
     num_classes: of the labels.
     signed: images are in [-1, 1], else [0, 1].
-    images: the training and the test set as they were read; None for points.
+    images: as they were read; None for points.
     scale: of points, what they were divided by.
     mixture: where they are from; None for images.
   """
 
-  train: Dataset
-  validation: Dataset | None
-  test: Dataset
+  sets: Splits[Dataset]
   shape: tuple[int, ...]
   labels: np.ndarray
   num_classes: int
   signed: bool = True
-  images: tuple[Examples, Examples] | None = None
+  images: Splits[Examples] | None = None
   scale: float = 1.0
   mixture: Mixture | None = None
 
@@ -58,30 +57,24 @@ class Sampler:
   ) -> None:
     self.data, self.conditional, self._size = data, config.model.conditional, config.model.latent_size
     self._key, self._variables = randomness.stream_key(state.key, "samples"), game.generator_of(state)
-    self._sample = jax.jit(family.sample)
+    self._sample, self._seed = jax.jit(family.sample), config.seed
 
   def latents(self, count: int) -> np.ndarray:
     """Standard normal [count, latent]."""
     return np.asarray(jax.random.normal(self._key, (count, self._size)))
 
   def labels(self, count: int) -> np.ndarray:
-    """The training set's first labels, again and again, so that classes come as often as they do there."""
-    return np.resize(self.data.labels, count).astype(np.int32)
+    """Drawn from the training set's, so that classes come as often as they do there; the same ones at every call."""
+    return measures.labels_like(self.data.labels, count, self._seed)
 
   def __call__(self, z: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
     """Examples made of z: uint8 images, or points at their true scale."""
-    label = (self.labels(len(z)) if label is None else label) if self.conditional else None
-    parts = []
-    for start in range(0, len(z), _BATCH):
-      part = slice(start, start + _BATCH)
-      pad = _BATCH - len(z[part])  # one compiled program
-      padded = None if label is None else np.pad(label[part], (0, pad))
-      made = self._sample(self._variables, np.pad(z[part], ((0, pad), (0, 0))), padded)
-      parts.append(np.asarray(made, np.float32)[: _BATCH - pad])
-    made = np.concatenate(parts)
+    given = (self.labels(len(z)) if label is None else label,) if self.conditional else ()
+    draw = lambda z, label=None: self._sample(self._variables, z, label).astype(jnp.float32)
+    examples = generative.batched(draw, _BATCH, z, *given)
     if self.data.mixture is not None:
-      return made * self.data.scale
-    unit = (made + 1) / 2 if self.data.signed else made
+      return examples * self.data.scale
+    unit = (examples + 1) / 2 if self.data.signed else examples
     return np.round(255 * np.clip(unit, 0, 1)).astype(np.uint8)
 
   def samples(self, count: int) -> np.ndarray:
@@ -94,18 +87,18 @@ def predictions(sampler: Sampler, path: str, config: ml_collections.ConfigDict) 
   if path:
     raise UserError("--input", path, "a GAN samples and takes no input: leave it out.")
   count = config.measure.samples
-  made = {"samples": sampler.samples(count)}
-  return {**made, "label": sampler.labels(count)} if sampler.conditional else made
+  samples = {"samples": sampler.samples(count)}
+  return {**samples, "label": sampler.labels(count)} if sampler.conditional else samples
 
 
 def points(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
   """Modes covered, share of good samples, and both clouds."""
   mixture = sampler.data.mixture
   assert mixture is not None
-  made = sampler.samples(config.measure.samples)
-  true, _ = mixture.draw(len(made), seed=3)
-  coverage, best = (measures.mixture_coverage(x, mixture.centres, mixture.std) for x in (made, true))
-  found = {
+  samples = sampler.samples(config.measure.samples)
+  true, _ = mixture.draw(len(samples), seed=3)
+  coverage, best = (measures.mixture_coverage(x, mixture.centres, mixture.std) for x in (samples, true))
+  values = {
     "modes_covered": coverage.modes,
     "share_within_3sd": coverage.share,
     "share_within_3sd_data": best.share,
@@ -119,57 +112,56 @@ def points(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
     "mode_divergence": "KL in nats, from uniform, of the histogram of modes of the samples within three deviations",
   }
   limit = 1.2 * float(np.abs(mixture.centres).max())
-  clouds = figures.point_clouds(np.stack([true, made])[:, :5000], limit, ("data", "samples"))
-  return Report(found, {"samples": clouds}, definitions)
+  clouds = figures.point_clouds(np.stack([true, samples])[:, :5000], limit, ("data", "samples"))
+  return Report(values, {"samples": clouds}, definitions)
 
 
 def images(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
   """Measures by the classifier's features, and the figures."""
   assert sampler.data.images is not None
-  train, test = sampler.data.images
+  train, _, test = sampler.data.images
   classifier = features.classifier(config.measure, config.data)
-  made = sampler.samples(config.measure.samples)
-  shown = config.report.samples
-  drawn = {"samples": figures.image_grid(made[:shown]), "interpolation": interpolation(sampler, max(2, shown // 8))}
+  samples, count = sampler.samples(config.measure.samples), config.report.samples
+  shown = {"samples": figures.image_grid(samples[:count]), "interpolation": interpolation(sampler, max(2, count // 8))}
   if config.data.stacked:
-    found, definitions = stacked_measures(classifier, made)
-    return Report(found, drawn, definitions)
-  drawn["nearest"] = nearest(made[:10], train.inputs)
-  found, definitions = features.measures(classifier, made, train, test), dict(features.DEFINITIONS)
+    values, definitions = stacked_measures(classifier, samples)
+    return Report(values, shown, definitions)
+  shown["nearest"] = nearest(samples[:10], train.inputs)
+  measured, definitions = classifier.measure(samples), dict(features.DEFINITIONS)
+  values = features.measures(features.reference(classifier, train, test, config.seed), measured)
   if sampler.conditional:
-    right = classifier.measure(made).labels == sampler.labels(len(made))
-    found["class_agreement"] = float(right.mean())
+    values["class_agreement"] = float((measured.labels == sampler.labels(len(samples))).mean())
     definitions["class_agreement"] = "share of samples in which the classifier sees the class that was asked for"
-    drawn["classes"] = by_class(sampler)
-  return Report(found, drawn, definitions)
+    shown["classes"] = by_class(sampler)
+  return Report(values, shown, definitions)
 
 
-def stacked_measures(classifier: features.Classifier, made: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:
+def stacked_measures(classifier: features.Classifier, samples: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:
   """Modes of 1,000, by the classifier's reading of each channel."""
   classes = classifier.num_classes
-  digits = [classifier.measure(made[..., channel : channel + 1]).labels for channel in range(stacked_lib.CHANNELS)]
+  digits = [classifier.measure(samples[..., channel : channel + 1]).labels for channel in range(stacked_lib.CHANNELS)]
   labels = np.asarray(digits).T @ (classes ** np.arange(stacked_lib.CHANNELS)[::-1])
   modes = classes**stacked_lib.CHANNELS
-  found = {
+  values = {
     "modes_covered": measures.covered(labels, modes),
     "mode_divergence": measures.histogram_divergence(labels, modes),
     "classifier_accuracy": classifier.accuracy,
   }
-  count = len(made)
+  count = len(samples)
   definitions = {
     "modes_covered": f"triples of digits of {modes} that the classifier finds among {count} samples",
     "mode_divergence": f"KL in nats, from uniform, of the histogram of triples of {count} samples; "
     f"about {(modes - 1) / (2 * count):.3f} of perfect ones",
     "classifier_accuracy": features.DEFINITIONS["classifier_accuracy"],
   }
-  return found, definitions
+  return values, definitions
 
 
-def nearest(made: np.ndarray, train: np.ndarray):
+def nearest(samples: np.ndarray, train: np.ndarray):
   """Samples above, and below each the training image nearest to it by the Euclidean distance of pixels."""
-  index, _ = measures.nearest_neighbours(made.astype(np.float32), train.astype(np.float32))
+  index, _ = measures.nearest_neighbours(samples.astype(np.float32), train.astype(np.float32))
   return figures.image_grid(
-    np.concatenate([made, train[index]]), columns=len(made), title="samples; below, their nearest training images"
+    np.concatenate([samples, train[index]]), columns=len(samples), title="samples; below, their nearest training images"
   )
 
 
@@ -181,13 +173,13 @@ def interpolation(sampler: Sampler, rows: int, columns: int = 8):
   t = jnp.linspace(0, 1, columns)[:, None]
   z = (jnp.sin((1 - t) * angle) * start[:, None] + jnp.sin(t * angle) * stop[:, None]) / jnp.sin(angle)
   label = np.repeat(sampler.labels(rows), columns)
-  made = sampler(np.asarray(z).reshape(rows * columns, -1), label)
-  return figures.image_grid(made, columns=columns, title="from one z to another")
+  between = sampler(np.asarray(z).reshape(rows * columns, -1), label)
+  return figures.image_grid(between, columns=columns, title="from one z to another")
 
 
 def by_class(sampler: Sampler, rows: int = 8):
   """Each column one class, each row one z."""
   classes = min(sampler.data.num_classes, 10)
   z = np.repeat(sampler.latents(rows), classes, axis=0)
-  made = sampler(z, np.tile(np.arange(classes, dtype=np.int32), rows))
-  return figures.image_grid(made, columns=classes, title="columns: class; rows: z")
+  samples = sampler(z, np.tile(np.arange(classes, dtype=np.int32), rows))
+  return figures.image_grid(samples, columns=classes, title="columns: class; rows: z")

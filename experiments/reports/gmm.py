@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from experiments.parts import classification, generative
+from experiments.reports import anomaly
 from research import randomness
 from research.data import files, pipeline
 from research.data.dataset import Dataset
@@ -55,8 +56,6 @@ DEFINITIONS = {
   "components": "components that hold the expected weight of one training example at least",
   "bic": "Bayesian information criterion of the training set, -2 log L + p log N",
   "test_rand_index": "adjusted Rand index of most probable components and labels (Hubert & Arabie 1985); test set",
-  "test_auroc": "mean over the classes left out of the area under the ROC curve by which the negative log density "
-  "tells the class, never trained on, from the others; test set",
 }
 
 
@@ -100,13 +99,7 @@ def anomalies(state, config, model: Model, data: Data, left_out: tuple[int, ...]
     return -jax.vmap(density)(members.params).T, batch["label"]
 
   scores, labels = generative.over(_evaluation(data.test, config), score, state.members)
-  names = [data.test.class_names[c] for c in left_out]
-  panels = {name: (scores[:, i], labels == c) for i, (name, c) in enumerate(zip(names, left_out))}
-  areas = {f"test_auroc_{name}": latents.roc_auc(*panel) for name, panel in panels.items()}
-  areas = {name: area for name, area in areas.items() if np.isfinite(area)}
-  definitions = {name: f"the same of class {name.rpartition('_')[2]} alone" for name in areas} | DEFINITIONS
-  figure = latents.score_histograms(panels, "negative log density, nats", ("trained on", "left out"))
-  return Report({"test_auroc": np.mean(list(areas.values())), **areas}, {"anomalies": figure}, definitions)
+  return anomaly.report(scores, labels, left_out, data.test.class_names, "negative log density")
 
 
 def classes(state, config, model: Model, data: Data) -> Report:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.parts import generative
+from experiments.reports import anomaly
 from research import randomness
 from research.data import pipeline
 from research.data.dataset import Dataset
@@ -25,8 +26,6 @@ DEFINITIONS = {
   "test_imputation_error": "mean squared error (pixels 0 to 1) of the lower half of config.report.samples test images, "
   "imputed from the upper half by Gibbs sampling (Rezende et al. 2014, appendix F)",
   "test_imputation_error_of_mean": "the same where the mean of those test images is imputed",
-  "test_auroc": "mean over the classes left out of the area under the ROC curve by which -ELBO tells the class, never "
-  "trained on, from the others; test set",
 }
 
 
@@ -196,13 +195,7 @@ def anomalies(state, family: vae.VAE, left_out: tuple[int, ...], test: Dataset, 
     return -jax.vmap(bound)(members).T, batch["label"]
 
   scores, labels = generative.over(test, score, members)
-  names = [examples.class_names[c] for c in left_out]
-  panels = {name: (scores[:, i], labels == c) for i, (name, c) in enumerate(zip(names, left_out))}
-  areas = {f"test_auroc_{name}": latents.roc_auc(*panel) for name, panel in panels.items()}
-  areas = {name: area for name, area in areas.items() if np.isfinite(area)}
-  definitions = {name: f"the same of class {name.rpartition('_')[2]} alone" for name in areas} | DEFINITIONS
-  figure = latents.score_histograms(panels, "-ELBO, nats", ("trained on", "left out"))
-  return Report({"test_auroc": np.mean(list(areas.values())), **areas}, {"anomalies": figure}, definitions)
+  return anomaly.report(scores, labels, left_out, examples.class_names, "-ELBO")
 
 
 def predictions(

@@ -20,7 +20,7 @@ from research.training.experiment import Report
 DEFINITIONS = {
   "test_codes_used": "entries of the codebook that the test set uses at least once",
   "test_perplexity": "exp of the entropy of the entries' frequencies in the whole test set",
-  "test_code_bits": "bits of an image's code, places of the map x log2 of config.model.codes",
+  "test_code_bits": "bits of an image's code, places of the map x log2 of config.model.vq.codes",
   "test_squared_error": "mean squared error of the reconstruction, pixels 0 to 1; test set",
 }
 
@@ -36,13 +36,13 @@ def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test:
     return codes, error.reshape(len(error), -1).mean(-1)
 
   codes, errors = generative.over(test, measure, variables)
-  counts = np.bincount(codes.ravel(), minlength=config.model.codes)
+  counts = np.bincount(codes.ravel(), minlength=config.model.vq.codes)
   batch = vae_report.spread(test, shown)
   decode = jax.jit(lambda variables, x: family.likelihood.mean(family.decode(variables, family.codes(variables, x))))
   found = {
     "test_codes_used": int((counts > 0).sum()),
     "test_perplexity": float(vq_vae.perplexity(jnp.asarray(counts, jnp.float32))),
-    "test_code_bits": float(codes[0].size * np.log2(config.model.codes)),
+    "test_code_bits": float(codes[0].size * np.log2(config.model.vq.codes)),
     "test_squared_error": errors.mean(),
   }
   drawn = {

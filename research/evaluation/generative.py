@@ -13,6 +13,21 @@ Features = Float[np.ndarray, "example feature"]
 _CHUNK = 1024
 
 
+def subset(total: int, count: int, seed: int) -> Int[np.ndarray, " count"]:
+  """Places of `count` of `total` examples, drawn without replacement, in order; of all if there are not more.
+
+  The first ones would stand for a set only where its order means nothing.
+  """
+  order = np.random.Generator(np.random.Philox(key=seed)).permutation(total)
+  return np.sort(order[:count])
+
+
+def labels_like(labels: Int[np.ndarray, " example"], count: int, seed: int) -> Int[np.ndarray, " count"]:
+  """So many labels, int32, each drawn from these: classes are as frequent as there, up to chance."""
+  chosen = np.random.Generator(np.random.Philox(key=seed)).integers(0, len(labels), count)
+  return np.asarray(labels)[chosen].astype(np.int32)
+
+
 def histogram(labels: Int[np.ndarray, " sample"], classes: int) -> Int[np.ndarray, " class"]:
   """How many samples each class has."""
   return np.bincount(labels, minlength=classes)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import linalg
 
 from experiments import cnn, gan
 from experiments.command import cli, session
@@ -35,8 +36,9 @@ def digits(count, seed, classes=10):
 
 def test_measures_tell_the_data_from_a_collapsed_generator():
   train, test = digits(1000, 0), digits(300, 1)
-  good = features.measures(CLASSIFIER, digits(300, 2).inputs, train, test)
-  collapsed = features.measures(CLASSIFIER, np.repeat(train.inputs[:1], 300, 0), train, test)
+  against = features.reference(CLASSIFIER, train, test, seed=0)
+  good = features.measures(against, reading(digits(300, 2).inputs))
+  collapsed = features.measures(against, reading(np.repeat(train.inputs[:1], 300, 0)))
   assert set(good) == set(features.DEFINITIONS)
   assert good["classes_covered"] == 10
   assert good["class_divergence"] < 0.05
@@ -45,6 +47,30 @@ def test_measures_tell_the_data_from_a_collapsed_generator():
   assert collapsed["class_divergence"] > np.log(10) - 0.5
   assert collapsed["classifier_feature_distance"] > 20 * collapsed["classifier_feature_distance_floor"]
   assert collapsed["recall"] < 0.1 < 0.7 < good["recall"]
+
+
+def test_the_distance_is_from_the_whole_training_set_and_does_not_know_its_order():
+  """Of a set sorted by class: the closed form of all its features, whichever examples come first."""
+  train, test = digits(1000, 0), digits(300, 1)
+  order = np.argsort(train.label, kind="stable")
+  samples, values = reading(digits(300, 2).inputs), []
+  for part in (train, train.select(order)):
+    values.append(features.measures(features.reference(CLASSIFIER, part, test, seed=0), samples))
+  mean, covariance = reading(train.inputs).features.mean(0), np.cov(reading(train.inputs).features.T)
+  ours, of_ours = samples.features.mean(0), np.cov(samples.features.T)
+  root = np.trace(linalg.sqrtm(covariance @ of_ours).real)
+  expected = ((mean - ours) ** 2).sum() + np.trace(covariance) + np.trace(of_ours) - 2 * root
+  for value in values:
+    assert value["classifier_feature_distance"] == pytest.approx(expected, rel=1e-6)
+    assert value["recall"] > 0.7, "the part that is drawn of a sorted set has every class"
+
+
+def test_labels_of_samples_are_drawn_from_all_of_a_sorted_set():
+  label = np.repeat(np.arange(10), 100)
+  drawn = gan_report.measures.labels_like(label, 200, seed=3)
+  assert np.bincount(drawn, minlength=10).min() > 5
+  np.testing.assert_array_equal(drawn, gan_report.measures.labels_like(label, 200, seed=3))
+  assert (drawn != gan_report.measures.labels_like(label, 200, seed=4)).any()
 
 
 def test_stacked_measures_count_triples():
@@ -113,13 +139,13 @@ def test_what_cannot_be_is_refused(tmp_path):
     config.measure.classifier = str(tmp_path)
   with pytest.raises(UserError, match=r"config\.measure\.classifier"):
     features.classifier(config.measure, config.data)
-  for field, value in (("model.network", "unet"), ("model.loss", "minimax"), ("model.augment", ("colour",))):
+  for field, value in (("model.loss", "minimax"), ("model.augment", ("colour",))):
     wrong = cli.load_config("configs/gan/digits.py:smoke")
     with wrong.unlocked():
       wrong.update_from_flattened_dict({field: value})
     with pytest.raises(UserError, match=field.partition(".")[2]):
       gan.experiment(wrong)
-  points = cli.load_config("configs/gan/gaussians.py:smoke", {"model.network": "dcgan"})
+  points = cli.load_config("configs/gan/gaussians.py:smoke", {"model.name": "dcgan"})
   with pytest.raises(UserError, match="mlp"):
     gan.experiment(points)
   with pytest.raises(UserError, match="takes no input"):

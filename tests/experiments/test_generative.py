@@ -1,9 +1,10 @@
 """What the experiments that generate share."""
 
+import jax
 import numpy as np
 import pytest
 
-from configs import common
+from configs import _generative
 from experiments.parts import generative
 from research.data import examples, pipeline
 from research.errors import UserError
@@ -11,7 +12,7 @@ from tests import mock_data
 
 
 def config(**fields):
-  found = common.generative().data
+  found = _generative.generative().data
   found.update(fields)
   return found
 
@@ -47,3 +48,17 @@ def test_inputs_of_a_user_are_named(tmp_path):
   np.testing.assert_array_equal(found, np.ones((3, 4, 4, 1)))
   assert names.tolist() == ["0", "1", "2"]
   assert isinstance(generative.load(config(name="digits")).train, examples.Examples)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 10, 16])
+def test_what_is_made_in_batches_is_what_is_made_at_once(size):
+  x, keys, sizes = np.arange(10.0), jax.random.split(jax.random.key(0), 10), []
+
+  def function(x, keys):
+    sizes.append(len(x))
+    return {"x": 2 * x, "noise": jax.vmap(jax.random.normal)(keys)}
+
+  found = generative.batched(function, size, x, keys)
+  np.testing.assert_array_equal(found["x"], 2 * x)
+  np.testing.assert_array_equal(found["noise"], jax.vmap(jax.random.normal)(keys))
+  assert set(sizes) == {size}, "one program"

@@ -10,6 +10,7 @@ import pytest
 from experiments import vae
 from experiments.command import cli
 from experiments.parts import generative
+from experiments.reports import anomaly
 from experiments.reports import vae as vae_report
 from experiments.reports import vq as vq_report
 from research.data import embedded, pipeline
@@ -21,16 +22,16 @@ from research.training.executor import Executor
 SMALL = {
   "data.binarise": "True",
   "model.likelihood": "bernoulli",
-  "model.hidden": "(8,)",
-  "model.latents": "(2,)",
+  "model.mlp.hidden": "(8,)",
+  "model.mlp.latents": "(2,)",
   "report.importance_samples": "4",
   "report.chunk": "2",
 }
 
 
-def built(spec="configs/vae/digits.py:smoke", **overrides):
+def built(spec="configs/vae/digits.py:smoke", small=SMALL, **overrides):
   """The experiment, and its state before the first step."""
-  config = cli.load_config(spec, {**SMALL, **{name.replace("__", "."): text for name, text in overrides.items()}})
+  config = cli.load_config(spec, {**small, **{name.replace("__", "."): text for name, text in overrides.items()}})
   experiment = vae.experiment(config)
   return experiment, Executor(experiment, parallel.plan("jit", 1), seed=0).init_state()
 
@@ -40,7 +41,6 @@ def built(spec="configs/vae/digits.py:smoke", **overrides):
   [
     ({"data__leave_out": "3,11"}, "no class 11"),
     ({"data__name": "iris"}, "set of images"),
-    ({"model__name": "transformer"}, "mlp, conv or vq"),
     ({"model__likelihood": "poisson"}, "bernoulli, gaussian or logistic"),
     ({"train__warmup": "ten"}, "config.train.warmup"),
   ],
@@ -48,6 +48,31 @@ def built(spec="configs/vae/digits.py:smoke", **overrides):
 def test_bad_fields_are_refused_with_a_remedy(overrides, remedy):
   with pytest.raises(UserError, match=remedy):
     built(**overrides)
+
+
+@pytest.mark.parametrize("field", ["data.binarise", "model.conditional"])
+def test_a_quantised_one_refuses_what_it_does_not_do(field):
+  config = cli.load_config("configs/vae/vq.py:smoke", {"data.name": "digits", field: "True"})
+  with pytest.raises(UserError, match=f"config.{field}.*leave it out"):
+    vae.experiment(config)
+
+
+def test_another_network_brings_its_own_fields():
+  config = cli.load_config("configs/vae/digits.py:smoke")
+  config.model.name = "conv"
+  assert "mlp" not in config.model
+  config.model.conv.widths = (4,)
+  assert vae.network(config, embedded.load("digits", "train"), 1).widths == (4,)
+  with pytest.raises(ValueError, match="mlp, conv or vq"):
+    config.model.name = "transformer"
+
+
+def test_a_class_that_the_test_set_has_none_of_cannot_be_told():
+  digits = embedded.load("digits", "test")
+  few = digits.select(np.flatnonzero(digits.label != 3))
+  with pytest.raises(UserError, match="none of the test examples are of class 3"):
+    anomaly.classes_left_out("all", digits, few)
+  assert anomaly.classes_left_out("1, 3", digits, digits) == (1, 3)
 
 
 def test_a_class_that_is_left_out_teaches_its_model_nothing():
@@ -116,8 +141,7 @@ def test_evaluation_binarises_once_and_training_not_before_the_step():
 
 
 def test_vq_predicts_codes_and_says_that_it_cannot_sample(tmp_path):
-  small = {"data__name": "digits", "model__widths": "(4,)", "data__binarise": "True"}
-  experiment, state = built("configs/vae/vq.py:smoke", **small)
+  experiment, state = built("configs/vae/vq.py:smoke", {"data.name": "digits", "model.vq.widths": "(4,)"})
   assert experiment.predict is not None
   np.savez(tmp_path / "images.npz", inputs=embedded.load("digits", "test").inputs[:3])
   found = experiment.predict(state, str(tmp_path / "images.npz"))
@@ -138,7 +162,7 @@ def test_vq_shows_an_image_beside_its_own_reconstruction(monkeypatch):
   )
   shown = []
   monkeypatch.setattr(vae_report, "pairs", lambda *images: shown.extend(images))
-  config = cli.load_config("configs/vae/vq.py:smoke", {"model.codes": "256", "report.samples": "20"})
+  config = cli.load_config("configs/vae/vq.py:smoke", {"model.vq.codes": "256", "report.samples": "20"})
   test = pipeline.sequential(arrays, 32, assemble=pipeline.normalised())
   vq_report.report(types.SimpleNamespace(ema=None, params={}, mutable={}), lossless, config, test)
   assert len(shown[0]) == 20

@@ -1,0 +1,100 @@
+"""The fields of diffusion models: a network, a process, a sampler."""
+
+import ml_collections
+
+from configs import _generative
+from configs._choice import Choice
+
+NETWORKS = {
+  "mlp": {
+    "features": 128,  # width of a block
+    "depth": 4,  # number of blocks
+  },
+  "unet": {
+    "widths": (32, 64, 64),  # channels of the stages
+    "blocks": 2,  # residual blocks a stage
+    "attention": (False, True, False),  # whether a stage has attention
+    "dropout": 0.0,
+  },
+  "dit": {
+    "features": 128,  # width of a block
+    "depth": 4,  # number of blocks
+    "heads": 4,  # of attention or static mixing
+    "patch": 4,  # side of a patch
+    "window": 2,  # side of what a token reads and writes, in patches; 1 is the paper's, without overlap
+    "mixing": "attention",  # attention; static (learned weights between places)
+    "dropout": 0.0,
+  },
+}
+SMALL = {
+  "mlp": {"features": 16, "depth": 1},
+  "unet": {"widths": (4, 4, 4), "blocks": 1},
+  "dit": {"features": 16, "depth": 1, "heads": 2},
+}
+SMALL_REPORT = {
+  "bound_nodes": 2,
+  "edits": 2,
+  "repeats": 1,
+  "likelihood_steps": 3,
+  "density_side": 4,
+}
+
+
+def diffusion(network: str = "dit") -> ml_collections.ConfigDict:
+  """`generative`, with a diffusion model."""
+  config = _generative.generative()
+  config.data.limit = 0  # training examples used, drawn by the seed; 0 uses all
+  config.model = Choice(
+    network,
+    NETWORKS,
+    process="cosine",  # linear, cosine (variance preserving), edm, rectified_flow, learned (VDM)
+    predicts="v",  # noise, data, v, velocity, edm
+    data_std=1.0,  # standard deviation of the inputs, which scales what the network sees
+    conditional=True,  # on the label
+  )
+  config.train.weighting = "output"  # output, noise, min_snr, elbo: what the squared error is weighted for
+  config.train.times = "uniform"  # uniform, logit_normal, log_normal
+  config.train.label_dropout = 0.1  # share of labels withheld, for guidance
+  config.sampler = ml_collections.ConfigDict(
+    {
+      "name": "dpm_solver",  # ancestral, ddim, heun, dpm_solver, sde_dpm_solver (with fresh noise), euler
+      "steps": 25,
+      "spacing": "log_snr",  # uniform in time; log_snr; karras
+      "eta": 0.0,  # of ddim: share of the ancestral noise
+      "churn": 0.0,  # of heun: relative rise of the noise at every step
+      "guidance": 1.0,  # weight of the label's direction; 1 is none
+      "guidance_interval": (0.0, 1.0),  # from which to which share of the steps there is guidance, noise first
+      "loop": "auto",  # device, host; auto chooses by platform and network
+    }
+  )
+  return config
+
+
+def images(network: str = "dit") -> ml_collections.ConfigDict:
+  """`diffusion`, with what is measured and drawn of images."""
+  config = diffusion(network)
+  config.report.update(
+    {
+      "bound_nodes": 0,  # of the quadrature of the variational bound, over the test set; 0 leaves it out
+      "edits": 8,  # test images that are inpainted, enlarged and redrawn
+      "repeats": 4,  # resamplings of every step when inpainting
+      "factor": 4,  # of the enlargement
+      "strength": 0.6,  # share of the steps that is done again when an image is redrawn
+      "augment": 0,  # samples beside the training examples for a classifier to learn from; 0 trains none
+      "augment_config": "configs/cnn/mnist.py",  # that classifier
+      "augment_duration": "600 steps",  # of its training, with samples and without
+      "compare": (),  # sampler:steps, or last (parameters without average), whose samples are measured too
+    }
+  )
+  return config
+
+
+def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
+  """`common.variant`; in `smoke`, a small network and few steps."""
+  config = _generative.variant(config, name, also)
+  if name == "smoke":
+    config.model[config.model.name].update(SMALL[config.model.name])
+    config.optimizer.name = "adam"  # Muon's products take longest to compile
+    config.sampler.steps = 3
+    config.report.update({field: value for field, value in SMALL_REPORT.items() if config.report.get(field)})
+  return config
