@@ -109,6 +109,11 @@ DEFINITIONS = {
 }
 
 
+CLASS_AGREEMENT = {
+  "class_agreement": "share of samples whose class, to the classifier of `measure`, is the label they were drawn for"
+}
+
+
 class Reference(NamedTuple):
   """What samples are held against.
 

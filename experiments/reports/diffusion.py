@@ -33,7 +33,7 @@ DEFINITIONS = {
   "bits_per_dim": "variational bound in continuous time, bits per pixel and channel, mean over the test set; the KL of "
   "the prior, the reconstruction of 8 bits, and the diffusion loss by the midpoint rule over the log signal-to-noise",
   **features.DEFINITIONS,
-  "class_agreement": "share of samples whose class, to that classifier, is the label they were drawn for",
+  **features.CLASS_AGREEMENT,
   "distance_of": "classifier_feature_distance of another sampler and number of steps, or of the last parameters in "
   "place of their average",
   "seconds_per_1000_samples": "wall time of drawing those samples, compilation included, for 1,000 of them",

@@ -131,7 +131,7 @@ def images(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
   values = features.measures(features.reference(classifier, train, test, config.seed), measured)
   if sampler.conditional:
     values["class_agreement"] = float((measured.labels == sampler.labels(len(samples))).mean())
-    definitions["class_agreement"] = "share of samples in which the classifier sees the class that was asked for"
+    definitions |= features.CLASS_AGREEMENT
     shown["classes"] = by_class(sampler)
   return Report(values, shown, definitions)
 
