@@ -13,8 +13,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative, learning
-from experiments.parts.splits import Splits
+from experiments.parts import generative, learning, splits
 from experiments.reports import gan as gan_report
 from experiments.reports.gan import Data
 from research.data import mixtures, pipeline, stacked
@@ -93,12 +92,13 @@ def points(config: ml_collections.ConfigDict) -> Data:
   mixture = mixtures.MIXTURES[name]()
   scale = float(np.sqrt((mixture.centres**2).mean() + mixture.std**2))
   assemble = pipeline.normalised(0, scale)
-  train, validation, test = (mixtures.load(name, s, config.data.examples) for s in ("train", "validation", "test"))
+  draw = lambda split: mixtures.load(name, split, config.data.examples)
+  train, validation, test = splits.with_own_validation(draw, config.data)
   measured = lambda part: pipeline.sequential(part.arrays, size, name=part.name, assemble=assemble)
   shuffled = pipeline.shuffled(
     train.arrays, config.train.batch_size, seed=config.seed, name=train.name, assemble=assemble
   )
-  sets = Splits(shuffled, measured(validation), measured(test))
+  sets = splits.Splits(shuffled, measured(validation), measured(test))
   return Data(sets, (2,), train.label, len(mixture.centres), scale=scale, mixture=mixture)
 
 

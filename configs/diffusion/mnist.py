@@ -9,8 +9,8 @@ Command: python -m experiments.diffusion --config=configs/diffusion/mnist.py --c
 Hardware: 2 CPU cores; variant `gpu`: one GPU
 Time: 15 minutes of two free cores, of which 4 draw and measure 10,000 samples; `gpu` is not measured
 Expected: a classifier-feature distance to the first 10,000 training images of 0.18, four times that of the test set;
-  with flow matching (configs/diffusion/mnist_flow_matching.py) three times, which is the aim; to the whole training set,
-  which the report measures now, not yet measured
+  with flow matching (configs/diffusion/mnist_flow_matching.py) three times, which is the aim.  To the whole training
+  set, which the report measures now, it is not yet measured
 """
 
 from configs import _generative

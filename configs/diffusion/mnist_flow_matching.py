@@ -5,7 +5,7 @@ Command: python -m experiments.diffusion --config=configs/diffusion/mnist_flow_m
 Hardware: 2 CPU cores
 Time: 13 minutes of two free cores, of which 3 draw and measure 10,000 samples; `gpu` is not measured
 Expected: a classifier-feature distance to the first 10,000 training images of 0.13, 2.9 times that of the test set (the
-  aim is three); to the whole training set, which the report measures now, not yet measured
+  aim is three).  To the whole training set, which the report measures now, it is not yet measured
 """
 
 from configs.diffusion import mnist

@@ -51,7 +51,7 @@ MIXTURES = {
   "ring": lambda: ring(radius=2.0, std=0.02),  # Metz et al. 2017, section 3.1: eight modes, far apart
   "grid": grid,
 }
-_SEEDS = {"train": 0, "test": 1, "validation": 2}
+_SEEDS = {"train": 0, "test": 1, "valid": 2}
 
 
 def load(name: str, split: str, count: int) -> Examples:

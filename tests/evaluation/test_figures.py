@@ -84,3 +84,15 @@ def test_filters_refuse_what_is_no_image():
 def test_importing_figures_does_not_import_matplotlib():
   code = "import sys; from research.evaluation import figures; assert 'matplotlib' not in sys.modules"
   subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_images_of_any_number_of_channels_are_drawn(channels, tmp_path):
+  """Where they are neither grey nor red, green and blue, as the mean of the channels."""
+  images = np.random.default_rng(0).integers(0, 256, (3, 4, 5, channels)).astype(np.uint8)
+  figure = figures.image_grid(images, columns=3)
+  assert figures.save(figure, tmp_path / "images.png").is_file()
+  (drawn,) = figure.axes[0].get_images()
+  pixel = np.asarray(drawn.get_array())[0, 0]
+  expected = images[0, 0, 0] if channels in (1, 3) else images[0, 0, 0].mean().astype(np.uint8)
+  np.testing.assert_array_equal(np.ravel(pixel), np.ravel(expected))
