@@ -52,6 +52,9 @@ class Use:
       self._other(name)
     if config.report.get("factor", 1) < 1:
       raise UserError("config.report.factor", config.report.factor, "it is how many times larger: at least 1.")
+    if config.report.get("augment") and not config.model.conditional:
+      remedy = "samples of an unconditional model have no labels: set config.model.conditional."
+      raise UserError("config.report.augment", config.report.augment, remedy)
     self._shape = self._test.inputs.shape[1:]
     self._classes = self._train.num_classes if config.model.conditional else 0
 

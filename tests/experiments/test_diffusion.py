@@ -37,6 +37,12 @@ def test_what_does_not_exist_is_refused_before_any_compute(field, value, match):
     diffusion.experiment(cli.load_config(SMOKE, {field: value}))
 
 
+def test_samples_without_a_label_teach_no_classifier():
+  changes = {"report.augment": "20", "model.conditional": "False"}
+  with pytest.raises(UserError, match="have no labels"):
+    diffusion.experiment(cli.load_config(SMOKE, changes))
+
+
 def test_stages_of_a_unet_that_do_not_fit_are_refused():
   config = cli.load_config("configs/diffusion/digits.py:smoke")
   config.model.name = "unet"
