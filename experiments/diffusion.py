@@ -17,7 +17,7 @@ import flax.linen as nn
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import generative, learning, splits
+from experiments.parts import fields, generative, learning, splits
 from experiments.reports import diffusion as diffusion_report
 from research.data import mixtures, pipeline, spoken_digits
 from research.data.examples import Examples
@@ -88,9 +88,11 @@ def load(config: ml_collections.ConfigDict) -> Data:
   """
   data = config.data
   if data.name in mixtures.MIXTURES:
+    fields.refuse_unread(data, {"validation"})
     train, test = (mixtures.load(data.name, *part) for part in (("train", data.points), ("test", 10_000)))
     found = Data("points", splits.of(train, test, data.validation), 0.0, 1.0)
   elif data.name == spoken_digits.NAME:
+    fields.refuse_unread(data, {"path", "validation"})
     train, test = (spoken_digits.load(part, data.path or None, data.length) for part in ("train", "test"))
     found = Data("sound", splits.of(train, test, data.validation), 0.0, 1.0)
   else:

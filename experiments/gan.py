@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative, learning, splits
+from experiments.parts import fields, generative, learning, splits
 from experiments.reports import gan as gan_report
 from experiments.reports.gan import Data
 from research.data import mixtures, pipeline, stacked
@@ -89,6 +89,7 @@ def networks(model: ml_collections.ConfigDict, data: Data, dtype) -> tuple[nn.Mo
 def points(config: ml_collections.ConfigDict) -> Data:
   """A mixture of Gaussians, at unit scale."""
   name, size = config.data.name, config.data.eval_batch_size
+  fields.refuse_unread(config.data, {"validation"})
   mixture = mixtures.MIXTURES[name]()
   scale = float(np.sqrt((mixture.centres**2).mean() + mixture.std**2))
   assemble = pipeline.normalised(0, scale)
