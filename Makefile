@@ -4,11 +4,12 @@ VENV ?= .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint format lock results
+.PHONY: help demo test conformance lint format lock results
 
 help:
 	@echo "make demo     train and evaluate a model on embedded real data; prints figures' paths and the result"
 	@echo "make test     install and run the tests"
+	@echo "make conformance  hold every config to every promise; make test does so for one of each kind"
 	@echo "make lint     ruff (lint, format) and ty (types)"
 	@echo "make results  write RESULTS.md from results/"
 	@echo "make lock     renew requirements.lock from pyproject.toml"
@@ -25,6 +26,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(RUN) -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+conformance: $(STAMP)
+	GENERA_CONFORMANCE=all $(RUN) -m pytest tests/conformance -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(RUN) -m ruff check .

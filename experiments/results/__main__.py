@@ -1,6 +1,6 @@
 """RESULTS.md, written from what runs left behind: measured beside published, bars met or missed.
 
-python -m experiments.results                       write RESULTS.md from results/
+python -m experiments.results                       write RESULTS.md, and README's table, from results/
 python -m experiments.results --collect RUNDIR...   first copy the finished runs found under RUNDIR into results/
 python -m experiments.results RUNDIR... [--output=FILE]   a table of these runs alone, to FILE or the screen
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from experiments.results.collect import collect, find, read
-from experiments.results.tables import render, render_collection
+from experiments.results.tables import render, render_collection, with_best_lines
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -35,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       if flags.collect:
         collect(flags.rundirs, flags.results)
       text = render_collection(flags.results)
+    if flags.output is None:
+      page, results = ROOT / "README.md", read(sorted(flags.results.glob("*.json")))
+      page.write_text(with_best_lines(page.read_text(), results))
     output = flags.output or ROOT / "RESULTS.md"
     output.write_text(text)
     print(f"wrote {output}")

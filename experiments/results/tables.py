@@ -4,7 +4,7 @@ import json
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,17 +27,103 @@ def render(
   results: Sequence[Result], benchmarks: Sequence[Mapping[str, Any]] = (), preface: str = "# Results\n"
 ) -> str:
   """Markdown; a function of its arguments alone, whatever order the results come in."""
-  groups: dict[tuple, list[Result]] = {}
-  for result in sorted(results, key=file_name):
-    overrides = str(changes(result))
-    key = (result["experiment"], short_config(result), overrides, result["device"], not result["finished"])
-    groups.setdefault(key, []).append(result)
+  groups = grouped(results)
   blocks = [preface.rstrip()]
+  if groups:
+    lines = [headline(runs) for _, runs in sorted(groups.items())]
+    rows = [(line.config, f"`{line.metric}`", *line[3:]) for line in lines]
+    header = ("config", "metric", "measured (n)", "published", "bar", "met", "minutes")
+    blocks.append("\n\n".join(["## All configs", markdown_table(header, rows), verdict(lines)]))
   for experiment in sorted({key[0] for key in groups}):
     blocks.append(_section(experiment, [runs for key, runs in sorted(groups.items()) if key[0] == experiment]))
   if benchmarks:
     blocks.append(_benchmark_section(benchmarks))
   return "\n\n".join(blocks) + "\n"
+
+
+def grouped(results: Sequence[Result]) -> dict[tuple, list[Result]]:
+  """Runs that differ in their seeds alone, by (experiment, config, overrides, device, unfinished)."""
+  groups: dict[tuple, list[Result]] = {}
+  for result in sorted(results, key=file_name):
+    overrides = str(changes(result))
+    key = (result["experiment"], short_config(result), overrides, result["device"], not result["finished"])
+    groups.setdefault(key, []).append(result)
+  return groups
+
+
+class Headline(NamedTuple):
+  """What a config comes to in one line.
+
+  Attributes:
+    experiment, config: which; the config with its variant and overrides.
+    metric: a missed bar's, else the first that has a bar, else a published value, else the first of the test set.
+    measured, published, bar: as text.
+    met: `met`, `**MISSED**`, or `-` where there is no bar; of several bars one that is missed decides.
+    minutes: mean wall time of a run.
+  """
+
+  experiment: str
+  config: str
+  metric: str
+  measured: str
+  published: str
+  bar: str
+  met: str
+  minutes: str
+
+
+def headline(runs: Sequence[Result]) -> Headline:
+  """The line of runs that differ in their seeds alone."""
+
+  def rank(name: str) -> tuple:
+    metric = runs[0]["metrics"][name]
+    missed = _compared(metric, _values(runs, name))[1].endswith("**MISSED**")
+    return not missed, "bar" not in metric, "published" not in metric, not name.startswith("test_")
+
+  measured = [name for name in runs[0]["metrics"] if _values(runs, name)]
+  minutes = f"{np.mean([run['wall_seconds'] for run in runs]) / 60:.1f}"
+  if not measured:
+    return Headline(runs[0]["experiment"], _label(runs[0]), "-", "-", "-", "-", "-", minutes)
+  name = min(measured, key=rank)
+  values = _values(runs, name)
+  published, compared = _compared(runs[0]["metrics"][name], values)
+  bar, _, met = compared.rpartition(" ") if compared != "-" else ("-", "", "-")
+  return Headline(runs[0]["experiment"], _label(runs[0]), name, mean_and_spread(values), published, bar, met, minutes)
+
+
+def verdict(lines: Sequence[Headline]) -> str:
+  """How many configs meet their bars, and which miss one."""
+  missed = [f"`{line.config}`" for line in lines if line.met == "**MISSED**"]
+  barred = sum(line.met != "-" for line in lines)
+  names = f" ({', '.join(missed)})" if missed else ""
+  return f"Of {barred} configs with a bar {barred - len(missed)} meet all of theirs; missed: {len(missed)}{names}."
+
+
+MARKERS = "<!-- written by `make results` -->", "<!-- until here -->"
+
+
+def with_best_lines(page: str, results: Sequence[Result]) -> str:
+  """A page, with the best line of each family and the misses' count between `MARKERS`.
+
+  The best line is one that meets its bar, then one with a published value, then of most seeds, then the first.
+
+  Raises:
+    UserError: the page has no place for them.
+  """
+  before, begin, rest = page.partition(MARKERS[0])
+  _, end, after = rest.partition(MARKERS[1])
+  if not (begin and end):
+    raise UserError("README.md", " ".join(MARKERS), "it needs these two lines, the table stands between them.")
+  finished = {key: runs for key, runs in grouped(results).items() if not key[-1]}
+  pairs = [(headline(runs), len(runs)) for _, runs in sorted(finished.items())]
+  rank = lambda pair: (pair[0].met != "met", pair[0].published == "-", -pair[1])
+  best = {}
+  for line, _ in sorted(pairs, key=rank):
+    best.setdefault(line.experiment, line)
+  rows = [(name, line.config, f"`{line.metric}`", *line[3:]) for name, line in sorted(best.items())]
+  header = ("family", "config", "metric", "measured (n)", "published", "bar", "met", "minutes")
+  table = markdown_table(header, rows)
+  return f"{before}{begin}\n\n{table}\n\n{verdict([line for line, _ in pairs])}\n\n{end}{after}"
 
 
 def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
@@ -64,6 +150,9 @@ def _section(experiment: str, groups: Sequence[Sequence[Result]]) -> str:
   parts = [f"## {experiment}", markdown_table(header, rows)]
   if others:
     parts.append("Also measured:\n\n" + "\n".join(others))
+  remarks = dict.fromkeys(f"- {_label(run)}: {run['note']}" for runs in groups for run in runs if run.get("note"))
+  if remarks:
+    parts.append("Notes:\n\n" + "\n".join(remarks))
   return "\n\n".join([*parts, "Definitions:\n\n" + "\n".join(notes)] if notes else parts)
 
 
@@ -114,7 +203,7 @@ def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
       continue
     mine = str(row.get("peer", "genera")).startswith("genera")
     (ours if mine else peers)[row["workload"]] = row
-  table = []
+  table, remarks = [], []
   for workload in sorted({*ours, *peers}):
     our, peer = ours.get(workload), peers.get(workload)
     row = our or peer or {}
@@ -125,8 +214,12 @@ def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
     shown = [f"{side['value']:.4g}" if side else "-" for side in (our, peer)]
     detail = our.get("device") or our.get("detail", {}).get("device") if our else None
     table.append([f"`{workload}`", quantity, *shown, ratio, peer["peer"] if peer else "-", detail or "-"])
+    if row.get("note"):
+      remarks.append(f"- `{workload}`: {row['note']}")
   header = ("workload", "quantity", "genera", "peer", "peer / genera", "the peer", "hardware")
-  return "## Speed\n\nAbove 1 in the fifth column: faster than the peer.\n\n" + markdown_table(header, table)
+  return "## Speed\n\nAbove 1 in the fifth column: faster than the peer.\n\n" + "\n\n".join(
+    [markdown_table(header, table), *(["Notes:\n\n" + "\n".join(remarks)] if remarks else [])]
+  )
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

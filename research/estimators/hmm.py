@@ -103,14 +103,15 @@ class _HMM(DensityMixin, BaseEstimator):
 
     Args:
       X: [row, feature].
-      y: ignored.
-      lengths: rows of each sequence, [sequence]; by default X is one.
+      y: labels, one a row, which a Pipeline hands over and nothing here looks at.
+      lengths: rows of each sequence, [sequence]; by default X is one.  By keyword: hmmlearn has it in y's place.
 
     Raises:
-      UserError: lengths that do not sum to the rows, a hyper-parameter out of its range, data whose squares overflow.
+      UserError: in y's place something else than labels; lengths that do not sum to the rows; a hyper-parameter out of
+        its range; data whose squares overflow.
     """
-    del y
     X = validate_data(self, X, dtype=np.float64)
+    _check_no_lengths("fit", y, X)
     for field in ("n_components", "n_iter"):
       if getattr(self, field) < 1:
         raise UserError(field, getattr(self, field), "give 1 or more.")
@@ -149,8 +150,8 @@ class _HMM(DensityMixin, BaseEstimator):
       return _rows(jax.device_get(self._program().smooth(self._params, batch).probabilities), batch)
 
   def score(self, X, y=None, lengths=None) -> float:
-    """Log-likelihood of all sequences together, nats."""
-    del y
+    """Log-likelihood of all sequences together, nats; `y` and `lengths` as those of `fit`."""
+    _check_no_lengths("score", y, X)
     batch = self._fitted_batch(X, lengths)
     with base.float64():
       return float(self._program().log_evidence(self._params, batch))
@@ -519,6 +520,13 @@ class BernoulliHMM(_HMM):
 def _mixture(num_states, num_components, concentration, **gaussian):
   components = emissions.gaussian(num_states * num_components, **gaussian)
   return emissions.mixture(num_states, num_components, components, concentration=concentration)
+
+
+def _check_no_lengths(method: str, y, X) -> None:
+  """Refuses what is not one label a row: lengths by position would be dropped, and X be one sequence."""
+  if y is not None and np.shape(y)[:1] != (len(X),):
+    remedy = f"there is one label a row, if any; lengths are given by keyword: {method}(X, lengths=lengths)."
+    raise UserError("y", f"of shape {np.shape(y)}", remedy)
 
 
 def _batch(inputs, lengths) -> dict[str, Any]:

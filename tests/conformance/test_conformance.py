@@ -1,6 +1,16 @@
-"""The promises that every experiment keeps (docs/architecture.md), run over every config's smoke variant.
+"""The promises that every experiment keeps (docs/architecture.md), run over the configs' smoke variants.
 
-No test here knows a family: a new config is held to all of this by existing.
+No test here knows a family: a new config is held to this by existing, in one of two tiers.
+
+- *Every promise*: the DEFAULT config of each experiment, and one config for each further kind of state that its
+  configs train (Adam's, EM's, two players', ...), which says so by a line `CONFORMANCE = "every promise"`.  Held: a
+  whole run by the command line and its files; purity; 4 devices as 1 (pmap, FSDP); stopped and resumed; key streams;
+  seeds; misspelt fields; non-finite numbers; one compilation; lowering for a TPU.
+- *What can differ*: every other config.  Held: it builds; one step is finite and changes the state; saved there and
+  gone on with, it is what it would have been; it evaluates, to finite numbers that have definitions; its kind of state
+  is held to every promise by another config of its experiment.
+
+`make conformance` holds every config to every promise.
 """
 
 import contextlib
@@ -24,9 +34,10 @@ from research.training import loop, parallel, rundir
 from research.training.checkpoint import Checkpoints
 from research.training.compilation import CompileClock
 from research.training.executor import Executor
+from research.training.learner import State
 from research.training.precision import precision
 from research.training.preemption import Preempted
-from tests.conformance.conftest import CONFIGS
+from tests.conformance.conftest import SHORT, WHOLE, params
 
 STOP = 5  # neither a step at which something is saved nor one at which something is measured
 
@@ -50,7 +61,8 @@ def load(name, data, **overrides):
   config = cli.load_config(f"configs/{name}.py:smoke")
   with config.unlocked():
     if name.endswith("/own"):
-      config.data.path = str(data / "own")
+      of_family = data / "raw" / f"own_{name.partition('/')[0]}"
+      config.data.path = str(of_family if of_family.exists() else data / "own")
     config.run.num_devices = 1
     config.update_from_flattened_dict(overrides)
   return config
@@ -66,9 +78,9 @@ def run(executor, settings, folder):
     return loop.train(executor, settings, directory).state
 
 
-@pytest.fixture(scope="module", params=CONFIGS)
+@pytest.fixture(scope="module", params=params(WHOLE))
 def trained(request, data, tmp_path_factory):
-  """One undisturbed run of each config on one device, from the config to `result.json`."""
+  """One undisturbed run of a config on one device, from the config to `result.json`."""
   config = load(request.param, data)
   with precision(config.train.precision):
     yield train(request.param, config, tmp_path_factory)
@@ -254,3 +266,56 @@ def test_lowers_for_a_tpu(trained):
   update, arguments = trained.executor.abstract_update()
   text = update.trace(*arguments).lower(lowering_platforms=("tpu",)).as_text()
   assert "stablehlo" in text
+
+
+@functools.cache
+def kind_of(name, data):
+  """The classes of all states in a config's state, without computing one."""
+  experiment = experiment_of(name)(load(name, data))
+  batches = experiment.train_data
+  batch = jax.eval_shape(batches.assemble, dict(batches.resident), batches.feed(0))
+  state = jax.eval_shape(experiment.learner.init, jax.random.key(0), batch)
+  return frozenset(states_in(state))
+
+
+def states_in(tree):
+  """Classes of the states that a tree holds, itself included."""
+  found = set()
+
+  def note(leaf):
+    if isinstance(leaf, State):
+      found.add(type(leaf).__name__)
+      for field in dataclasses.fields(leaf):
+        found.update(states_in(getattr(leaf, field.name)))
+    return isinstance(leaf, State)
+
+  jax.tree.leaves(tree, is_leaf=note)
+  return found
+
+
+@pytest.mark.parametrize("name", params(SHORT))
+def test_what_can_differ(name, data, tmp_path):
+  """The short tier, in one test so that a config compiles once."""
+  config = load(name, data)
+  with precision(config.train.precision):
+    experiment = experiment_of(name)(config)
+    settings = dataclasses.replace(session.settings_of(config, experiment.train_data), total_steps=2, eval_every=0)
+    executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
+    start = numbers(executor.init_state().replace(step=jnp.zeros(()) + 2))  # the count of steps is no change
+    with pytest.raises(Preempted):
+      run(executor, dataclasses.replace(settings, stop_at=1), tmp_path)
+    resumed = run(loop.executor(experiment, settings, parallel.plan("jit", 1)), settings, tmp_path)
+    state, each = executor.init_state(), executor.steps_per_dispatch
+    for _, _, feed, count in executor.feeds(experiment.train_data, [(0, 1), (1, 1)], each):
+      state, _ = executor.update(state, feed, count)
+    assert any((a != b).any() for a, b in zip(start, numbers(state), strict=True)), "it changes something"
+    assert all(np.isfinite(x).all() for x in numbers(state) if x.dtype.kind == "f")
+    assert_equal(resumed, state)
+    values = executor.evaluate(state, experiment.test_data)
+    assert values
+    for metric, value in values.items():
+      assert np.isfinite(value), metric
+      assert experiment.definitions[metric], metric
+    family = name.partition("/")[0]
+    alike = (kind_of(other, data) for other in WHOLE if other.startswith(f"{family}/"))
+    assert any(kind_of(name, data) == kind for kind in alike), 'say CONFORMANCE = "every promise" in this config'

@@ -5,12 +5,12 @@ import pytest
 
 from research.data import spoken_digits
 from research.errors import UserError
-from tests import mock_data
+from tests.mock_data.raw import spoken_digit
 
 
 @pytest.fixture
 def folder(tmp_path):
-  mock_data.write_spoken_digits(tmp_path, takes=7)
+  spoken_digit.write(tmp_path, takes=7)
   return str(tmp_path)
 
 

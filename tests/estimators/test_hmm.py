@@ -61,6 +61,14 @@ def test_answers_are_those_of_hmmlearn(pair):
   np.testing.assert_array_equal(ours.predict(X, LENGTHS), path)
 
 
+@pytest.mark.parametrize("method", ["fit", "score"])
+def test_lengths_in_the_place_of_labels_are_refused(method):
+  """hmmlearn has them there; here they were dropped, and all sequences taken for one."""
+  model = hmm.GaussianHMM(3, n_iter=1, random_state=0).fit(POINTS, lengths=LENGTHS)
+  with pytest.raises(UserError, match=rf"{method}\(X, lengths=lengths\)"):
+    getattr(model, method)(POINTS, LENGTHS)
+
+
 def test_in_a_pipeline():
   pipeline = make_pipeline(StandardScaler(), hmm.GaussianHMM(3, covariance_type="full", n_iter=4, random_state=0))
   path = pipeline.fit(POINTS, gaussianhmm__lengths=LENGTHS).predict(POINTS, lengths=LENGTHS)

@@ -41,7 +41,7 @@ def lines_with(text, *words):
 
 def test_seeds_are_averaged_and_compared():
   text = tables.render([result(0, 0.9950), result(1, 0.9956), result(2, 0.9962, commit="abcdef0123-dirty")])
-  (row,) = lines_with(text, "`test_accuracy`", "|", "cnn/mnist")
+  (row,) = lines_with(text, "`test_accuracy`", "|", "cnn/mnist", "compiling")
   cells = [cell.strip() for cell in row.strip("|").split(" | ")]
   assert cells == [
     "cnn/mnist",
@@ -75,7 +75,7 @@ def test_order_of_input_does_not_matter_and_kinds_stay_apart():
   ]
   text = tables.render(runs)
   assert text == tables.render(runs[::-1])
-  assert len(lines_with(text, "`test_accuracy` |")) == 4
+  assert len(lines_with(text, "`test_accuracy` |", "compiling")) == 4
   assert lines_with(text, "cnn/mnist train.batch_size=64")
   assert len({collect.file_name(run) for run in runs}) == 5
   assert collect.file_name(runs[4]) == "cnn-digits-fast-seed0-2-core-cpu.json"
@@ -141,6 +141,41 @@ def test_bad_input_is_a_user_error(content, tmp_path, capsys):
 
 def test_results_md_is_what_the_command_writes():
   assert (ROOT / "RESULTS.md").read_text() == tables.render_collection(ROOT / "results"), "run `make results`"
+
+
+def test_readme_has_the_best_lines_and_the_misses():
+  page, results = (ROOT / "README.md").read_text(), collect.read(sorted((ROOT / "results").glob("*.json")))
+  assert page == tables.with_best_lines(page, results), "run `make results`"
+  with pytest.raises(UserError, match=r"README\.md"):
+    tables.with_best_lines("no place for it", results)
+
+
+def test_one_line_a_config_shows_a_miss_before_what_is_met():
+  two = {
+    "test_error": {"value": 0.1, "definition": "e", "bar": {"max": 0.2}, "published": 0.15},
+    "test_loss": {"value": 3.0, "definition": "l", "bar": {"max": 2.0}},
+  }
+  met = {"test_accuracy": {"value": 0.996, "definition": "a", "bar": {"min": 0.9955}}}
+  fast, changed = {"config": "configs/cnn/mnist.py:fast"}, {"overrides": {"train.x": "1"}}
+  runs = [result(0, metrics=two), result(0, metrics=met, **fast), result(0, metrics=met, **changed)]
+  text = tables.render(runs)
+  top = text[text.index("## All configs") : text.index("## cnn")]
+  assert "| cnn/mnist | `test_loss` | 3.0000 (1) | - | ≤ 2.0000 | **MISSED** | 5.0 |" in top
+  assert top.count("`test_accuracy`") == 2
+  assert "| cnn/mnist:fast |" in top
+  assert "| cnn/mnist train.x=1 |" in top
+  assert "Of 3 configs with a bar 2 meet all of theirs; missed: 1 (`cnn/mnist`)." in top
+  page = tables.with_best_lines("\n".join(["a", *tables.MARKERS, "z"]), runs)
+  assert "| cnn | cnn/mnist train.x=1 |" in page
+  assert "missed: 1" in page
+  assert tables.with_best_lines(page, runs) == page
+
+
+def test_notes_stand_below_the_table_once():
+  text = tables.render([result(0, note="of zeros only."), result(1, note="of zeros only.")])
+  assert text.count("- cnn/mnist: of zeros only.") == 1
+  row = {"workload": "a/b", "metric": "m", "value": 1.0, "unit": "s", "note": "slow."}
+  assert "- `a/b`: slow." in tables.render([], [row])
 
 
 def test_a_seed_is_no_change_of_the_config():
