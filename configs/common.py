@@ -87,7 +87,8 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
     return config
   if name != "smoke":
     raise ValueError(f"config variant {name!r}: there are {', '.join(('smoke', *also))}")
-  config.train.update({"duration": "8 steps", "batch_size": 8})
+  # 0 is the whole set, and stays so: another size is another algorithm.
+  config.train.update({"duration": "8 steps", "batch_size": min(config.train.batch_size, 8)})
   config.run.update({"eval_every": "4 steps", "save_every": "3 steps", "log_every": "2 steps"})
   config.data.eval_batch_size = 64
   config.bars = ml_collections.ConfigDict()

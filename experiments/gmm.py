@@ -116,7 +116,7 @@ def training(arrays, count: int, name: str, config: ml_collections.ConfigDict) -
   """Exact passes; where the config has no batch size the whole set is one batch, padded so that devices divide it."""
   size = config.train.batch_size
   if not size:
-    parts = jax.device_count() * config.train.accumulate
+    parts = (config.run.num_devices or jax.device_count()) * config.train.accumulate
     size = -(-count // parts) * parts
   return pipeline.passes(arrays, size, seed=config.seed, name=name)
 

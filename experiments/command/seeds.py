@@ -47,6 +47,7 @@ def run(
 def _run(build, name, config_name, configs, workdir, overrides, preemption: Preemption) -> int:
   start, clock = time.perf_counter(), compilation.CompileClock()
   seeds, first = list(configs), next(iter(configs.values()))
+  session.check_claims(first)
   compilation.use_persistent_cache(first.run.compilation_cache)
   experiments = [build(config) for config in configs.values()]
   reason = "each seed has a best checkpoint of its own" if first.run.report_best else side_by_side.why_not(experiments)
@@ -76,6 +77,7 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
       header = {"experiment": name, "config": config_name, "overrides": {**overrides, "seed": str(seed)}, "seed": seed}
       found = {**header, "step": trained.step, "metrics": metrics}
       session.conclude(directory, found, launch, paths, share, clock.seconds / len(seeds))
+    session.check_claims(first, metrics)  # the same names for all seeds
   print(f"{len(seeds)} seeds side by side in {time.perf_counter() - start:.0f} s")
   return 0
 

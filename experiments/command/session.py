@@ -80,6 +80,7 @@ def _say(text: str, **options) -> None:
 def _run(build, config, workdir, mode, source, header, preemption) -> int:
   compilation.use_persistent_cache(config.run.compilation_cache)
   start = time.perf_counter()
+  check_claims(config)
   experiment: Experiment = build(config)
   settings = settings_of(config, experiment.train_data)
   executor = loop.executor(experiment, settings, plan_of(config, experiment))
@@ -181,6 +182,8 @@ def _train_or_evaluate(executor, config, settings, directory, header, mode, star
   wall = before + launch["wall_seconds"] if mode == "train" else launch["wall_seconds"]
   conclude(directory, {**header, "step": step, "metrics": metrics}, launch, paths, wall, clock.seconds)
   processes.wait_for_main("reported")
+  if directory.writes:
+    check_claims(config, metrics)
   return 0
 
 
@@ -245,8 +248,13 @@ def final(executor, config, directory, state):
     return {}, []
   report: Report = experiment.report(state)
   metrics = {}
-  for name, value in {**values, **report.metrics}.items():
-    definition = {**definitions, **report.definitions}.get(name, "")
+  reported = {
+    _TWICE * (name in values) + name: name for name in report.metrics
+  }  # both are kept, and `check_claims` ends
+  values |= {name: report.metrics[own] for name, own in reported.items()}
+  definitions |= {name: report.definitions.get(own, "") for name, own in reported.items()}
+  for name, value in values.items():
+    definition = definitions.get(name, "")
     extra = {key: dict(table[name]) for key, table in (("bar", config.bars),) if name in table}
     published = dict(config.published[name]) if name in config.published else {}
     shown = {"published": published["value"], "source": published["source"]} if published else {}
@@ -255,6 +263,38 @@ def final(executor, config, directory, state):
   drawn = {"learning_curves": curves, **report.figures}
   paths = [figures.save(figure, directory.path / "figures" / f"{name}.png") for name, figure in drawn.items()]
   return metrics, paths + _write(directory, report.files)
+
+
+_TWICE = "report_"
+
+
+def check_claims(config: ml_collections.ConfigDict, metrics: Mapping[str, Any] | None = None) -> None:
+  """Holds the config's bars and published values against themselves and, once there are some, the metrics.
+
+  Called before training without metrics, and after `result.json` is written with them: nothing is lost.
+
+  Raises:
+    UserError: a bar without `min` or `max`; a published value without `value` or `source`; either of a metric that was
+      not measured; a metric that both the test set's evaluation and the report have.
+  """
+  for name, bar in config.bars.items():
+    if not set(bar) or not set(bar) <= {"min", "max"}:
+      raise UserError(f"config.bars.{name}", dict(bar), 'give {"min": x}, {"max": x} or both.')
+  for name, published in config.published.items():
+    if set(published) != {"value", "source"}:
+      raise UserError(f"config.published.{name}", dict(published), 'give {"value": x, "source": where}.')
+  if metrics is None:
+    return
+  there = f"there are {', '.join(metrics)}; result.json has these, and is written."
+  for section in ("bars", "published"):
+    for name in config[section]:
+      if name not in metrics:
+        raise UserError(
+          f"config.{section}.{name}", dict(config[section][name]), f"no such metric was measured: {there}"
+        )
+  for name in metrics:
+    if _TWICE + name in metrics:
+      raise UserError("report.metrics", name, f"the test set's evaluation has that name too: call it another; {there}")
 
 
 def _write(directory: rundir.RunDirectory, files: Mapping[str, bytes]) -> list[pathlib.Path]:

@@ -121,12 +121,14 @@ def train(name, config, tmp_path_factory):
 def go_on(trained, folder, mode="jit", devices=1):
   """The stopped run, relaunched in a copy of its folder; nothing is left of the process that it was stopped in."""
   shutil.copytree(trained.stopped, folder, dirs_exist_ok=True)
-  executor = loop.executor(build(trained), trained.settings, parallel.plan(mode, devices))
+  executor = loop.executor(build(trained, devices), trained.settings, parallel.plan(mode, devices))
   return run(executor, trained.settings, folder)
 
 
-def build(trained):
-  return experiment_of(trained.name)(trained.config)
+def build(trained, devices=1):
+  config = trained.config.copy_and_resolve_references()
+  config.run.num_devices = devices
+  return experiment_of(trained.name)(config)
 
 
 def first_update(executor):

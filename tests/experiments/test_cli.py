@@ -1,5 +1,6 @@
 """The command line: what a user can get wrong, and what the process says when it ends."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -12,7 +13,9 @@ import time
 import numpy as np
 import pytest
 
-from experiments.command import cli
+from experiments.command import cli, session
+from research.errors import UserError
+from research.training.experiment import Report
 from research.training.rundir import RunDirectory, read_rows
 from tests.experiments import tiny
 
@@ -192,3 +195,30 @@ def until(condition, process, seconds=60):
     assert process.poll() is None, process.stderr.read()
     assert time.time() < deadline
     time.sleep(0.005)
+
+
+@pytest.mark.parametrize("section", ["bars", "published"])
+def test_a_claim_about_nothing_measured_is_an_error_that_keeps_the_result(section, config, tmp_path, capsys):
+  text = config.read_text()
+  config.write_text(text.replace(f'config.{section} = {{"test_accuracy"', f'config.{section} = {{"test_acuracy"'))
+  assert_refused(capsys, (f"--config={config}", f"--workdir={tmp_path / 'run'}", ONE), f"config.{section}.test_acuracy")
+  assert "test_accuracy" in json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
+
+
+def test_a_bar_that_says_nothing_is_refused_before_training(config, tmp_path, capsys):
+  config.write_text(config.read_text().replace('{"min": 0.5}', '{"least": 0.5}'))
+  assert_refused(capsys, (f"--config={config}", f"--workdir={tmp_path / 'run'}", ONE), "config.bars.test_accuracy")
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_report_that_has_a_test_metric_is_an_error_that_keeps_both(config, tmp_path):
+  twice = lambda given: dataclasses.replace(
+    tiny.experiment(given), report=lambda state: Report({"test_loss": -1.0}, definitions={"test_loss": "another"})
+  )
+  loaded = cli.load_config(str(config), {"run.num_devices": "1"})
+  with pytest.raises(UserError, match="test_loss"):
+    session.run(twice, "tiny", str(config), loaded, str(tmp_path / "run"), "train", "")
+  metrics = json.loads((tmp_path / "run" / "result.json").read_text())["metrics"]
+  assert metrics["test_loss"]["value"] >= 0
+  assert metrics["test_loss"]["definition"] == "nats; test set"
+  assert metrics["report_test_loss"] == {"value": -1.0, "definition": "another"}
