@@ -44,8 +44,12 @@ def refuse_unread(data: ml_collections.ConfigDict, read: Collection[str], source
 
 
 def read_of_labelled(data: ml_collections.ConfigDict) -> set[str]:
-  """The fields that labelled sets are read by: embedded ones, prepared ones, an archive's, a folder's."""
-  always, images = {"validation", "test_split", "normalise"}, {"image_size", "channels", "streamed"}
+  """The fields that labelled sets are read by: embedded ones, prepared ones, an archive's, a folder's.
+
+  `random_area` and `centre` among them, though these are of streamed images alone: whether they are is known later.
+  """
+  always, images = {"validation", "test_split", "normalise", "random_area", "centre"}, {"image_size", "channels"}
   if data.path:
-    return always | {"path"} | (images if pathlib.Path(data.path).suffix != ".npz" else set())
-  return always if data.name in embedded.NAMES else always | images | {"data_dir"}
+    streamed = set() if pathlib.Path(data.path).suffix == ".npz" else {"streamed"}
+    return always | images | streamed | {"path"}
+  return always if data.name in embedded.NAMES else always | images | {"streamed", "data_dir"}

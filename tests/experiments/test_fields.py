@@ -15,6 +15,7 @@ from research.errors import UserError
   [
     (hmm, "configs/hmm/weather.py", "path", "my.npz"),
     (hmm, "configs/hmm/weather.py", "resolution", "16th"),
+    (mlp, "configs/mlp/digits.py", "channels", "3"),
     (mlp, "configs/mlp/digits.py", "data_dir", "/data"),
     (mlp, "configs/mlp/digits.py", "image_size", "16"),
     (mlp, "configs/mlp/digits.py", "streamed", "True"),
