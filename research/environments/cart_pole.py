@@ -1,4 +1,4 @@
-"""CartPole (Barto, Sutton & Anderson 1983), as Gymnasium's CartPole-v1: a pole on a cart that is pushed left or right."""
+"""CartPole (Barto, Sutton & Anderson 1983), as Gymnasium's CartPole-v1: a pole on a cart, pushed left or right."""
 
 import math
 
@@ -20,7 +20,7 @@ MAX_STEPS = 500
 
 def dynamics(state: Float[Array, "4"], action) -> Float[Array, "4"]:
   """The state (position, velocity, angle, angular velocity) after one Euler step of the equations of motion."""
-  position, velocity, angle, spin = state
+  _, velocity, angle, spin = state
   force = jnp.where(action == 1, FORCE, -FORCE)
   cos, sin = jnp.cos(angle), jnp.sin(angle)
   total_mass, pole_moment = CART_MASS + POLE_MASS, POLE_MASS * HALF_LENGTH

@@ -35,7 +35,7 @@ def grid(height: int = 4, width: int = 4, max_steps: int = 50) -> Environment:
 
 
 def optimal_values(height: int = 4, width: int = 4, discount: float = 0.9) -> Float[np.ndarray, "cell action"]:
-  """The best values of every cell but the goal and every move, by value iteration (Bellman 1957); the goal's row is 0."""
+  """The best values of every cell and move, by value iteration (Bellman 1957); those of the goal are 0."""
   values = np.zeros((height * width, len(MOVES)))
   for _ in range(height * width * 10):
     best = values.max(1)

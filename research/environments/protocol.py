@@ -103,7 +103,7 @@ def sticky_actions(environment: Environment, probability: float) -> Environment:
 
 
 def discretised(environment: Environment, actions: Float[Array, "action ..."]) -> Environment:
-  """A world of continuous actions with those in a table: action i is `actions[i]`.  What it cannot do between is lost."""
+  """A world of continuous actions with those in a table alone: action i is `actions[i]`, and nothing between."""
   table = jnp.asarray(actions)
   step = lambda key, state, action: environment.step(key, state, table[action])
   return environment._replace(step=step, num_actions=len(table))

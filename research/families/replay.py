@@ -1,7 +1,7 @@
 """Experience replay on the device: a ring of transitions for every environment, and a sum tree of their priorities.
 
-The ring is [row, time, ...]: what one environment went through lies in order, so that n-step returns are read off when a
-transition is drawn, and none has to be chosen when it is stored.  (Lin 1992; Schaul et al. 2016.)
+The ring is [row, time, ...]: what one environment went through lies in order, so that n-step returns are read off when
+a transition is drawn, and none has to be chosen when it is stored.  (Lin 1992; Schaul et al. 2016.)
 """
 
 from typing import Any, NamedTuple

@@ -1,7 +1,7 @@
 """Acting: many environments stepped inside the update, each begun again as its episode ends.
 
-Environments are held in the state as a global [row, ...]; every device steps its rows, with keys by place in all of them,
-so that the same seed gives the same episodes on any number of devices.
+Environments are held in the state as a global [row, ...]; every device steps its rows, with keys by place in all of
+them, so that the same seed gives the same episodes on any number of devices.
 """
 
 from collections.abc import Callable

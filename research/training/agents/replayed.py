@@ -150,8 +150,8 @@ def dqn_learner(
 ) -> learner_lib.Learner:
   """A learner that acts and replays.
 
-  An update is `settings.steps` steps of every environment, then `settings.gradient_steps` gradient steps.  Batches are a
-  clock: their rows say which part of each drawn batch is this device's, and in evaluation which episodes it plays.
+  An update is `settings.steps` steps of every environment, then `settings.gradient_steps` gradient steps.  Batches are
+  a clock: their rows say which part of each drawn batch is this device's, and in evaluation which episodes it plays.
   Environments are divided over the devices, the memory is held by all, gradients are of the global mean.
 
   Args:
@@ -202,7 +202,7 @@ def dqn_learner(
 def greedy_metrics(environment, network: Network, exploration: Exploration, state, batch) -> dict[str, Mean]:
   """Mean return and length of full greedy episodes, one for each row of the batch; the recent return of training."""
   key = randomness.stream_key(state.key, "evaluation")
-  keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch["index"])
+  keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch["row"])
 
   def choose(keys, observations, time):
     del time
