@@ -13,7 +13,7 @@ PUBLISHED = {"value": 10.0, "source": "Young & Tian 2019, read off the learning 
 
 
 def get_config(variant: str = ""):
-  """The config; `smoke` is the same in seconds; `pqn` learns without memory, 10 million frames (Gallici et al. 2024)."""
+  """The config; `smoke` is the same in seconds; `pqn` learns without memory, on 10 million frames (Gallici 2024)."""
   pqn = variant == "pqn"
   config = _base.dqn("pqn" if pqn else "dqn")
   config.environment.name = "breakout"
