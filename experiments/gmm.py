@@ -18,6 +18,7 @@ import numpy as np
 
 from experiments.command import cli
 from experiments.parts import generative
+from experiments.parts.splits import batch_size
 from experiments.reports import anomaly
 from experiments.reports import gmm as gmm_report
 from experiments.reports.gmm import Data, Model
@@ -113,12 +114,8 @@ def model_of(config: ml_collections.ConfigDict) -> Model:
 
 
 def training(arrays, count: int, name: str, config: ml_collections.ConfigDict) -> Dataset:
-  """Exact passes; where the config has no batch size the whole set is one batch, padded so that devices divide it."""
-  size = config.train.batch_size
-  if not size:
-    parts = (config.run.num_devices or jax.device_count()) * config.train.accumulate
-    size = -(-count // parts) * parts
-  return pipeline.passes(arrays, size, seed=config.seed, name=name)
+  """Exact passes; where the config has no batch size the whole set is one batch."""
+  return pipeline.passes(arrays, batch_size(config, count), seed=config.seed, name=name)
 
 
 def class_by_class(train: Examples) -> tuple[dict[str, np.ndarray], int]:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from experiments.parts import learning
+from experiments.parts.splits import batch_size
 from research.data import networks as networks_lib
 from research.data import pipeline
 from research.data.dataset import Dataset
@@ -117,15 +117,9 @@ def selected(learner: Learner, family: NodeClassifier, data: Network, patience: 
 def training(data: Network, graph: Graph, config: ml_collections.ConfigDict) -> Dataset:
   """Labelled nodes in passes, all at once where the batch size is 0, beside the graph and the validation nodes."""
   part = data.part("train")
-  size = whole(config.train.batch_size, len(part["index"]))
+  size = batch_size(config, len(part["index"]))
   beside = {"graph": graph, "validation": data.part("validation")}
   return with_resident(pipeline.passes(part, size, seed=config.seed, name=data.name), beside)
-
-
-def whole(batch_size: int, count: int) -> int:
-  """`batch_size`, or where it is 0 `count`, padded so that the devices divide it."""
-  devices = jax.device_count()
-  return batch_size or -(-count // devices) * devices
 
 
 def evaluation(data: Network, graph: Graph, split: str, batch_size: int) -> Dataset:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
+import jax
 import ml_collections
 
 from experiments.parts import fields
@@ -88,3 +89,9 @@ def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
     return part
 
   return load(data).map(whole)
+
+
+def batch_size(config: ml_collections.ConfigDict, count: int) -> int:
+  """`config.train.batch_size`; where it is 0 all `count` examples, padded so that the run's devices divide them."""
+  parts = (config.run.num_devices or jax.device_count()) * config.train.accumulate
+  return config.train.batch_size or -(-count // parts) * parts

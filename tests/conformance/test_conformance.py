@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.command import cli, session
+from experiments.command import cli, listing, session
 from research import randomness
 from research.errors import UserError
 from research.training import loop, parallel, rundir
@@ -294,6 +294,10 @@ def states_in(tree):
 
   jax.tree.leaves(tree, is_leaf=note)
   return found
+
+
+def test_every_experiment_has_a_config_that_is_held_to_everything():
+  assert set(listing.experiments()) <= {name.partition("/")[0] for name in WHOLE}
 
 
 @pytest.mark.parametrize("name", params(SHORT))

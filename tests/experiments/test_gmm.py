@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 
 from configs.gmm import _base
 from experiments import gmm
+from experiments.command import cli
 from experiments.reports import gmm as gmm_report
 from research.errors import UserError
 from research.families import gaussian_mixture
@@ -44,6 +45,18 @@ def trained(config, steps):
   for _, _, feed, count in executor.feeds(experiment.train_data, [(step, 1) for step in range(steps)], 1):
     state, _ = executor.update(state, feed, count)
   return experiment, executor, state
+
+
+@pytest.mark.parametrize(("devices", "size"), [(1, 150), (4, 152), (0, 152)])
+def test_the_whole_set_is_padded_for_the_devices_of_the_run(devices, size):
+  config = config_of(**{"run.num_devices": devices})
+  assert gmm.training({"inputs": IRIS.data}, 150, "iris", config).batch_size == size
+
+
+def test_a_smoke_run_is_one_of_exact_em():
+  """A batch of eight of what should be the whole set made it stepwise EM, and nothing tested the other."""
+  config = cli.load_config(f"{gmm.DEFAULT}:smoke", {"run.num_devices": "1"})
+  assert gmm.experiment(config).train_data.num_batches == 1
 
 
 def test_the_best_start_is_measured_and_reported():
