@@ -306,7 +306,9 @@ def test_what_can_differ(name, data, tmp_path):
   config = load(name, data)
   with precision(config.train.precision):
     experiment = experiment_of(name)(config)
-    settings = dataclasses.replace(session.settings_of(config, experiment.train_data), total_steps=2, eval_every=0)
+    settings = dataclasses.replace(
+      session.settings_of(config, experiment.train_data), total_steps=2, eval_every=0, measure_every=0
+    )
     executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
     start = numbers(executor.init_state().replace(step=jnp.zeros(()) + 2))  # the count of steps is no change
     with pytest.raises(Preempted):
@@ -318,8 +320,8 @@ def test_what_can_differ(name, data, tmp_path):
     assert any((a != b).any() for a, b in zip(start, numbers(state), strict=True)), "it changes something"
     assert all(np.isfinite(x).all() for x in numbers(state) if x.dtype.kind == "f")
     assert_equal(resumed, state)
-    values = executor.evaluate(state, experiment.test_data)
-    assert values
+    values = {**executor.evaluate(state, experiment.test_data), **executor.measure(state, experiment.test_data)}
+    assert values or experiment.test_data is None
     for metric, value in values.items():
       assert np.isfinite(value), metric
       assert experiment.definitions[metric], metric
