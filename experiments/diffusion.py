@@ -2,7 +2,6 @@
 
   python -m experiments.diffusion                                          digits, embedded: two minutes
   python -m experiments.diffusion --config=configs/diffusion/mnist.py --config.data.data_dir=...
-  python -m experiments.diffusion --mode=evaluate --workdir=...            measures and figures again
   python -m experiments.diffusion --mode=predict --workdir=...             samples, as arrays
   python -m experiments.diffusion --mode=predict --workdir=... --input=images.npz    inpaints, enlarges, redraws them
   python -m experiments.diffusion --config.data.limit=100 --config.report.augment=2000

@@ -2,7 +2,6 @@
 
   python -m experiments.vae                                        digits, embedded: a minute
   python -m experiments.vae --config=configs/vae/digits.py:anomaly     AUROC of each class, left out of training
-  python -m experiments.vae --config=configs/vae/binarized_mnist.py --config.data.path=...
   python -m experiments.vae --mode=evaluate --workdir=...          log-likelihood, and every figure again
   python -m experiments.vae --mode=predict --workdir=... [--input=images.npz]    latents and bound; or samples
 
@@ -51,19 +50,15 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     augment=vae.binarised if config.data.binarise else None,
   )
   learner = learning.gradient_learner(config, family, train_data)
-
-  def report(state):
-    if left_out:
-      return vae_report.anomalies(state, family, left_out, sets.test, data.test)
-    return vae_report.report(state, family, config, evaluation(data.test, config, config.report.batch_size), data.test)
-
+  report = lambda state: vae_report.report(state, family, config, evaluation(data.test, config, "report"), data.test)
+  anomalies = lambda state: vae_report.anomalies(state, family, left_out, sets.test, data.test)
   predict = lambda state, path: vae_report.predictions(state, family, config, path, data.test, assembly(config))
   return Experiment(
     learner=anomaly.without(learner, left_out) if left_out else learner,
     train_data=train_data,
     eval_data=sets.validation,
     test_data=sets.test,
-    report=report,
+    report=anomalies if left_out else report,
     predict=None if left_out else predict,
     definitions=vae.DEFINITIONS,
   )
@@ -71,14 +66,16 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 def quantised(config: ml_collections.ConfigDict) -> Experiment:
   """A VQ-VAE."""
-  for section, field in (("data", "binarise"), ("data", "leave_out"), ("model", "conditional")):
-    if config[section][field]:
-      raise UserError(f"config.{section}.{field}", config[section][field], "a VQ-VAE does not do it: leave it out.")
+  unused = {"data.binarise": config.data.binarise, "data.leave_out": config.data.leave_out}
+  for field, value in {**unused, "model.conditional": config.model.conditional}.items():
+    if value:
+      raise UserError(f"config.{field}", value, "a VQ-VAE does not do it: leave it out.")
   data, model = generative.load(config.data), config.model.vq
   train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
   likelihood = likelihood_of(config.model, dequantise=False)
-  shape, compute = image_shape(config, data.train), precision.dtype(config.train.precision)
-  network = VQAutoencoder(shape, likelihood.parameters, model.code_size, tuple(model.widths), model.blocks, compute)
+  sizes = {"code_size": model.code_size, "widths": tuple(model.widths), "blocks": model.blocks}
+  compute = precision.dtype(config.train.precision)
+  network = VQAutoencoder(image_shape(config, data.train), likelihood.parameters, **sizes, dtype=compute)
   family = vq_vae.vq_vae(network, likelihood, codes=model.codes, commitment=model.commitment, decay=model.code_decay)
   return Experiment(
     learner=learning.gradient_learner(config, family, train_data),
@@ -106,15 +103,12 @@ def likelihood_of(model: ml_collections.ConfigDict, dequantise: bool = True) -> 
 def network(config: ml_collections.ConfigDict, data: Examples, parameters: int) -> MLPAutoencoder | ConvAutoencoder:
   """Encoder and decoder, as `config.model` has them."""
   model = config.model
-  options = {
-    "num_classes": data.num_classes if model.conditional else 0,
-    "dtype": precision.dtype(config.train.precision),
-  }
+  classes, compute = data.num_classes if model.conditional else 0, precision.dtype(config.train.precision)
   match model.name:
     case "mlp":
-      return MLPAutoencoder(image_shape(config, data), parameters, **model.mlp, **options)
+      return MLPAutoencoder(image_shape(config, data), parameters, **model.mlp, num_classes=classes, dtype=compute)
     case "conv":
-      return ConvAutoencoder(image_shape(config, data), parameters, **model.conv, **options)
+      return ConvAutoencoder(image_shape(config, data), parameters, **model.conv, num_classes=classes, dtype=compute)
   raise UserError("config.model.name", model.name, "choose mlp, conv or vq.")
 
 
@@ -122,8 +116,7 @@ def image_shape(config: ml_collections.ConfigDict, data: Examples) -> tuple[int,
   """(height, width, channel); UserError where examples are no images of bytes."""
   if data.inputs.ndim != 4 or data.inputs.dtype != np.uint8:
     raise UserError("config.data.name", config.data.name, "name a set of images of bytes: these examples are none.")
-  height, width, channels = data.inputs.shape[1:]
-  return height, width, channels
+  return data.inputs.shape[1], data.inputs.shape[2], data.inputs.shape[3]
 
 
 def training(data: Examples, config: ml_collections.ConfigDict) -> Dataset:
@@ -135,9 +128,9 @@ def training(data: Examples, config: ml_collections.ConfigDict) -> Dataset:
   return dataclasses.replace(images, feed=feed)
 
 
-def evaluation(data: Examples, config: ml_collections.ConfigDict, batch_size: int = 0) -> Dataset:
-  """Images in order, each known by its `index`; in batches of `config.data.eval_batch_size`, or so many."""
-  size = batch_size or config.data.eval_batch_size
+def evaluation(data: Examples, config: ml_collections.ConfigDict, use: str = "loss") -> Dataset:
+  """Images in order, each known by its `index`; the report, which draws many samples of each, takes fewer at once."""
+  size = config.report.batch_size if use == "report" else config.data.eval_batch_size
   return generative.identified(pipeline.sequential(data.arrays, size, name=data.name, assemble=assembly(config)))
 
 

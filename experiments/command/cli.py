@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ml_collections
 
+from research import renamed
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -116,7 +117,7 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_col
     raise UserError("--config", spec, f"{error}.") from error
   config.lock()
   # A name first: where it chooses a part of the config, the other fields may be those of that part.
-  for field, text in sorted((overrides or {}).items(), key=lambda item: not item[0].endswith(".name")):
+  for field, text in sorted((overrides or {}).items(), key=lambda item: not item[0].endswith((".name", ".network"))):
     override(config, field, text)
   return config
 
@@ -138,6 +139,7 @@ def _load(file: pathlib.Path) -> types.ModuleType:
 def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
   """Sets a dotted field from text, with the type that it has."""
   flat = _flatten(config)
+  field = renamed.now(field, flat)
   if field not in flat:
     near = difflib.get_close_matches(field, flat, 1, cutoff=0.5)
     here = [name for name in flat if name.rpartition(".")[0] == field.rpartition(".")[0]]

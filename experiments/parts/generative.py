@@ -5,13 +5,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 
 from experiments.parts import splits
 from research.data import files, pipeline
 from research.data.dataset import Dataset
+from research.data.examples import Examples
+from research.errors import UserError
 
-load, Splits = splits.in_memory, splits.Splits
+Splits = splits.Splits
+
+
+def load(data: ml_collections.ConfigDict) -> Splits[Examples]:
+  """`splits.in_memory`, of images as they are: what generates them brings pixels into the range that it works in.
+
+  Raises:
+    UserError: as there; or `normalise` is set.
+  """
+  if data.normalise != "none":
+    raise UserError("config.data.normalise", data.normalise, "pixels are modelled as they are: leave it at none.")
+  return splits.in_memory(data)
 
 
 def inputs_at(

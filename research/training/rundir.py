@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, TextIO
 
+from research import renamed
 from research.errors import UserError
 
 COMMIT = "GENERA_COMMIT"  # variable by which images and copies of the code, which have no git, know their commit
@@ -103,7 +104,8 @@ class RunDirectory:
     old = self.read_json(name)
     config = json.loads(json.dumps(config, default=str))
     if old is not None:
-      before, after = _flatten(old), _flatten(config)
+      after = _flatten(config)
+      before = renamed.brought_up(_flatten(old), after)
       names = [k for k in sorted({*before, *after}) if k.partition(".")[0] not in ("run", "published", "bars")]
       changed = [k for k in names if before.get(k) != after.get(k)]
       if changed:

@@ -31,6 +31,11 @@ def test_refuses_what_does_not_fit_into_memory(tmp_path):
     generative.load(config(**fields))
 
 
+def test_refuses_a_normalisation_that_it_would_not_do():
+  with pytest.raises(UserError, match=r"data\.normalise.*leave it"):
+    generative.load(config(name="digits", normalise="train"))
+
+
 def test_function_of_every_example_in_order_without_the_padding():
   inputs = np.arange(10, dtype=np.float32)[:, None]
   arrays = {"inputs": inputs, "label": np.arange(10, dtype=np.int32)}

@@ -1,0 +1,33 @@
+"""Where fields of a config are now that an older revision had elsewhere: its commands and run folders stay valid."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+RENAMED = {"model.network": "model.name"}  # of GANs
+
+
+def now(field: str, fields: Collection[str]) -> str:
+  """The path of a field among those that there are; itself where it is none of them.
+
+  `model.features` is `model.dit.features` since every network has a section of its own.
+  """
+  if field in fields:
+    return field
+  field = RENAMED.get(field, field)
+  section, _, leaf = field.rpartition(".")
+  within = [
+    name for name in fields if name.startswith(f"{section}.") and name.removeprefix(f"{section}.").count(".") == 1
+  ]
+  moved = [name for name in within if name.endswith(f".{leaf}")]
+  return moved[0] if len(moved) == 1 else field
+
+
+def brought_up(old: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
+  """An older revision's fields by their paths of now; without those of networks that were not chosen."""
+  found = {now(name, fields): value for name, value in old.items()}
+  return {name: value for name, value in found.items() if name in fields or not _of_a_network(name)}
+
+
+def _of_a_network(field: str) -> bool:
+  """Whether it stood beside `model.name`, where the fields of all networks were."""
+  return field.startswith("model.") and field.count(".") == 1
