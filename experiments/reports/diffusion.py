@@ -61,17 +61,17 @@ class Use:
   def report(self, state) -> Report:
     """Measures, figures and files, by the kind of data."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "report")
-    made = {"points": self._points, "sound": self._sound, "images": self._images}[self._kind](variables, key)
+    results = {"points": self._points, "sound": self._sound, "images": self._images}[self._kind](variables, key)
     if "measure" in self._config and self._config.measure.samples:
-      made |= self._measures(variables, {"params": state.params, **state.mutable}, key)
+      results |= self._measures(variables, {"params": state.params, **state.mutable}, key)
     if self._config.report.get("augment"):
-      made |= self._augmentation(variables, key)
-    metrics = {name: value for name, value in made.items() if isinstance(value, float)}
-    shown = {name: value for name, value in made.items() if not isinstance(value, float | bytes)}
+      results |= self._augmentation(variables, key)
+    metrics = {name: value for name, value in results.items() if isinstance(value, float)}
+    pictures = {name: value for name, value in results.items() if not isinstance(value, float | bytes)}
     others = {name: DEFINITIONS["distance_of"] for name in metrics if name.startswith("distance_of_")}
     definitions = {name: DEFINITIONS[name] for name in metrics if name in DEFINITIONS} | others
-    kept = {name: value for name, value in made.items() if isinstance(value, bytes)}
-    return Report(metrics, shown, definitions, kept)
+    sounds = {name: value for name, value in results.items() if isinstance(value, bytes)}
+    return Report(metrics, pictures, definitions, sounds)
 
   def predict(self, state, path: str) -> dict[str, np.ndarray]:
     """Samples with their labels; or, of the images at `path`, what becomes of them."""
@@ -93,8 +93,8 @@ class Use:
     size, keys = min(self._config.data.eval_batch_size, len(labels)), randomness.place_keys(key, np.arange(len(labels)))
     given = (jnp.asarray(labels),) if self._classes else ()
     draw = lambda keys, label=None: generator.draw(variables, (size, *self._shape), keys, label)
-    x = generative.batched(draw, size, keys, *given)
-    return as_bytes(x) if self._kind == "images" else x
+    samples = generative.batched(draw, size, keys, *given)
+    return as_bytes(samples) if self._kind == "images" else samples
 
   def _points(self, variables, key) -> dict[str, Any]:
     """The exact likelihood beside the truth, and where samples lie."""
@@ -103,19 +103,19 @@ class Use:
     density = likelihood.log_likelihood(setup)
     process = self._model.process(variables)
     times = samplers.grid(process, self._config.report.likelihood_steps, self._config.sampler.spacing)
-    found = float(density(variables, jnp.asarray(test), times, key).mean())
+    mean_density = float(density(variables, jnp.asarray(test), times, key).mean())
     truth = float(mixture.log_density(test).mean())
-    drawn = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)
+    samples = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)
     axis = np.linspace(-2.2, 2.2, self._config.report.density_side, dtype=np.float32)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     logs = np.asarray(density(variables, jnp.asarray(places), times, key)).reshape(len(axis), -1)
-    path = np.asarray(self._generator.path(variables, drawn.shape, key, 6, self._given(len(drawn))))
+    path = np.asarray(self._generator.path(variables, samples.shape, key, 6, self._given(len(samples))))
     return {
-      "log_likelihood": found,
+      "log_likelihood": mean_density,
       "true_log_likelihood": truth,
-      "likelihood_gap": truth - found,
+      "likelihood_gap": truth - mean_density,
       "density": figures.densities(
-        {"model": np.exp(logs), "truth": np.exp(mixture.log_density(places)).reshape(logs.shape)}, axis, drawn
+        {"model": np.exp(logs), "truth": np.exp(mixture.log_density(places)).reshape(logs.shape)}, axis, samples
       ),
       "denoising": figures.point_clouds(path, 2.5),
     }
@@ -125,30 +125,30 @@ class Use:
 
   def _sound(self, variables, key) -> dict[str, Any]:
     """A recording of every digit to listen to, and its spectrogram."""
-    drawn = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)[..., 0]
-    names = [f"digit_{label}_{i}.wav" for i, label in enumerate(self._labels(len(drawn)))]
-    sounds = {name: wav(sound, spoken_digits.RATE) for name, sound in zip(names, drawn)}
-    shown = min(len(drawn), 10)
-    real = [self._test.inputs[self._test.label == label][0, :, 0] for label in self._labels(shown)]
-    return {**sounds, "spectrograms": figures.spectrograms({"samples": drawn[:shown], "recordings": np.stack(real)})}
+    samples = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)[..., 0]
+    names = [f"digit_{label}_{i}.wav" for i, label in enumerate(self._labels(len(samples)))]
+    sounds = {name: wav(sound, spoken_digits.RATE) for name, sound in zip(names, samples)}
+    count = min(len(samples), 10)
+    real = [self._test.inputs[self._test.label == label][0, :, 0] for label in self._labels(count)]
+    return {**sounds, "spectrograms": figures.spectrograms({"samples": samples[:count], "recordings": np.stack(real)})}
 
   def _images(self, variables, key) -> dict[str, Any]:
     """Sample grid, strip, edits; the bound; distances to the training set."""
-    report, made = self._config.report, {}
+    report, results = self._config.report, {}
     columns = self._classes or None
     labels = self._labels(report.samples // (columns or 1) * (columns or 1) or report.samples)
-    drawn = self._draw(self._generator, variables, labels, key)
-    made["samples"] = figures.image_grid(drawn, columns=columns, title=f"{len(drawn)} samples")
+    samples = self._draw(self._generator, variables, labels, key)
+    results["samples"] = figures.image_grid(samples, columns=columns, title=f"{len(samples)} samples")
     path = self._generator.path(variables, (6, *self._shape), key, 9, self._given(6))
     strip = as_bytes(np.asarray(path)).swapaxes(0, 1).reshape(-1, *self._shape)
-    made["denoising"] = figures.image_grid(strip, columns=9, title="from noise to image")
+    results["denoising"] = figures.image_grid(strip, columns=9, title="from noise to image")
     chosen = measures.subset(len(self._test), report.edits, self._config.seed)
     for name, images in self._edits(variables, self._test.inputs[chosen], key).items():
       rows = np.concatenate(list(images)).reshape(-1, *self._shape)
-      made[name] = figures.image_grid(rows, columns=len(chosen), title=EDITS[name])
+      results[name] = figures.image_grid(rows, columns=len(chosen), title=EDITS[name])
     if report.bound_nodes:
-      made["bits_per_dim"] = self._bound(variables, key)
-    return made
+      results["bits_per_dim"] = self._bound(variables, key)
+    return results
 
   def _edits(self, variables, images: Pixels, key) -> dict[str, np.ndarray]:
     """Inpainting, super-resolution, image to image, each [row, image, ...]: what is given and what is made of it."""
@@ -170,12 +170,12 @@ class Use:
       self._generator.redraw(variables, x, jax.random.fold_in(key, i), report.strength, self._given_class(len(x), i))
       for i in range(3)
     ]
-    made = {
+    edits = {
       "inpainting": [x, jnp.where(mask > 0, x, 0.0), *painted],
       "super_resolution": [x, samplers.low_pass(x, report.factor), *larger],
       "image_to_image": [x, *redrawn],
     }
-    return {name: as_bytes(np.stack(rows)) for name, rows in made.items()}
+    return {name: as_bytes(np.stack(rows)) for name, rows in edits.items()}
 
   def _given_class(self, count: int, label: int):
     return jnp.full(count, label) if self._classes else None
@@ -202,8 +202,8 @@ class Use:
     if self._classes:
       values["class_agreement"] = float((samples.labels == labels).mean())
     for other in config.report.compare:
-      drawn = self._draw(self._other(other), last if other == "last" else variables, labels, key)
-      distance = against.distance(judge.measure(drawn).features, min(count, len(self._test)))
+      others = self._draw(self._other(other), last if other == "last" else variables, labels, key)
+      distance = against.distance(judge.measure(others).features, min(count, len(self._test)))
       values[f"distance_of_{other.replace(':', '_')}"] = distance
     return {name: float(value) for name, value in values.items()}
 
@@ -222,14 +222,14 @@ class Use:
     """A classifier's test accuracy with the labelled examples alone, and with samples beside them; some of both."""
     train, count = self._train, self._config.report.augment
     labels = self._labels(count)
-    drawn = self._draw(self._generator, variables, labels, randomness.stream_key(key, "augment"))
-    together = np.concatenate([train.inputs, drawn]), np.concatenate([train.label, labels])
+    samples = self._draw(self._generator, variables, labels, randomness.stream_key(key, "augment"))
+    together = np.concatenate([train.inputs, samples]), np.concatenate([train.label, labels])
     alone, both = self._accuracy(train.inputs, train.label), self._accuracy(*together)
     columns = self._classes or 8
     real = train.inputs[measures.subset(len(train), columns, self._config.seed)]
-    shown = np.concatenate([real, drawn[: columns * 3]])
+    images = np.concatenate([real, samples[: columns * 3]])
     title = f"training images, and samples below: accuracy {alone:.1%} without, {both:.1%} with these"
-    figure = figures.image_grid(shown, columns=columns, title=title)
+    figure = figures.image_grid(images, columns=columns, title=title)
     return {"accuracy_real": alone, "accuracy_with_samples": both, "augmentation": figure}
 
   def _accuracy(self, inputs: Pixels, label: np.ndarray) -> float:

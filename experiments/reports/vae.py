@@ -39,34 +39,34 @@ def report(state, family: vae.VAE, config: ml_collections.ConfigDict, test: Data
     test: an evaluation set with `index`, its batches small enough for `config.report.chunk` samples an image.
     examples: the same set: its labels and class names.
   """
-  variables, wanted = steps.variables_of(state), config.report
+  variables, options = steps.variables_of(state), config.report
 
   def measure(variables, batch):
-    logs = vae.log_likelihood(family, variables, batch, wanted.importance_samples, wanted.chunk)
+    logs = vae.log_likelihood(family, variables, batch, options.importance_samples, options.chunk)
     return logs, posterior_means(family, variables, batch)
 
   logs, means = generative.over(test, measure, variables)
-  shown = spread(test, wanted.samples)
+  examples_shown = spread(test, options.samples)
   names = examples.class_names
   conditional = len(names) if config.model.conditional else 0
-  errors, imputation = imputed(family, variables, shown, wanted.sweeps)
-  drawn = {
-    "reconstructions": reconstructions(family, variables, shown),
-    "samples": samples_figure(samples(family, variables, wanted.samples, conditional), conditional, names),
-    "interpolation": interpolation(family, variables, shown),
+  errors, imputation = imputed(family, variables, examples_shown, options.sweeps)
+  pictures = {
+    "reconstructions": reconstructions(family, variables, examples_shown),
+    "samples": samples_figure(samples(family, variables, options.samples, conditional), conditional, names),
+    "interpolation": interpolation(family, variables, examples_shown),
     "latent_map": latent_map(means, examples),
     "imputation": imputation,
   }
   if means.shape[1] == 2 and not conditional:
-    drawn["manifold"] = manifold(family, variables)
+    pictures["manifold"] = manifold(family, variables)
   nll = -logs.astype(np.float64).mean()
-  found = {
+  metrics = {
     "test_nll": nll,
     "test_bits_per_dim": nll / (np.prod(examples.inputs.shape[1:]) * np.log(2)),
     "test_active_units": latents.active_units(means),
     **errors,
   }
-  return Report(found, drawn, DEFINITIONS)
+  return Report(metrics, pictures, DEFINITIONS)
 
 
 def posterior_means(family: vae.VAE, variables, batch) -> jax.Array:
@@ -91,10 +91,10 @@ def codes(family: vae.VAE, variables, batch) -> list[jax.Array]:
 
 def spread(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
   """Examples from all over an evaluation set, as one batch: the first ones are of one class where a set is sorted."""
-  found = generative.over(dataset, lambda _, batch: batch, None)
-  total = len(found["inputs"])
+  everything = generative.over(dataset, lambda _, batch: batch, None)
+  total = len(everything["inputs"])
   places = np.linspace(0, total - 1, min(count, total)).round().astype(int)
-  return jax.tree.map(lambda x: np.asarray(x)[places], found)
+  return jax.tree.map(lambda x: np.asarray(x)[places], everything)
 
 
 def decoded(family: vae.VAE, variables, noise, label) -> np.ndarray:
@@ -120,13 +120,13 @@ def samples_figure(images: np.ndarray, classes: int, names) -> Figure:
 
 def reconstructions(family: vae.VAE, variables, batch) -> Figure:
   """Images above what the decoder makes of their posterior means."""
-  found = decoded(family, variables, codes(family, variables, batch), batch["label"])
-  return pairs(batch["inputs"], found)
+  decoded_images = decoded(family, variables, codes(family, variables, batch), batch["label"])
+  return pairs(batch["inputs"], decoded_images)
 
 
-def pairs(images: np.ndarray, found: np.ndarray) -> Figure:
+def pairs(images: np.ndarray, reconstructed: np.ndarray) -> Figure:
   """Images above their reconstructions."""
-  return _rows([images, found], "test images, and below each its reconstruction")
+  return _rows([images, reconstructed], "test images, and below each its reconstruction")
 
 
 def _rows(kinds: list[np.ndarray], title: str, columns: int = COLUMNS) -> Figure:
@@ -178,12 +178,14 @@ def imputed(family: vae.VAE, variables, batch, sweeps: int) -> tuple[dict[str, f
   observed = np.ones_like(inputs)
   observed[:, inputs.shape[1] // 2 :] = 0
   fill = jax.jit(lambda x, seen: vae.impute(family, variables, x, seen, batch["label"], jax.random.key(0), sweeps))
-  found = np.asarray(fill(inputs, observed))
+  filled = np.asarray(fill(inputs, observed))
   truth, missing = inputs, observed == 0
   squared = lambda guess: float(np.square(guess - truth)[missing].mean())
-  errors = {"test_imputation_error": squared(found), "test_imputation_error_of_mean": squared(truth.mean(0))}
+  errors = {"test_imputation_error": squared(filled), "test_imputation_error_of_mean": squared(truth.mean(0))}
   hidden = np.where(missing, 0.5, truth)
-  return errors, _rows([truth, hidden, np.clip(found, 0, 1)], "test images, what is seen of them, and the rest imputed")
+  return errors, _rows(
+    [truth, hidden, np.clip(filled, 0, 1)], "test images, what is seen of them, and the rest imputed"
+  )
 
 
 def anomalies(state, family: vae.VAE, left_out: tuple[int, ...], test: Dataset, examples: Examples) -> Report:
@@ -202,18 +204,18 @@ def predictions(
   state, family: vae.VAE, config: ml_collections.ConfigDict, path: str, test: Examples, assemble: pipeline.Assemble
 ) -> dict:
   """Latents, bound on the log-likelihood and reconstruction of the images at `path`; without a path, samples."""
-  variables, wanted = steps.variables_of(state), config.report
+  variables, options = steps.variables_of(state), config.report
   if not path:
     classes = test.num_classes if config.model.conditional else 0
-    found = {"samples": samples(family, variables, wanted.samples, classes, config.seed)}
-    return {**found, "label": np.arange(wanted.samples) % classes} if classes else found
-  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], wanted.batch_size, assemble)
+    arrays = {"samples": samples(family, variables, options.samples, classes, config.seed)}
+    return {**arrays, "label": np.arange(options.samples) % classes} if classes else arrays
+  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], options.batch_size, assemble)
 
   def one(variables, batch):
     noise = codes(family, variables, batch)
     return {
       "latents": posterior_means(family, variables, batch),
-      "log_likelihood_bound": vae.log_likelihood(family, variables, batch, wanted.importance_samples, wanted.chunk),
+      "log_likelihood_bound": vae.log_likelihood(family, variables, batch, options.importance_samples, options.chunk),
       "reconstruction": family.likelihood.mean(family.generate(variables, noise, batch["label"])),
     }
 

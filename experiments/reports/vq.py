@@ -27,7 +27,7 @@ DEFINITIONS = {
 
 def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test: Dataset) -> Report:
   """Use of the codebook, and reconstructions; there are no samples, which would take a prior over the codes."""
-  variables, shown = steps.variables_of(state), config.report.samples
+  variables, count = steps.variables_of(state), config.report.samples
 
   def measure(variables, batch):
     codes = family.codes(variables, batch["inputs"])
@@ -37,19 +37,19 @@ def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test:
 
   codes, errors = generative.over(test, measure, variables)
   counts = np.bincount(codes.ravel(), minlength=config.model.vq.codes)
-  batch = vae_report.spread(test, shown)
+  batch = vae_report.spread(test, count)
   decode = jax.jit(lambda variables, x: family.likelihood.mean(family.decode(variables, family.codes(variables, x))))
-  found = {
+  metrics = {
     "test_codes_used": int((counts > 0).sum()),
     "test_perplexity": float(vq_vae.perplexity(jnp.asarray(counts, jnp.float32))),
     "test_code_bits": float(codes[0].size * np.log2(config.model.vq.codes)),
     "test_squared_error": errors.mean(),
   }
-  drawn = {
+  pictures = {
     "reconstructions": vae_report.pairs(batch["inputs"], np.clip(decode(variables, batch["inputs"]), 0, 1)),
     "codebook": usage(counts),
   }
-  return Report(found, drawn, DEFINITIONS)
+  return Report(metrics, pictures, DEFINITIONS)
 
 
 def usage(counts: np.ndarray) -> Figure:
