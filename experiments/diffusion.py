@@ -89,19 +89,19 @@ def load(config: ml_collections.ConfigDict) -> Data:
   if data.name in mixtures.MIXTURES:
     fields.refuse_unread(data, {"validation"})
     train, test = (mixtures.load(data.name, *part) for part in (("train", data.points), ("test", 10_000)))
-    found = Data("points", splits.of(train, test, data.validation), 0.0, 1.0)
+    whole = Data("points", splits.of(train, test, data.validation), 0.0, 1.0)
   elif data.name == spoken_digits.NAME:
     fields.refuse_unread(data, {"path", "validation"})
     train, test = (spoken_digits.load(part, data.path or None, data.length) for part in ("train", "test"))
-    found = Data("sound", splits.of(train, test, data.validation), 0.0, 1.0)
+    whole = Data("sound", splits.of(train, test, data.validation), 0.0, 1.0)
   else:
-    found = Data("images", generative.load(data), 0.5, 0.5)
-  train = found.parts.train
+    whole = Data("images", generative.load(data), 0.5, 0.5)
+  train = whole.parts.train
   if not 0 <= data.limit <= len(train):
     raise UserError("config.data.limit", data.limit, f"there are {len(train)} training examples; 0 uses all.")
   if data.limit:
     train = train.select(subset(len(train), data.limit, config.seed))
-  return found._replace(parts=found.parts._replace(train=train))
+  return whole._replace(parts=whole.parts._replace(train=train))
 
 
 def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Module:

@@ -132,8 +132,8 @@ class Reference(NamedTuple):
 
   def distance(self, features: Float[np.ndarray, "example feature"], count: int) -> float:
     """`classifier_feature_distance` of `count` of these examples: it falls with their number, so compare equal ones."""
-    drawn = features[measures_lib.subset(len(features), count, self.seed)]
-    return measures_lib.frechet_distance(measures_lib.moments(drawn), self.moments)
+    several = features[measures_lib.subset(len(features), count, self.seed)]
+    return measures_lib.frechet_distance(measures_lib.moments(several), self.moments)
 
 
 def reference(classifier: Classifier, train: Examples, test: Examples, seed: int) -> Reference:
@@ -146,8 +146,8 @@ def measures(against: Reference, samples: Measured, pairs: int = 10_000) -> dict
   """What `DEFINITIONS` says of samples, as the classifier sees them; precision and recall of up to `pairs` of each."""
   classes, count = against.classifier.num_classes, min(len(samples.features), len(against.test.features))
   several = min(pairs, len(samples.features), len(against.train.features))
-  drawn = lambda features: features[measures_lib.subset(len(features), several, against.seed)]
-  quality = measures_lib.precision_recall(drawn(against.train.features), drawn(samples.features))
+  some = lambda features: features[measures_lib.subset(len(features), several, against.seed)]
+  quality = measures_lib.precision_recall(some(against.train.features), some(samples.features))
   expected = measures_lib.histogram(against.train.labels, classes)
   distance, floor = (against.distance(found.features, count) for found in (samples, against.test))
   return {

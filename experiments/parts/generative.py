@@ -86,6 +86,6 @@ def over(dataset: Dataset, function: Callable[[Any, Mapping[str, Any]], Any], st
     return function(state, batch), batch["mask"]
 
   resident = jax.device_put(dict(dataset.resident))
-  found = [jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches)]
-  kept = np.concatenate([mask for _, mask in found]) > 0
-  return jax.tree.map(lambda *parts: np.concatenate(parts)[kept], *(tree for tree, _ in found))
+  batches = [jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches)]
+  kept = np.concatenate([mask for _, mask in batches]) > 0
+  return jax.tree.map(lambda *parts: np.concatenate(parts)[kept], *(tree for tree, _ in batches))

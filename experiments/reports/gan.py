@@ -122,18 +122,21 @@ def images(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
   train, _, test = sampler.data.images
   classifier = features.classifier(config.measure, config.data)
   samples, count = sampler.samples(config.measure.samples), config.report.samples
-  shown = {"samples": figures.image_grid(samples[:count]), "interpolation": interpolation(sampler, max(2, count // 8))}
+  pictures = {
+    "samples": figures.image_grid(samples[:count]),
+    "interpolation": interpolation(sampler, max(2, count // 8)),
+  }
   if config.data.stacked:
     values, definitions = stacked_measures(classifier, samples)
-    return Report(values, shown, definitions)
-  shown["nearest"] = nearest(samples[:10], train.inputs)
+    return Report(values, pictures, definitions)
+  pictures["nearest"] = nearest(samples[:10], train.inputs)
   measured, definitions = classifier.measure(samples), dict(features.DEFINITIONS)
   values = features.measures(features.reference(classifier, train, test, config.seed), measured)
   if sampler.conditional:
     values["class_agreement"] = float((measured.labels == sampler.labels(len(samples))).mean())
     definitions |= features.CLASS_AGREEMENT
-    shown["classes"] = by_class(sampler)
-  return Report(values, shown, definitions)
+    pictures["classes"] = by_class(sampler)
+  return Report(values, pictures, definitions)
 
 
 def stacked_measures(classifier: features.Classifier, samples: np.ndarray) -> tuple[dict[str, float], dict[str, str]]:

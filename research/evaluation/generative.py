@@ -120,13 +120,13 @@ def precision_recall(data: Features, samples: Features, neighbours: int = 3) -> 
 def _radii(points: Features, neighbours: int) -> Float[np.ndarray, " example"]:
   """Squared distance of each point to its k-th nearest other."""
   k = min(neighbours, len(points) - 1)
-  found = []
+  radii = []
   for start in range(0, len(points), _CHUNK):
     rows = points[start : start + _CHUNK]
     distances = squared_distances(rows, points)
     distances[np.arange(len(rows)), start + np.arange(len(rows))] = -1  # itself, whatever its rounding
-    found.append(np.partition(distances, k, axis=1)[:, k])
-  return np.concatenate(found)
+    radii.append(np.partition(distances, k, axis=1)[:, k])
+  return np.concatenate(radii)
 
 
 def _inside(queries: Features, points: Features, radii: Float[np.ndarray, " point"]) -> Bool[np.ndarray, " query"]:
@@ -169,9 +169,9 @@ def nearest_neighbours(
   for start in range(0, len(queries), _CHUNK):
     nearest, least = np.zeros(len(queries[start : start + _CHUNK]), np.int64), np.inf
     for first in range(0, len(data), 8 * _CHUNK):
-      found = squared_distances(queries[start : start + _CHUNK], data[first : first + 8 * _CHUNK])
-      nearest = np.where(found.min(1) < least, first + found.argmin(1), nearest)
-      least = np.minimum(found.min(1), least)
+      distances = squared_distances(queries[start : start + _CHUNK], data[first : first + 8 * _CHUNK])
+      nearest = np.where(distances.min(1) < least, first + distances.argmin(1), nearest)
+      least = np.minimum(distances.min(1), least)
     index.append(nearest)
     distance.append(np.sqrt(least))
   return np.concatenate(index), np.concatenate(distance)
