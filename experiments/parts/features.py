@@ -195,7 +195,7 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     remedy = "name the folder of a finished run of experiments.cnn, or leave it empty."
     raise UserError("config.measure.classifier", str(folder), remedy)
   with contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    config = ml_collections.ConfigDict(directory.read_json("config.json"))
+    config = ml_collections.ConfigDict(_with_tuples(directory.read_json("config.json")))
     try:
       experiment = cnn.experiment(config)
     except AttributeError as error:  # what ml_collections raises of a field that is not there
@@ -205,6 +205,13 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
     state = session.restore(executor, settings, directory)
   return config, _arrays(executor, state)
+
+
+def _with_tuples(tree: Any) -> Any:
+  """What JSON has kept as lists are tuples in a config."""
+  if isinstance(tree, dict):
+    return {name: _with_tuples(value) for name, value in tree.items()}
+  return tuple(map(_with_tuples, tree)) if isinstance(tree, list) else tree
 
 
 def _arrays(executor, state) -> dict[str, np.ndarray]:
