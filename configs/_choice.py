@@ -50,5 +50,5 @@ class Choice(ml_collections.ConfigDict):
 
   def copy_and_resolve_references(self, visit_map=None) -> "Choice":
     copy = super().copy_and_resolve_references(visit_map)
-    object.__setattr__(copy, "_parts", self._parts)
+    object.__setattr__(copy, "_parts", dict(self._parts))
     return copy

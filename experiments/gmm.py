@@ -9,26 +9,24 @@ Dempster, Laird & Rubin 1977; Arthur & Vassilvitskii 2007 (start); Cappé & Moul
 section 10.2 (variational Bayes).
 """
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative
+from experiments.parts import mixtures
+from experiments.parts.mixtures import FeatureSplits, Model
 from experiments.parts.splits import batch_size
 from experiments.reports import anomaly
 from experiments.reports import gmm as gmm_report
-from experiments.reports.gmm import Data, Model
-from research.data import pipeline, projection
+from research.data import pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
-from research.families import classifier, gaussian_mixture, variational_mixture
+from research.families import classifier
 from research.metrics import Mean
-from research.training import precision, statistics
+from research.training import statistics
 from research.training.experiment import Experiment
 from research.training.learner import Learner, ensemble
 
@@ -37,7 +35,7 @@ DEFAULT = "configs/gmm/iris.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """Mixtures side by side: several starts or sizes of which the best counts, one a class, or one without each class."""
-  data, model = load(config), model_of(config)
+  data, model = mixtures.load(config), mixtures.model_of(config)
   left_out = anomaly.classes_left_out(config.data.leave_out, data.train, data.test)
   _check_reasons(config.model, left_out)
   if config.model.by_class:
@@ -72,47 +70,6 @@ def _check_reasons(model: ml_collections.ConfigDict, left_out: tuple[int, ...]) 
     raise UserError("config", " and ".join(chosen), "mixtures stand side by side for one reason at a time: choose one.")
 
 
-def load(config: ml_collections.ConfigDict) -> Data:
-  """Training, validation and test sets as features; the projection is of the training set alone."""
-  wanted, dtype = config.data, precision.dtype(config.train.precision)
-  if dtype == jnp.bfloat16:
-    raise UserError("config.train.precision", "bfloat16", "covariances need more digits: choose float32 or float64.")
-  if wanted.normalise != "none":
-    raise UserError(
-      "config.data.normalise", wanted.normalise, "pixels are 0 to 1, and nothing is scaled: set it to none."
-    )
-  splits = generative.load(wanted)
-  train = splits.test if wanted.whole else splits.train
-  features = projection.fit(train.inputs, wanted.principal_components, "config.data.principal_components")
-  project = lambda part: dataclasses.replace(part, inputs=features.forward(part.inputs, dtype))
-  return Data(project(train), project(splits.validation) if splits.validation else None, project(splits.test), features)
-
-
-def model_of(config: ml_collections.ConfigDict) -> Model:
-  """The mixture that a config names: by EM, or variational."""
-  wanted = config.model
-  options = {
-    "covariance": wanted.covariance,
-    "reg_covar": wanted.reg_covar,
-    "start": wanted.start,
-    "lloyd_iterations": wanted.lloyd_iterations,
-  }
-  sizes = tuple(wanted.candidates) or (wanted.components,)
-  if wanted.starts < 1:
-    raise UserError("config.model.starts", wanted.starts, "give 1 or more.")
-  if wanted.name == "variational":
-    if wanted.candidates:
-      remedy = "it chooses the number of components by itself: give `components` alone."
-      raise UserError("config.model.candidates", sizes, f"with config.model.name=variational, {remedy}")
-    concentration = wanted.variational.concentration
-    family = variational_mixture.variational_mixture(wanted.components, concentration=concentration, **options)
-    return Model(
-      family, sizes, variational_mixture.log_joint, variational_mixture.plug_in, variational_mixture.DEFINITIONS
-    )
-  family = gaussian_mixture.gaussian_mixture(max(sizes), **options)
-  return Model(family, sizes, gaussian_mixture.log_joint, lambda params: params, gaussian_mixture.DEFINITIONS)
-
-
 def training(arrays, count: int, name: str, config: ml_collections.ConfigDict) -> Dataset:
   """Exact passes; where the config has no batch size the whole set is one batch."""
   return pipeline.passes(arrays, batch_size(config, count), seed=config.seed, name=name)
@@ -140,7 +97,7 @@ def member_of(model: Model, config: ml_collections.ConfigDict, train_data: Datas
   return statistics.statistics_learner(**model.family._asdict(), combine=combine, accumulate=train.accumulate)
 
 
-def best_of(member: Learner, model: Model, config: ml_collections.ConfigDict, data: Data) -> Learner:
+def best_of(member: Learner, model: Model, config: ml_collections.ConfigDict, data: FeatureSplits) -> Learner:
   """Several starts of every size, of which the best is measured."""
   starts = config.model.starts
   sizes = jnp.asarray(model.sizes).repeat(starts)
@@ -150,13 +107,13 @@ def best_of(member: Learner, model: Model, config: ml_collections.ConfigDict, da
     return {**batch, "components": jnp.full(len(batch["mask"]), sizes[i])}
 
   def evaluate(members, batch):
-    index = gmm_report.best(members, config, model, data)
+    index = mixtures.best(members, config, model, data)
     return model.family.evaluate(jax.tree.map(lambda leaf: leaf[index], members.params), batch)
 
   return ensemble(member, len(model.sizes) * starts, view, evaluate)
 
 
-def one_a_class(member: Learner, model: Model, data: Data) -> Learner:
+def one_a_class(member: Learner, model: Model, data: FeatureSplits) -> Learner:
   """A mixture for each class, p(x | y): with the classes' shares of the training set, a classifier."""
 
   def view(i, batch, training):
@@ -164,7 +121,7 @@ def one_a_class(member: Learner, model: Model, data: Data) -> Learner:
     return {"inputs": batch["inputs"][:, i], "mask": batch["mask"] * batch["present"][:, i]}
 
   def evaluate(members, batch):
-    joint = gmm_report.class_log_joint(members, model, data, batch["inputs"])
+    joint = mixtures.class_log_joint(members, model, data, batch["inputs"])
     density = jax.nn.logsumexp(joint, axis=-1)
     return classifier.score(joint - density[:, None], batch) | {"log_likelihood": Mean.of(density, batch["mask"])}
 

@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGES = ("research", "experiments", "configs", "launch")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MAX_LINES = 70
+MAX_EXPERIMENT = 150  # below its docstring
 
 # Folder -> what its files must not import.
 FORBIDDEN = {
@@ -73,6 +74,49 @@ def test_functions_fit_a_screen():
   assert not problems, "\n".join(problems)
 
 
+EXPERIMENTS = sorted(path for path in (ROOT / "experiments").glob("*.py") if not path.stem.startswith("_"))
+
+
+def without_docstring(source: str) -> list[str]:
+  """The lines of a module below its docstring."""
+  first = ast.parse(source).body[0]
+  documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+  return source.splitlines()[first.end_lineno if documented else 0 :]
+
+
+def is_experiment(source: str) -> bool:
+  """Whether a module has a DEFAULT config and `experiment()`."""
+  body = ast.parse(source).body
+  targets = {target.id for node in body if isinstance(node, ast.Assign) for target in node.targets}
+  return "DEFAULT" in targets and "experiment" in {node.name for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_top_of_experiments_has_experiments_alone_and_each_fits_150_lines():
+  assert EXPERIMENTS
+  assert not [path.name for path in EXPERIMENTS if not is_experiment(path.read_text())]
+  lengths = {path.name: len(without_docstring(path.read_text())) for path in EXPERIMENTS}
+  assert not {name: length for name, length in lengths.items() if length > MAX_EXPERIMENT}
+  folders = {path.parent.name for path in (ROOT / "experiments").glob("*/__init__.py")}
+  assert {"parts", "reports", "command"} <= folders
+
+
+def test_no_family_imports_another_s_experiment():
+  """What families share is in `parts`; a report is of its own family, or shared."""
+  names = {f"experiments.{path.stem}" for path in EXPERIMENTS}
+  files = [*EXPERIMENTS, *(ROOT / "experiments" / "parts").glob("*.py"), *(ROOT / "experiments/reports").glob("*.py")]
+  problems = {path.name: sorted(names & imported(ast.parse(path.read_text()))) for path in files}
+  assert not {name: found for name, found in problems.items() if found}
+
+
+def test_configs_share_bases_by_name():
+  """A family's fields are in `_base.py`; what every config shares fits a screen and a half."""
+  assert len((ROOT / "configs" / "common.py").read_text().splitlines()) < 100
+  shared = {path.name for path in (ROOT / "configs").glob("*/_*.py")}
+  assert shared == {"__init__.py", "_base.py"}
+  for experiment in EXPERIMENTS:
+    assert (ROOT / "configs" / experiment.stem / "_base.py").exists(), experiment.stem
+
+
 @pytest.mark.parametrize(
   ("path", "source"),
   [
@@ -91,6 +135,13 @@ def test_rules_catch_a_violation(path, source):
 def test_rules_allow_what_is_meant():
   assert not violations("experiments/x.py", "from research.training import loop\nimport tensorflow_datasets as tfds")
   assert not violations("research/training/x.py", "from research import axes")
+
+
+def test_what_an_experiment_is():
+  assert is_experiment('DEFAULT = "x"\n\ndef experiment(config):\n  return 1')
+  assert not is_experiment("def experiment(config):\n  return 1")
+  assert not is_experiment('DEFAULT = "x"')
+  assert without_docstring('"""A.\n\nB."""\nx = 1') == without_docstring("x = 1") == ["x = 1"]
 
 
 def test_length_rule_catches_a_long_function():

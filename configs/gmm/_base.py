@@ -45,10 +45,3 @@ def base() -> ml_collections.ConfigDict:
   )
   config.report = ml_collections.ConfigDict({"samples": 64})  # in a figure
   return config
-
-
-def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
-  """`common.variant`, with a small figure."""
-  if name == "smoke":
-    config.report.samples = 8
-  return common.variant(config, name, also)

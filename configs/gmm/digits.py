@@ -11,6 +11,7 @@ Expected: a test log-likelihood of about 64 nats (pixels 0 to 1); `anomaly`: a m
   test accuracy
 """
 
+from configs import common
 from configs.gmm import _base
 
 VARIANTS = ("anomaly", "classifier")
@@ -38,4 +39,4 @@ def get_config(variant: str = ""):
     case "smoke":
       config.model.components = 3
       config.model.starts = 2
-  return _base.variant(config, variant, VARIANTS)
+  return common.variant(config, variant, VARIANTS)

@@ -10,6 +10,7 @@ Time: seconds
 Expected: mean log-likelihood -1.201237 (full), -1.709027 (tied), -2.047851 (diag), -2.562094 (spherical), to 1e-5
 """
 
+from configs import common
 from configs.gmm import _base
 
 # Mean log-likelihood and adjusted Rand index of scikit-learn 1.9.1.
@@ -44,4 +45,4 @@ def get_config(variant: str = ""):
       config.published.test_log_likelihood = {"value": likelihood, "source": source}
       config.published.test_rand_index = {"value": index, "source": source}
       config.bars.test_log_likelihood = {"min": likelihood - 1e-5, "max": likelihood + 1e-5}
-  return _base.variant(config, variant, (*PEERS, "selection", "variational"))
+  return common.variant(config, variant, (*PEERS, "selection", "variational"))

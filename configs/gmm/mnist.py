@@ -10,6 +10,7 @@ Time: 1 (`classifier`) to 5 minutes
 Expected: test log-likelihood -16.7 nats; `anomaly`: a mean AUROC of .90; `classifier`: 98.35 % test accuracy
 """
 
+from configs import common
 from configs.gmm import _base
 
 VARIANTS = ("anomaly", "classifier", "stepwise")
@@ -43,4 +44,4 @@ def get_config(variant: str = ""):
       config.data.principal_components = 5
       config.model.components = 3
       config.train.accumulate = 1
-  return _base.variant(config, variant, VARIANTS)
+  return common.variant(config, variant, VARIANTS)

@@ -85,10 +85,3 @@ def tagger() -> ml_collections.ConfigDict:
     }
   )
   return config
-
-
-def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
-  """`common.variant`, with few samples."""
-  if name == "smoke" and "report" in config:
-    config.report.samples = 8
-  return common.variant(config, name, also)

@@ -8,6 +8,7 @@ Time: a minute
 Expected: 6.20 nats a time step on the test set
 """
 
+from configs import common
 from configs.hmm import _base
 
 
@@ -32,4 +33,4 @@ def get_config(variant: str = ""):
   config.bars.test_nll = {"max": 7.2}
   if variant == "smoke":
     config.model.states = 5
-  return _base.variant(config, variant)
+  return common.variant(config, variant)

@@ -10,6 +10,7 @@ Time: 8 minutes
 Expected: 6.18 nats a time step on the test set
 """
 
+from configs import common
 from configs.hmm import _base
 
 CONFORMANCE = "every promise"  # for its kind of state: see tests/conformance
@@ -42,4 +43,4 @@ def get_config(variant: str = ""):
     config.model.states = 5
     config.model.emission.defaults(neural={"hidden": 7})
     config.model.transition.neural.update({"rank": 3, "hidden": 7})
-  return _base.variant(config, variant)
+  return common.variant(config, variant)

@@ -7,6 +7,7 @@ Time: seconds
 Expected: the likelihood of the true parameters to 0.001 nats a day, each of which is found to about 0.03
 """
 
+from configs import common
 from configs.hmm import _base
 
 VARIANTS = ("gradient", "counts")
@@ -23,4 +24,4 @@ def get_config(variant: str = ""):
   if variant == "gradient":
     config.optimizer.learning_rate = 0.05
   config.run.steps_per_dispatch = 20
-  return _base.variant(config, variant, VARIANTS)
+  return common.variant(config, variant, VARIANTS)

@@ -1,53 +1,22 @@
 """What a run of mixtures leaves behind: the best of them, its components and samples; classes told, anomalies told."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.parts import classification, generative
+from experiments.parts import classification, generative, mixtures
+from experiments.parts.mixtures import FeatureSplits, Model
 from experiments.reports import anomaly
 from research import randomness
 from research.data import files, pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples
-from research.data.projection import Projection
-from research.evaluation import figures, latents, mixtures
+from research.evaluation import figures, latents
+from research.evaluation import mixtures as mixture_figures
 from research.families import gaussian_mixture
 from research.training.experiment import Report
-from research.training.statistics import StatisticsState
 
 POINTS, IMAGES = 2000, 64  # that a figure shows
-
-
-class Data(NamedTuple):
-  """Sets whose inputs are features, and the projection that made them."""
-
-  train: Examples
-  validation: Examples | None
-  test: Examples
-  projection: Projection
-
-
-class Model(NamedTuple):
-  """A kind of mixture.
-
-  Attributes:
-    family: its functions.
-    sizes: numbers of components that are tried.
-    log_joint: `log_joint(params, inputs) -> [batch, components]`, nats.
-    mixture: `mixture(params) -> Mixture`: to draw from and to look at.
-    definitions: of what it evaluates.
-  """
-
-  family: gaussian_mixture.Family
-  sizes: tuple[int, ...]
-  log_joint: Callable[[Any, jax.Array], jax.Array]
-  mixture: Callable[[Any], gaussian_mixture.Mixture]
-  definitions: Mapping[str, str]
 
 
 DEFINITIONS = {
@@ -59,30 +28,9 @@ DEFINITIONS = {
 }
 
 
-def best(members: StatisticsState, config: ml_collections.ConfigDict, model: Model, data: Data) -> jax.Array:
-  """Which member has the least BIC: among those of one size, the highest likelihood, or bound where variational.
-
-  Likelihoods are those that the last E-step found, of the parameters before its M-step.
-  """
-  return _criterion(members, config, model, data, gaussian_mixture.bic).argmin()
-
-
-def _criterion(members, config, model, data, criterion) -> jax.Array:
-  """An information criterion of every member; members are in the order of their sizes, all starts of each."""
-  features, kind = data.projection.num_features, config.model.covariance
-  parameters = jnp.asarray([gaussian_mixture.num_parameters(size, features, kind) for size in model.sizes])
-  counted = members.statistics
-  return criterion(counted.log_likelihood, parameters.repeat(config.model.starts), counted.counts.sum(-1))
-
-
-def class_log_joint(members: StatisticsState, model: Model, data: Data, inputs) -> jax.Array:
-  """log p(x, y), [batch, class], nats; p(y) is the class's share of the training set."""
-  shares = np.bincount(data.train.label, minlength=data.train.num_classes) / len(data.train)
-  densities = jax.vmap(lambda params: jax.nn.logsumexp(model.log_joint(params, inputs), axis=-1))(members.params)
-  return jnp.log(jnp.asarray(shares, densities.dtype)) + densities.T
-
-
-def report(state, config: ml_collections.ConfigDict, model: Model, data: Data, left_out: tuple[int, ...]) -> Report:
+def report(
+  state, config: ml_collections.ConfigDict, model: Model, data: FeatureSplits, left_out: tuple[int, ...]
+) -> Report:
   """The report of what the mixtures stand side by side for."""
   if left_out:
     return anomalies(state, config, model, data, left_out)
@@ -91,7 +39,7 @@ def report(state, config: ml_collections.ConfigDict, model: Model, data: Data, l
   return clusters(state, config, model, data)
 
 
-def anomalies(state, config, model: Model, data: Data, left_out: tuple[int, ...]) -> Report:
+def anomalies(state, config, model: Model, data: FeatureSplits, left_out: tuple[int, ...]) -> Report:
   """How well the density tells a class that a mixture has never seen from those that it has learnt."""
 
   def score(members, batch):
@@ -102,10 +50,12 @@ def anomalies(state, config, model: Model, data: Data, left_out: tuple[int, ...]
   return anomaly.report(scores, labels, left_out, data.test.class_names, "negative log density")
 
 
-def classes(state, config, model: Model, data: Data) -> Report:
+def classes(state, config, model: Model, data: FeatureSplits) -> Report:
   """Errors and calibration of the generative classifier, and what it takes each class to be."""
 
-  predict = lambda state, batch: jax.nn.log_softmax(class_log_joint(state.members, model, data, batch["inputs"]))
+  predict = lambda state, batch: jax.nn.log_softmax(
+    mixtures.class_log_joint(state.members, model, data, batch["inputs"])
+  )
   found = classification.report(state, predict, _evaluation(data.test, config), data.test, None)
   shown = dict(found.figures)
   if len(data.projection.shape) == 3:
@@ -116,9 +66,9 @@ def classes(state, config, model: Model, data: Data) -> Report:
   return Report(found.metrics, shown, found.definitions)
 
 
-def clusters(state, config, model: Model, data: Data) -> Report:
+def clusters(state, config, model: Model, data: FeatureSplits) -> Report:
   """The best mixture: what it costs and holds, and its components among the points or as images."""
-  index = int(best(state.members, config, model, data))
+  index = int(mixtures.best(state.members, config, model, data))
   chosen = _member(state.members, index)
   joint, labels = generative.over(_evaluation(data.test, config), _joint_of(model), chosen.params)
   fitted, _ = generative.over(_evaluation(data.train, config), _joint_of(model), chosen.params)
@@ -149,7 +99,7 @@ def _member(members, index):
   return jax.tree.map(lambda leaf: leaf[index], members)
 
 
-def pictured(state, config, mixture: gaussian_mixture.Mixture, data: Data) -> dict:
+def pictured(state, config, mixture: gaussian_mixture.Mixture, data: FeatureSplits) -> dict:
   """Weights; and of images means and samples, of vectors the components as ellipses among the test points."""
   weights, means = np.asarray(mixture.weights), np.asarray(mixture.means)
   order = np.argsort(-weights, kind="stable")
@@ -165,7 +115,9 @@ def pictured(state, config, mixture: gaussian_mixture.Mixture, data: Data) -> di
     points, labels = data.test.inputs[:POINTS], data.test.label[:POINTS]
     matrices = np.asarray(gaussian_mixture.covariance_matrices(mixture))
     title = "components at one and two standard deviations"
-    shown["components"] = mixtures.ellipses(points, labels, data.test.class_names, weights, means, matrices, title)
+    shown["components"] = mixture_figures.ellipses(
+      points, labels, data.test.class_names, weights, means, matrices, title
+    )
   return shown
 
 
@@ -173,14 +125,16 @@ def _selection(state, config, model, data):
   """The best start of every size by both criteria."""
   least, akaike = {}, lambda total, parameters, examples: gaussian_mixture.aic(total, parameters)
   for name, criterion in {"BIC": gaussian_mixture.bic, "AIC": akaike}.items():
-    values = np.asarray(_criterion(state.members, config, model, data, criterion))
+    values = np.asarray(mixtures.criterion_of(state.members, config, model, data, criterion))
     least[name] = values.reshape(len(model.sizes), -1).min(-1)
-  return mixtures.selection(model.sizes, least)
+  return mixture_figures.selection(model.sizes, least)
 
 
-def predictions(state, path: str, config: ml_collections.ConfigDict, model: Model, data: Data) -> dict[str, np.ndarray]:
+def predictions(
+  state, path: str, config: ml_collections.ConfigDict, model: Model, data: FeatureSplits
+) -> dict[str, np.ndarray]:
   """Of the inputs at `path` the component or class, its posterior and the log density (nats); without one, samples."""
-  index = best(state.members, config, model, data)
+  index = mixtures.best(state.members, config, model, data)
   params = _member(state.members.params, index)
   names = np.asarray(data.test.class_names)
   if not path:
@@ -210,7 +164,7 @@ def _joint_of(model):
 
 
 def _class_joint_of(model, data):
-  return lambda members, batch: (class_log_joint(members, model, data, batch["inputs"]), batch["label"])
+  return lambda members, batch: (mixtures.class_log_joint(members, model, data, batch["inputs"]), batch["label"])
 
 
 def _samples(state, config, mixture) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from configs.gmm import _base
 from experiments import gmm
 from experiments.command import cli
-from experiments.reports import gmm as gmm_report
+from experiments.parts import mixtures
 from research.errors import UserError
 from research.families import gaussian_mixture
 from research.training import parallel
@@ -90,21 +90,21 @@ def test_one_a_class_is_the_mixture_of_each_class_alone():
   """Of one Gaussian each, the joint is that of three fits by scikit-learn and the classes' shares."""
   config = config_of(**{"model.by_class": True, "model.components": 1})
   config.data.whole = False  # 120 flowers, and classes of unequal size are not to be confused
-  data = gmm.load(config)
+  data = mixtures.load(config)
   experiment, _, state = trained(config, 2)
   expected = []
   for label in range(3):
     of_class = data.train.inputs[data.train.label == label]
     expected.append(GaussianMixture(1).fit(of_class).score_samples(IRIS.data) + np.log(len(of_class) / len(data.train)))
-  model = gmm.model_of(config)
-  found = gmm_report.class_log_joint(state.members, model, data, np.asarray(IRIS.data))
+  model = mixtures.model_of(config)
+  found = mixtures.class_log_joint(state.members, model, data, np.asarray(IRIS.data))
   np.testing.assert_allclose(found, np.stack(expected, -1), rtol=1e-4)
   assert experiment.train_data.num_examples == np.bincount(data.train.label).max()
 
 
 def test_rows_of_unequal_classes_hold_every_example_once():
   inputs, _, label, _ = train_test_split(IRIS.data, IRIS.target, train_size=70, random_state=0)
-  data = gmm.load(config_of())
+  data = mixtures.load(config_of())
   part = data.train.select(np.arange(70))
   arrays, rows = gmm.class_by_class(type(part)("unequal", inputs, label.astype(np.int32), part.class_names))
   sizes = np.bincount(label)
