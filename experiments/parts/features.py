@@ -20,9 +20,8 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Float, Int
 
-from experiments import cnn
 from experiments.command import cli, session
-from experiments.parts import classification, generative, splits
+from experiments.parts import classification, convolutional, generative, splits
 from research.data import cache
 from research.data.examples import Examples
 from research.errors import UserError
@@ -75,7 +74,7 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
     key = {"config": _essence(config), "data": _digest(config)}
     arrays = cache.cached("classifier", key, lambda: _trained(config))
   train = splits.in_memory(config.data).train
-  network = cnn.network(config.model, train.num_classes, precision.dtype(config.train.precision))
+  network = convolutional.network(config.model, train.num_classes, precision.dtype(config.train.precision))
   constants = classification.normalisation(config.data.normalise, train)
   mean, std = (0.0, 1.0) if constants.mean is None else constants
   variables = traverse_util.unflatten_dict(
@@ -179,7 +178,7 @@ def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[
 def trained(config: ml_collections.ConfigDict) -> tuple[Executor, Any]:
   """A classifier of `experiments.cnn`, trained in a folder that is then thrown away: its executor and state."""
   with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    experiment = cnn.experiment(config)
+    experiment = convolutional.classifier(config)
     settings = session.settings_of(config, experiment.train_data)
     executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
     return executor, loop.train(executor, settings, directory).state
@@ -197,8 +196,8 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
   with contextlib.closing(rundir.RunDirectory(folder)) as directory:
     config = ml_collections.ConfigDict(_with_tuples(directory.read_json("config.json")))
     try:
-      experiment = cnn.experiment(config)
-    except AttributeError as error:  # what ml_collections raises of a field that is not there
+      experiment = convolutional.classifier(config)
+    except (AttributeError, KeyError) as error:  # what ml_collections raises of a field that is not there
       remedy = f"another revision wrote its config.json, which has no {error}: train it anew."
       raise UserError("config.measure.classifier", str(folder), remedy) from error
     settings = session.settings_of(config, experiment.train_data)
