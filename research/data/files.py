@@ -241,8 +241,9 @@ def unlabelled(path: str | Path, shape: Sequence[int], centre: float = 1.0) -> t
   """
   path, shape = Path(path).expanduser(), tuple(shape)
   if path.suffix == ".npz":
-    inputs = _inputs(path)
-    inputs = checked(f"--input {path}", inputs, np.zeros(len(inputs), np.int32)).inputs
+    given = _inputs(path)
+    inputs = checked(f"--input {path}", given, np.zeros(len(given), np.int32)).inputs
+    inputs = given if given.dtype.kind == "f" else inputs  # all digits: a model may compute in float64
     if inputs.dtype == np.uint8 and inputs.ndim == 4 and len(shape) == 3 and shape[0] == shape[1]:
       inputs = images.fitted(inputs, shape[0], shape[-1], f"--input {path}")
     if inputs.shape[1:] != shape:
