@@ -37,7 +37,10 @@ def refuse_unread(data: ml_collections.ConfigDict, read: Collection[str], source
     UserError: the first such field, its value, and what to set it to.
   """
   for field, neutral in NEUTRAL.items():
-    if field in data and field not in read and data[field] != neutral:
+    if field not in data or field in read:
+      continue
+    value = tuple(data[field]) if isinstance(neutral, tuple) else data[field]  # of config.json, a list
+    if value != neutral:
       text = repr(neutral) if neutral in ("", ()) else neutral
       remedy = f"{source or data.name} does not use it: leave it out (its default is {text})."
       raise UserError(f"config.data.{field}", data[field], remedy)

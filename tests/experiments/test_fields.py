@@ -42,7 +42,9 @@ def test_an_archive_is_not_looked_for_where_prepared_sets_lie(tmp_path):
 
 
 def test_what_is_read_or_left_at_its_default_is_no_error():
-  data = ml_collections.ConfigDict({"name": "weather", "path": "", "validation": 0.5, "leave_out": "3"})
+  data = ml_collections.ConfigDict(
+    {"name": "weather", "path": "", "validation": 0.5, "leave_out": "3", "random_area": []}
+  )
   fields.refuse_unread(data, {"validation"})
   with pytest.raises(UserError, match=r"weather does not use it"):
     fields.refuse_unread(data, ())
