@@ -1,0 +1,22 @@
+"""Fifty topics of the Brown corpus in passages of 100 sentences; a tenth of them is held out.
+
+Paper: Blei, Ng & Jordan 2003; held against scikit-learn's LatentDirichletAllocation on the same split.
+Command: python -m experiments.lda --config=configs/lda/brown.py --config.data.path=...
+Hardware: 2 CPU cores
+Time: not measured
+Expected: a perplexity of document completion no higher than scikit-learn's
+"""
+
+from configs.lda import _base
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds; `online` learns from batches of 64 documents."""
+  config = _base.lda()
+  config.data.name = "brown"
+  config.model.topics = 50
+  config.train.duration = "100 steps"
+  if variant == "online":
+    config.train.batch_size = 64
+    config.train.duration = "20 epochs"
+  return _base.variant(config, variant, also=("online",))

@@ -1,0 +1,122 @@
+"""Documents as counts of words: the Brown corpus in passages, the topics of Python's help, or one's own texts."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from research.data import raw
+from research.errors import UserError
+
+BROWN, HELP = "brown", "python_help"
+_WORD = re.compile(r"[^\W\d_]{3,}")  # three letters and more
+PASSAGE = 100  # sentences of the Brown corpus that are a document
+TEST_SHARE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Documents:
+  """Documents over one vocabulary.
+
+  Attributes:
+    name: for messages.
+    counts: how often each word stands in each document.
+    vocabulary: the words.
+  """
+
+  name: str
+  counts: Float[np.ndarray, "document word"]
+  vocabulary: tuple[str, ...]
+
+  def __len__(self) -> int:
+    return len(self.counts)
+
+  def select(self, index) -> "Documents":
+    """The documents at `index`, an array or a slice."""
+    return dataclasses.replace(self, counts=self.counts[index])
+
+
+def load(name: str, path: str | None = None, *, least: int = 5, most: float = 0.5) -> tuple[Documents, Documents]:
+  """(training, test) documents; a tenth is the test set: the first of a permutation by `Philox(key=0)`.
+
+  Args:
+    name: `python_help` (embedded: `pydoc_data.topics`, the pages of Python's `help`), `brown` (passages of 100
+      sentences), or `own`: a folder of `.txt` files, a document each, or one file, a document a line.
+    path: of `own`; of `brown` its folder, by default `$GENERA_DATA_DIR/brown`.
+    least: training documents that a word of the vocabulary stands in, at least.
+    most: share of the training documents that it stands in, at most.
+
+  Raises:
+    UserError: no such set, fewer than ten documents, or no word that is left.
+  """
+  texts = _texts(name, path)
+  tokens = [_WORD.findall(text.lower()) for text in texts]
+  tokens = [words for words in tokens if words]
+  if len(tokens) < 10:
+    raise UserError("config.data.path", path or name, f"it holds {len(tokens)} documents of words: give ten or more.")
+  order = np.random.Generator(np.random.Philox(key=0)).permutation(len(tokens))
+  size = max(round(TEST_SHARE * len(tokens)), 1)
+  train, test = ([tokens[i] for i in index] for index in (order[size:], order[:size]))
+  vocabulary = choose_vocabulary(train, least, most)
+  if not vocabulary:
+    remedy = f"no word stands in {least} documents and in at most {most:.0%} of them: lower one, or raise the other."
+    raise UserError("config.data.least, config.data.most", (least, most), remedy)
+  counted = lambda part, split: Documents(f"{name} {split}", count(part, vocabulary), vocabulary)
+  return counted(train, "train"), counted(test, "test")
+
+
+def choose_vocabulary(documents: Sequence[Sequence[str]], least: int, most: float) -> tuple[str, ...]:
+  """The words, sorted, that stand in at least `least` documents and in at most a share `most` of them."""
+  frequency = Counter(word for words in documents for word in set(words))
+  return tuple(sorted(w for w, n in frequency.items() if least <= n <= most * len(documents)))
+
+
+def count(documents: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> Float[np.ndarray, "document word"]:
+  """How often each word of the vocabulary stands in each document; other words are left out."""
+  place = {word: i for i, word in enumerate(vocabulary)}
+  counts = np.zeros((len(documents), len(vocabulary)), np.float32)
+  for row, words in enumerate(documents):
+    known = [place[word] for word in words if word in place]
+    np.add.at(counts[row], known, 1)
+  return counts
+
+
+def completion(documents: Documents, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+  """Counts of two halves of the words of each document, (observed, held out), divided word by word at random."""
+  generator = np.random.Generator(np.random.Philox(key=seed))
+  observed = generator.binomial(documents.counts.astype(np.int64), 0.5).astype(np.float32)
+  return observed, documents.counts - observed
+
+
+def words_of(text: str) -> list[str]:
+  """The words of a text, as those of training were taken."""
+  return _WORD.findall(text.lower())
+
+
+def _texts(name: str, path: str | None) -> list[str]:
+  match name:
+    case "python_help":
+      from pydoc_data import topics
+
+      return [text for _, text in sorted(topics.topics.items())]
+    case "brown":
+      sentences = raw.locate(BROWN, "brown.txt", path).read_text(encoding="utf-8").splitlines()
+      return ["\n".join(sentences[i : i + PASSAGE]) for i in range(0, len(sentences), PASSAGE)]
+    case "own":
+      return _own(Path(path or ""), path)
+  raise UserError("config.data.name", name, "choose python_help, brown or own.")
+
+
+def _own(file: Path, path: str | None) -> list[str]:
+  if not path or not file.exists():
+    raise UserError("config.data.path", path or "", "give a folder of .txt files, or one file with a document a line.")
+  try:
+    if file.is_dir():
+      return [text.read_text(encoding="utf-8") for text in sorted(file.rglob("*.txt"))]
+    return file.read_text(encoding="utf-8").splitlines()
+  except UnicodeDecodeError as error:
+    raise UserError("config.data.path", path, f"it is no UTF-8 text: {error}.") from error

@@ -1,0 +1,133 @@
+"""LDA against enumeration, against scikit-learn, and against what the algorithm promises."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import gammaln
+from sklearn.decomposition import LatentDirichletAllocation
+
+from research.families import lda
+from research.training.precision import precision
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def wide():
+  with precision("float64"):
+    yield
+
+
+def corpus(documents=40, words=30, topics=3):
+  share = RNG.dirichlet(np.full(topics, 0.3), documents)
+  table = RNG.dirichlet(np.full(words, 0.2), topics)
+  return np.stack([RNG.multinomial(60, p) for p in share @ table]).astype(float)
+
+
+def batch_of(counts):
+  return {"counts": jnp.asarray(counts), "mask": jnp.ones(len(counts))}
+
+
+def test_the_bound_never_falls():
+  """Whole batches, priors moving: EM's promise, the topics' part of the bound included."""
+  batch, family = batch_of(corpus()), lda.lda(4, iterations=500)
+
+  @jax.jit
+  def run(topics):
+    def step(topics, _):
+      statistics, metrics = family.expect(topics, batch, None)
+      return family.maximise(topics, statistics), metrics["bound"].total + lda.topic_bound(topics)
+
+    return jax.lax.scan(step, topics, None, 30)
+
+  topics, bounds = run(family.init(jax.random.key(0), batch))
+  # The first bound is of topics that no M-step made; inference stops within its tolerance.
+  assert (np.diff(bounds[1:]) > -1e-2).all()
+  assert bounds[-1] > bounds[1] + 10
+  assert float(topics.alpha.sum()) < 1, "documents have few topics"
+
+
+def test_scikit_learn_comes_to_the_same_topics():
+  """From the same λ, with the same priors: one pass of batch variational Bayes."""
+  counts, family = corpus(), lda.lda(3, alpha=0.4, eta=0.2, learn_priors=False, iterations=1000)
+  start = family.init(jax.random.key(1), batch_of(counts))
+  theirs = LatentDirichletAllocation(
+    3,
+    doc_topic_prior=0.4,
+    topic_word_prior=0.2,
+    learning_method="batch",
+    max_doc_update_iter=1000,
+    mean_change_tol=1e-5,
+  )
+  theirs._init_latent_vars(30, dtype=np.float64)
+  theirs.components_ = np.asarray(start.weights)
+  theirs.exp_dirichlet_component_ = np.exp(np.asarray(lda.log_expectation(start.weights)))
+  theirs._em_step(counts, total_samples=len(counts), batch_update=True)
+
+  @jax.jit
+  def step(topics):
+    return family.maximise(topics, family.expect(topics, batch_of(counts), None)[0])
+
+  np.testing.assert_allclose(step(start).weights, theirs.components_, rtol=2e-2, atol=1e-2)
+
+
+def test_bound_is_scikit_learns():
+  counts, family = corpus(), lda.lda(3, alpha=0.4, eta=0.2)
+  topics = family.init(jax.random.key(1), batch_of(counts))
+  gamma = jax.jit(lda.infer)(topics, jnp.asarray(counts))
+  theirs = LatentDirichletAllocation(3, doc_topic_prior=0.4, topic_word_prior=0.2)
+  theirs._init_latent_vars(30, dtype=np.float64)
+  theirs.components_ = np.asarray(topics.weights)
+  expected = theirs._approx_bound(counts, np.asarray(gamma), sub_sampling=False)
+  ours = jax.jit(lambda: lda.document_bound(topics, jnp.asarray(counts), gamma).sum() + lda.topic_bound(topics))()
+  np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_the_bound_is_below_the_likelihood_and_near_it():
+  """Two words and two topics that are all but known: p(document) by enumeration of the words' topics.
+
+  The bound is not tight: the posterior of words and shares does not factorise.
+  """
+  table = np.array([[0.8, 0.2], [0.3, 0.7]])
+  topics = lda.Topics(jnp.asarray(table * 1e7), jnp.array([0.7, 0.4]), jnp.asarray(0.1))
+  for counts in ([2, 1], [0, 4], [3, 3]):
+    words = np.repeat([0, 1], counts)
+    total = 0.0
+    for z in itertools.product([0, 1], repeat=len(words)):
+      n, alpha = np.bincount(z, minlength=2), np.array([0.7, 0.4])
+      assigned = gammaln(alpha + n).sum() - gammaln(alpha).sum() + gammaln(alpha.sum()) - gammaln(alpha.sum() + n.sum())
+      total += np.exp(assigned) * np.prod(table[list(z), words])
+    row = jnp.asarray([counts], jnp.float64)
+    bound = float(lda.document_bound(topics, row, lda.infer(topics, row))[0])
+    assert np.log(total) - 0.8 < bound <= np.log(total) + 1e-6
+
+
+def test_priors_are_those_of_maximum_likelihood():
+  """Newton on draws of a known Dirichlet finds the stationary point of their likelihood, near the truth."""
+  truth = np.array([0.3, 1.2, 2.5])
+  log_mean = np.log(RNG.dirichlet(truth, 20_000)).mean(0)
+  alpha = jax.jit(lda.newton)(jnp.full(3, 0.1), jnp.asarray(log_mean))
+  np.testing.assert_allclose(lda.log_expectation(alpha), log_mean, atol=1e-6)
+  np.testing.assert_allclose(alpha, truth, rtol=0.05)
+  log_mean = np.log(RNG.dirichlet(np.full(6, 0.4), 20_000)).mean()
+  value = jax.jit(lda.newton_symmetric, static_argnums=2)(jnp.asarray(0.05), jnp.asarray(log_mean), 6)
+  np.testing.assert_allclose(lda.log_expectation(jnp.full(6, value))[0], log_mean, atol=1e-4)
+
+
+def test_padding_is_nothing():
+  counts, family = corpus(), lda.lda(3)
+  topics = family.init(jax.random.key(0), batch_of(counts))
+  padded = {"counts": jnp.asarray(np.concatenate([counts, counts[:5]])), "mask": jnp.asarray([1.0] * 40 + [0.0] * 5)}
+  expect = jax.jit(lambda batch: family.expect(topics, batch, None))
+  for a, b in zip(jax.tree.leaves(expect(batch_of(counts))), jax.tree.leaves(expect(padded))):
+    np.testing.assert_allclose(a, b, rtol=1e-3)
+
+
+def test_coherence_by_hand():
+  """Words 0 and 1 always together, word 2 never with them: NPMI 1 and -1."""
+  counts = jnp.asarray([[1, 2, 0], [3, 1, 0], [0, 0, 4], [0, 0, 1.0]])
+  together, apart = jax.jit(lda.coherence)(jnp.asarray([[0, 1], [0, 2]]), counts)
+  np.testing.assert_allclose((together, apart), (1, -1), atol=1e-4)
