@@ -12,7 +12,7 @@ Kipf & Welling 2017; Hamilton et al. 2017; Velickovic et al. 2018; Xu et al. 201
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import graph_nodes
+from experiments.parts import graph_molecules, graph_nodes
 from experiments.reports import gnn as gnn_report
 from research.errors import UserError
 from research.training.experiment import Experiment
@@ -25,7 +25,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   match config.task:
     case "nodes":
       return graph_nodes.experiment(config, gnn_report.nodes, gnn_report.predict_nodes)
-  raise UserError("config.task", config.task, "choose nodes.")
+    case "molecules":
+      return graph_molecules.experiment(config, gnn_report.molecules, gnn_report.predict_molecules)
+  raise UserError("config.task", config.task, "choose nodes or molecules.")
 
 
 if __name__ == "__main__":

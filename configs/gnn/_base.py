@@ -63,3 +63,34 @@ def nodes() -> ml_collections.ConfigDict:
   )
   config.run.update({"steps_per_dispatch": 20, "eval_every": "10 %"})
   return config
+
+
+def molecules() -> ml_collections.ConfigDict:
+  """Properties of molecules."""
+  config = graph("molecules")
+  config.data.update(
+    {
+      "name": "esol",  # esol, hiv; own: a CSV at `path`
+      "smiles": "smiles",  # of own: the column of SMILES
+      "targets": (),  # of own: columns to predict; (): all others
+      "kind": "regression",  # regression, classification (0 or 1)
+      "split": "scaffold",  # scaffold (deterministic), random
+      "limit": 0,  # training molecules used, at random; 0: all
+      "nodes": 128,  # atoms of a row, one of them padding
+      "edges": 288,  # bonds of a row, each twice
+      "graphs": 16,  # molecules of a row, at most
+      "eval_batch_size": 8,  # rows, over all devices
+    }
+  )
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "mpnn",  # mpnn, gin
+      "features": 64,  # width of an atom
+      "steps": 3,  # of message passing; of gin layers
+      "bases": 8,  # of mpnn: matrices that the edge network mixes
+      "dropout": 0.0,  # rate in front of the last layers
+    }
+  )
+  config.optimizer.update({"name": "adamw", "weight_decay": 1e-2, "clip_norm": 1.0, "schedule": "cosine"})
+  config.train.update({"batch_size": 4, "duration": "100 epochs", "ema_decay": 0.99})
+  return config

@@ -8,10 +8,13 @@ import ml_collections
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.parts import graph_nodes
+from experiments.parts import graph_molecules, graph_nodes
+from research.data.dataset import Dataset
+from research.data.molecules import Molecules
 from research.data.networks import UNKNOWN, Network
 from research.errors import UserError
-from research.evaluation import figures, graph_figures
+from research.evaluation import figures, graph_figures, ranking
+from research.families.graph_predictor import GraphPredictor
 from research.families.node_classifier import NodeClassifier, influence
 from research.graphs.graph import Graph
 from research.training import steps
@@ -24,6 +27,12 @@ SHOWN = 40  # nodes of the neighbourhood of one, at most
 DEFINITIONS = {
   "test_accuracy_std": "standard deviation over the members (runs side by side, each of a seed of its own) of their "
   "test accuracies, of which test_accuracy is the mean",
+  "test_rmse": "root of the mean squared error of a member's predictions, mean over members; unit of the target",
+  "test_rmse_ensemble": "the same of the members' mean prediction",
+  "test_rmse_std": "standard deviation over the members of test_rmse",
+  "test_auc": "area under the ROC curve, mean over tasks and members",
+  "test_auc_std": "standard deviation over the members of test_auc",
+  "test_ap": "average precision, mean over tasks and members",
 }
 
 
@@ -114,3 +123,61 @@ def predict_nodes(
   probabilities = np.exp(logs).mean(0)
   predicted = np.array(names)[probabilities.argmax(-1)]
   return {"class": predicted, "probabilities": probabilities, "node": np.array(data.node_names)}
+
+
+def predicted(state, family: GraphPredictor, data: Dataset, count: int) -> np.ndarray:
+  """[member, molecule, task], in the order of the molecules, of which there are `count`."""
+  variables = members_of(state)
+
+  def one(variables, batch):
+    values = jax.lax.map(lambda each: family.predict(each, batch), variables)
+    return jnp.moveaxis(values, 0, 2), batch["item"], batch["mask"]
+
+  values, item, mask = packs_over(data, one, variables)
+  found = np.empty((values.shape[1], count, values.shape[2]), np.float32)
+  found[:, item[mask > 0]] = values[mask > 0].swapaxes(0, 1)
+  return found
+
+
+def packs_over(data: Dataset, function, variables):
+  """`function(variables, batch)` of every row, its leading two axes [row, place] as one."""
+  compiled = jax.jit(lambda variables, resident, fed: function(variables, data.assemble(resident, fed)))
+  resident = jax.device_put(dict(data.resident))
+  found = [jax.device_get(compiled(variables, resident, data.feed(i))) for i in range(data.num_batches)]
+  return jax.tree.map(lambda *parts: np.concatenate([x.reshape(-1, *x.shape[2:]) for x in parts]), *found)
+
+
+def molecules(
+  state, family: GraphPredictor, config: ml_collections.ConfigDict, data: Dataset, test: Molecules
+) -> Report:
+  """Error or ranking on the test molecules, of every member; predictions against what was measured."""
+  values, known = predicted(state, family, data, len(test)), np.isfinite(test.targets)
+  if config.data.kind == "regression":
+    squared = lambda found: np.sqrt(np.square(found[known] - test.targets[known]).mean())
+    each = np.array([squared(one) for one in values])
+    metrics = {"test_rmse": each.mean(), "test_rmse_std": each.std(), "test_rmse_ensemble": squared(values.mean(0))}
+    figure = graph_figures.fit(values.mean(0)[known], test.targets[known], test.tasks[0])
+  else:
+    scores = np.array([[_ranked(one, test, known, task) for task in range(len(test.tasks))] for one in values])
+    auc, precision = np.nanmean(scores, 1).T
+    metrics = {"test_auc": auc.mean(), "test_auc_std": auc.std(), "test_ap": precision.mean()}
+    figure = graph_figures.roc_curve(*ranking.roc(values.mean(0)[known], test.targets[known]), title=test.tasks[0])
+  return Report(metrics, {"fit": figure} if config.report.figures else {}, DEFINITIONS)
+
+
+def _ranked(values, test: Molecules, known, task: int) -> tuple[float, float]:
+  at = known[:, task]
+  pair = values[at, task], test.targets[at, task]
+  return ranking.roc_auc(*pair), ranking.average_precision(*pair)
+
+
+def predict_molecules(
+  state, family: GraphPredictor, config: ml_collections.ConfigDict, path: str, test: Molecules
+) -> dict[str, np.ndarray]:
+  """Of the molecules of a CSV, or of the test set: the mean prediction of the members; of classes, probabilities."""
+  chosen = graph_molecules.own(path, test, config.data.smiles) if path else test
+  data = graph_molecules.packed(config.data, chosen, config.data.eval_batch_size, None)
+  values = predicted(state, family, data, len(chosen))
+  if config.data.kind == "classification":
+    values = 1 / (1 + np.exp(-values))
+  return {"prediction": values.mean(0), "smiles": np.array(chosen.smiles), "task": np.array(chosen.tasks)}

@@ -132,3 +132,34 @@ def embedding_map(
   axes.set(title=title, xticks=[], yticks=[])
   axes.spines[:].set_visible(False)
   return figure
+
+
+def fit(found: Float[np.ndarray, " example"], target: Float[np.ndarray, " example"], name: str) -> "Figure":
+  """Predictions against what was measured; on the line they are equal."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(4.8, 4.6), layout="constrained")
+  axes = figure.add_subplot()
+  limits = min(found.min(), target.min()), max(found.max(), target.max())
+  axes.plot(limits, limits, "--", color="#8a8f98", linewidth=1)
+  axes.plot(target, found, ".", color=_COLOURS[0], markersize=5)
+  error = np.sqrt(np.square(found - target).mean())
+  axes.set(xlabel=f"measured: {name}", ylabel="predicted", aspect="equal")
+  axes.set_title(f"{len(found)} test molecules, root mean squared error {error:.2f}", fontsize=10)
+  axes.spines[["top", "right"]].set_visible(False)
+  return figure
+
+
+def roc_curve(false: Float[np.ndarray, " point"], true: Float[np.ndarray, " point"], title: str = "") -> "Figure":
+  """The share of positives that are told against the share of negatives that are taken for one."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+  axes = figure.add_subplot()
+  axes.plot([0, 1], [0, 1], "--", color="#8a8f98", linewidth=1)
+  axes.plot(false, true, color=_COLOURS[0], linewidth=1.5)
+  axes.set(xlabel="false positives, share of negatives", ylabel="true positives, share of positives", aspect="equal")
+  area = np.trapezoid(true, false)
+  axes.set_title(f"{title}: area under the curve {area:.3f}", fontsize=10)
+  axes.spines[["top", "right"]].set_visible(False)
+  return figure
