@@ -1,4 +1,4 @@
-"""Solubility of molecules in water from their structure: ESOL, deterministic scaffold split, three networks side by side.
+"""Solubility of molecules in water from their structure: ESOL, deterministic scaffold split, three networks.
 
 Paper: Delaney 2004; Wu et al. 2018 (MoleculeNet); DeepChem's table for this split: GCN 0.885 +- .029
 Command: python -m experiments.gnn --config=configs/gnn/esol.py --config.data.path=... (extra `molecules`)

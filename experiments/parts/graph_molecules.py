@@ -19,6 +19,8 @@ from research.networks import molecules as networks
 from research.training.experiment import Experiment
 from research.training.learner import ensemble
 
+DERIVED = {"regression": lambda means: {"rmse": np.sqrt(means["loss"])}, "classification": None}
+
 
 def network_of(model: ml_collections.ConfigDict, num_outputs: int) -> nn.Module:
   """The network that `config.model` names.
@@ -70,7 +72,7 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
   train_data = packed(config.data, data.train, config.train.batch_size, config.seed)
   learner = learning.gradient_learner(config, family, train_data)
   if config.train.members > 1:
-    learner = ensemble(learner, config.train.members)
+    learner = ensemble(learner, config.train.members, in_turn=True)
   measured = data.map(lambda part: packed(config.data, part, config.data.eval_batch_size, None))
   return Experiment(
     learner=learner,
@@ -79,6 +81,7 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     test_data=measured.test,
     report=lambda state: report(state, family, config, measured.test, data.test),
     predict=lambda state, path: predict(state, family, config, path, data.test),
+    derive=DERIVED[config.data.kind],
     definitions=DEFINITIONS[config.data.kind],
   )
 

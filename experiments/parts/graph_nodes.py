@@ -88,7 +88,7 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
   if train.select:
     learner = selected(learner, family, data, train.patience)
   if train.members > 1:
-    learner = ensemble(learner, train.members)
+    learner = ensemble(learner, train.members, in_turn=True)
   measured = lambda part: evaluation(data, graph, part, config.data.eval_batch_size)
   return Experiment(
     learner=learner,

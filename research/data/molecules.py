@@ -113,8 +113,9 @@ def load(name: str, path: str | None = None, *, smiles: str = "smiles", targets:
 def read(
   path: pathlib.Path, smiles: str, targets: tuple[str, ...] = ()
 ) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
-  """SMILES, targets [row, task] and their names, of a CSV; an empty field is NaN.  Without names of targets, all columns
-  but SMILES; None: no targets at all.
+  """SMILES, targets [row, task] and their names, of a CSV; an empty field is NaN.
+
+  Without names of targets all columns but SMILES are; None: no targets at all.
 
   Raises:
     UserError: it cannot be read, has no such column or no row, or a target that is no number.

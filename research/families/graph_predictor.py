@@ -18,7 +18,10 @@ from research.metrics import Mean
 
 KINDS = ("regression", "classification")
 DEFINITIONS = {
-  "regression": {"loss": "mean squared error over graphs and known targets, in the square of the target's unit"},
+  "regression": {
+    "loss": "mean squared error over graphs and known targets, in the square of the target's unit",
+    "rmse": "root of `loss`; unit of the target",
+  },
   "classification": {
     "loss": "mean negative log-likelihood of known targets, nats",
     "accuracy": "share of known targets whose more probable value is right",

@@ -76,8 +76,8 @@ class MPNN(nn.Module):
 
 
 class GINE(nn.Module):
-  """Graph isomorphism network with edges: MLP((1 + eps) h + sum of relu(h + e)) (Hu et al. 2020), layers normalised, each
-  added to the one before.
+  """Graph isomorphism network with edges: MLP((1 + eps) h + sum of relu(h + e)) (Hu et al. 2020), layers normalised,
+  each added to its input.
 
   Attributes:
     node_sizes, edge_sizes, num_outputs, features, dropout: as `MPNN`.

@@ -71,4 +71,4 @@ def best_on_validation(
     chosen = {"validation_loss": Mean.constant(loss), "chosen_step": Mean.constant(new.chosen_step)}
     return new, {**metrics, **chosen}
 
-  return Learner(init, update, lambda state, batch: evaluate(state.chosen, batch))
+  return learner._replace(init=init, update=update, evaluate=lambda state, batch: evaluate(state.chosen, batch))
