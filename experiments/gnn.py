@@ -12,7 +12,7 @@ Kipf & Welling 2017; Hamilton et al. 2017; Velickovic et al. 2018; Xu et al. 201
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import graph_molecules, graph_nodes
+from experiments.parts import graph_links, graph_molecules, graph_nodes, graph_tables
 from experiments.reports import gnn as gnn_report
 from research.errors import UserError
 from research.training.experiment import Experiment
@@ -27,7 +27,18 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
       return graph_nodes.experiment(config, gnn_report.nodes, gnn_report.predict_nodes)
     case "molecules":
       return graph_molecules.experiment(config, gnn_report.molecules, gnn_report.predict_molecules)
-  raise UserError("config.task", config.task, "choose nodes or molecules.")
+    case "links":
+      return graph_links.links(config, gnn_report.links, gnn_report.predict_links)
+    case "communities":
+      return graph_links.groups(config, gnn_report.communities)
+    case "recommendation":
+      return graph_tables.recommend(config, gnn_report.recommendation, gnn_report.predict_items)
+    case "knowledge":
+      return graph_tables.know(config, gnn_report.knowledge, gnn_report.predict_tails)
+    case "sampled":
+      return graph_tables.sampled(config, gnn_report.sampled)
+  tasks = "nodes, molecules, links, communities, recommendation, knowledge or sampled"
+  raise UserError("config.task", config.task, f"choose {tasks}.")
 
 
 if __name__ == "__main__":

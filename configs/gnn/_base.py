@@ -65,6 +65,102 @@ def nodes() -> ml_collections.ConfigDict:
   return config
 
 
+def links() -> ml_collections.ConfigDict:
+  """Links of one graph; the recipe of Kipf & Welling 2016."""
+  config = nodes()
+  config.task = "links"
+  config.data.update(
+    {
+      "validation": 0.05,  # share of the edges
+      "test": 0.1,  # share of the edges
+    }
+  )
+  config.data.eval_batch_size = 2000
+  config.model.update({"features": (32,), "dropout": 0.0})
+  config.model.latents = 16  # numbers a node
+  config.model.variational = True  # False: the plain autoencoder
+  config.optimizer.weight_decay = 0.0
+  for field in ("select", "patience", "samples", "consistency", "temperature"):
+    del config.train[field]
+  return config
+
+
+def communities() -> ml_collections.ConfigDict:
+  """Groups of nodes, without labels."""
+  config = nodes()
+  config.task = "communities"
+  del config.data["per_class"]
+  config.model.update({"features": (32,), "dropout": 0.2})
+  config.model.communities = 10  # at most
+  config.optimizer.weight_decay = 0.0
+  for field in ("select", "patience", "samples", "consistency", "temperature"):
+    del config.train[field]
+  config.train.collapse = 1.0  # weight of what keeps all nodes from one community
+  config.train.members = 10  # networks side by side, of which the largest modularity is taken
+  return config
+
+
+def recommendation() -> ml_collections.ConfigDict:
+  """Items for users, from who has had what."""
+  config = graph("recommendation")
+  config.data.name = "movielens"
+  config.model = ml_collections.ConfigDict(
+    {
+      "features": 64,  # of a user's or an item's vector
+      "steps": 3,  # of propagation; 0: matrix factorisation
+    }
+  )
+  config.optimizer.learning_rate = 5e-3
+  config.train.update(
+    {"batch_size": 4096, "duration": "60 epochs", "penalty": 1e-4}
+  )  # penalty: on the vectors' squares
+  del config.train["members"]
+  config.run.update({"best_metric": "ndcg_at_20", "report_best": True, "steps_per_dispatch": 10})
+  return config
+
+
+def knowledge() -> ml_collections.ConfigDict:
+  """Facts of entities and relations."""
+  config = graph("knowledge")
+  config.data.update({"name": "kinship", "eval_batch_size": 100})  # kinship (embedded); own: files at `path`
+  config.model = ml_collections.ConfigDict(
+    {
+      "name": "transe",  # transe, distmult
+      "features": 64,  # of a vector
+    }
+  )
+  config.optimizer.learning_rate = 0.01
+  config.train.update({"batch_size": 256, "duration": "60 epochs", "penalty": 0.0})  # penalty: on the vectors' squares
+  del config.train["members"]
+  config.run.update({"best_metric": "mrr", "report_best": True, "steps_per_dispatch": 10})
+  return config
+
+
+def sampled() -> ml_collections.ConfigDict:
+  """Nodes of a graph that is too large for a step, by sampled neighbourhoods."""
+  config = graph("sampled")
+  config.data.update(
+    {
+      "name": "power_law",  # made up
+      "nodes": 1_000_000,
+      "edges": 10_000_000,
+      "classes": 10,
+      "features": 64,  # of a node
+      "eval_batch_size": 1000,
+    }
+  )
+  config.model = ml_collections.ConfigDict(
+    {
+      "features": 64,  # width of the hidden layer
+      "fan_outs": (10, 5),  # neighbours drawn of a node, and of each of them
+      "dropout": 0.0,  # rate in front of every layer
+    }
+  )
+  config.train.update({"batch_size": 512, "duration": "400 steps"})
+  del config.train["members"]
+  return config
+
+
 def molecules() -> ml_collections.ConfigDict:
   """Properties of molecules."""
   config = graph("molecules")

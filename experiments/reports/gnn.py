@@ -8,14 +8,21 @@ import ml_collections
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.parts import graph_molecules, graph_nodes
+from experiments.parts import generative, graph_links, graph_molecules, graph_nodes
 from research.data.dataset import Dataset
+from research.data.facts import Facts
 from research.data.molecules import Molecules
 from research.data.networks import UNKNOWN, Network
+from research.data.ratings import Interactions
 from research.errors import UserError
 from research.evaluation import figures, graph_figures, ranking
+from research.families import communities as communities_lib
+from research.families.classifier import Classifier
+from research.families.graph_autoencoder import GraphAutoencoder
 from research.families.graph_predictor import GraphPredictor
+from research.families.knowledge_graph import KnowledgeGraph
 from research.families.node_classifier import NodeClassifier, influence
+from research.families.recommendation import Recommender
 from research.graphs.graph import Graph
 from research.training import steps
 from research.training.experiment import Report
@@ -33,6 +40,12 @@ DEFINITIONS = {
   "test_auc": "area under the ROC curve, mean over tasks and members",
   "test_auc_std": "standard deviation over the members of test_auc",
   "test_ap": "average precision, mean over tasks and members",
+  "test_ap_std": "standard deviation over the members of test_ap",
+  "modularity": "of the graph's edges (Newman 2004, equation 5), by the most probable community of every node; of the "
+  "members' the largest, which needs no label",
+  "modularity_louvain": "the same of networkx's Louvain communities, seed 0",
+  "communities": "that have a node",
+  "adjusted_rand_index": "of the communities and the labels (scikit-learn)",
 }
 
 
@@ -181,3 +194,127 @@ def predict_molecules(
   if config.data.kind == "classification":
     values = 1 / (1 + np.exp(-values))
   return {"prediction": values.mean(0), "smiles": np.array(chosen.smiles), "task": np.array(chosen.tasks)}
+
+
+def links(
+  state, family: GraphAutoencoder, config: ml_collections.ConfigDict, data: Network, graph: Graph, parts
+) -> Report:
+  """How well the products of vectors tell held-out links from pairs that are none; where the nodes lie."""
+  vectors = graph_links.embeddings(family, members_of(state), graph)
+  both = np.concatenate([parts.test, parts.not_test], 1)
+  label = np.repeat([1, 0], [parts.test.shape[1], parts.not_test.shape[1]])
+  scores = [(each[both[0]] * each[both[1]]).sum(-1) for each in vectors]
+  auc = np.array([ranking.roc_auc(each, label) for each in scores])
+  precision = np.array([ranking.average_precision(each, label) for each in scores])
+  metrics = {"test_auc": auc.mean(), "test_ap": precision.mean()}
+  if len(scores) > 1:
+    metrics |= {"test_auc_std": auc.std(), "test_ap_std": precision.std()}
+  if not config.report.figures:
+    return Report(metrics, {}, DEFINITIONS)
+  found = {"roc": graph_figures.roc_curve(*ranking.roc(scores[0], label), title=f"links of {data.name}")}
+  if len(data.class_names):
+    title = "vectors learned from links, in two principal components; coloured by class, which they never saw"
+    found["map"] = graph_figures.embedding_map(plane(vectors[0]), data.label, data.class_names, title)
+  return Report(metrics, found, DEFINITIONS)
+
+
+def predict_links(state, family: GraphAutoencoder, data: Network, graph: Graph, parts) -> dict[str, np.ndarray]:
+  """The hundred most probable links that are not among those of training, by the members' mean log-odds."""
+  vectors = graph_links.embeddings(family, members_of(state), graph)
+  scores = np.einsum("mnd,mkd->nk", vectors, vectors) / len(vectors)
+  scores[np.tril_indices(len(data))] = -np.inf
+  scores[parts.train[0], parts.train[1]] = -np.inf
+  best = np.argsort(-scores, axis=None)[:100]
+  names = np.array(data.node_names)
+  senders, receivers = np.unravel_index(best, scores.shape)
+  return {"source": names[senders], "target": names[receivers], "log_odds": scores[senders, receivers]}
+
+
+def communities(
+  state, family: communities_lib.Communities, config: ml_collections.ConfigDict, data: Network, graph: Graph
+) -> Report:
+  """Modularity, beside that of Louvain's method; the graph, drawn."""
+  import networkx
+  from sklearn import metrics as sklearn_metrics
+
+  one = jax.jit(lambda variables, graph: jax.lax.map(lambda each: family.assign(each, graph), variables))
+  groups = np.asarray(one(members_of(state), graph)).argmax(-1)
+  edges = np.stack([graph.senders, graph.receivers])[:, graph.senders < graph.receivers]
+  scores = [communities_lib.modularity(each, edges) for each in groups]
+  chosen = np.unique(groups[int(np.argmax(scores))], return_inverse=True)[1]
+  other = networkx.Graph(edges.T.tolist())
+  other.add_nodes_from(range(len(data)))
+  louvain = networkx.community.modularity(other, networkx.community.louvain_communities(other, seed=0, weight=None))
+  metrics = {"modularity": max(scores), "modularity_louvain": louvain, "communities": float(chosen.max() + 1)}
+  known = data.label != UNKNOWN
+  if known.any():
+    metrics["adjusted_rand_index"] = sklearn_metrics.adjusted_rand_score(data.label[known], chosen[known])
+  if not config.report.figures:
+    return Report(metrics, {}, DEFINITIONS)
+  places = graph_figures.layout(len(data), edges)
+  title = f"{chosen.max() + 1} communities, modularity {max(scores):.3f} (Louvain {louvain:.3f})"
+  names = data.node_names if len(data) <= DRAWN else ()
+  figure = graph_figures.drawn(places, edges, chosen, names=names, title=title)
+  return Report(metrics, {"communities": figure}, DEFINITIONS)
+
+
+def recommendation(
+  state, family: Recommender, config: ml_collections.ConfigDict, data: Interactions, graph: Graph
+) -> Report:
+  """Items in the plane of their vectors' two principal components, the most had ones by name."""
+  if not config.report.figures:
+    return Report()
+  vectors = np.asarray(jax.jit(family.vectors)(steps.variables_of(state), graph))[len(data.user_names) :]
+  often = np.argsort(-np.bincount(data.item, minlength=len(data.item_names)), kind="stable")[:60]
+  unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+  names = [data.item_names[i] for i in often]
+  title = "the items that most have had, by their vectors' two principal components"
+  places = plane(unit[often])
+  nothing = np.zeros((2, 0), int)
+  figure = graph_figures.drawn(places, nothing, np.zeros(len(often), int), names=names, title=title)
+  return Report({}, {"items": figure}, {})
+
+
+def predict_items(state, family: Recommender, data: Interactions, graph: Graph) -> dict[str, np.ndarray]:
+  """The first twenty items for every user, of those that the user has not had."""
+  vectors = np.asarray(jax.jit(family.vectors)(steps.variables_of(state), graph))
+  users = len(data.user_names)
+  scores = vectors[:users] @ vectors[users:].T
+  scores[data.user, data.item] = -np.inf
+  best = np.argsort(-scores, axis=1)[:, :20]
+  return {"user": np.array(data.user_names), "items": np.array(data.item_names)[best]}
+
+
+def knowledge(state, family: KnowledgeGraph, config: ml_collections.ConfigDict, data: Facts) -> Report:
+  """Relations as arrows in the plane of the entities' vectors, or, where there are few dimensions, as they are."""
+  if not config.report.figures:
+    return Report()
+  params = jax.device_get(state.params)
+  places = plane(np.asarray(params["entity"]))
+  edges = data.splits["train"]
+  shown = np.flatnonzero(edges[:, 1] == 0)[:200]
+  title = f"entities in two principal components of their vectors; lines: {data.relations[0]}"
+  sizes = np.full(len(places), 25.0)
+  figure = graph_figures.drawn(places, edges[shown][:, [0, 2]].T, np.zeros(len(places), int), sizes=sizes, title=title)
+  return Report({}, {"entities": figure}, {})
+
+
+def predict_tails(state, family: KnowledgeGraph, data: Facts, path: str) -> dict[str, np.ndarray]:
+  """The ten most probable tails of every test fact's head and relation."""
+  del path
+  facts = data.splits["test"]
+  batch = {"head": facts[:, 0], "relation": facts[:, 1], "tail": facts[:, 2]}
+  scores = np.asarray(jax.jit(family.scores)(steps.variables_of(state), batch))[:, 0]
+  best = np.argsort(-scores, axis=1)[:, :10]
+  entities, relations = np.array(data.entities), np.array(data.relations)
+  return {"head": entities[facts[:, 0]], "relation": relations[facts[:, 1]], "tails": entities[best]}
+
+
+def sampled(state, family: Classifier, config: ml_collections.ConfigDict, test: Dataset) -> Report:
+  """Which classes are taken for which."""
+  variables = steps.variables_of(state)
+  one = lambda variables, batch: (family.log_probabilities(variables, batch["inputs"]).argmax(-1), batch["label"])
+  guess, label = generative.over(test, one, variables)
+  classes = config.data.classes
+  confusion = np.bincount(label * classes + guess, minlength=classes**2).reshape(classes, classes)
+  return Report({}, {"confusion": figures.confusion_matrix(confusion)}, {})

@@ -1,5 +1,6 @@
-"""Measures of rankings, on the host, in float64; equal scores count as neither before nor after one another."""
+"""Measures of rankings; equal scores count half.  On the host, in float64, but for `ranks`."""
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
@@ -50,8 +51,6 @@ def _counts(scores: Scores, labels: np.ndarray):
 
 def ranks(scores: Float[Array, "row item"], target: Int[Array, " row"], seen: Bool[Array, "row item"]):
   """How many items are before the target of each row, those that are `seen` left out; equals count half. [row]"""
-  import jax.numpy as jnp
-
   own = jnp.take_along_axis(scores, target[:, None], 1)
   others = ~seen & (jnp.arange(scores.shape[1]) != target[:, None])
   return (others & (scores > own)).sum(1) + 0.5 * (others & (scores == own)).sum(1)

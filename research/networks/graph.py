@@ -4,6 +4,8 @@ Each is `(graph, train) -> [node, output]`.  The whole graph stands on every dev
 whole graph, the same everywhere, and not by example.
 """
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import flax.linen as nn
@@ -13,6 +15,7 @@ from jaxtyping import Array, Float
 
 from research.graphs.graph import Graph, SparseRows
 from research.graphs.segments import segment_max, segment_mean, segment_softmax, segment_sum
+from research.networks import layers
 
 Nodes = Float[Array, "node feature"]
 Output = Float[Array, "node output"]
@@ -267,3 +270,60 @@ class GRAND(nn.Module):
     for width in self.features[1:]:
       x = Dense(width)(Dropout(self.dropout)(nn.relu(x), train))
     return Dense(self.num_outputs)(Dropout(self.dropout)(nn.relu(x), train))
+
+
+class LightGCN(nn.Module):
+  """A vector of each node, and the mean of it and of its propagations (He et al. 2020, equations 3 and 4).
+
+  Attributes:
+    num_nodes: users and items.
+    features: of a vector.
+    steps: of the propagation, without weights to learn; 0 is matrix factorisation.
+  """
+
+  num_nodes: int
+  features: int = 64
+  steps: int = 3
+
+  @nn.compact
+  def __call__(self, graph: Graph, train: bool) -> tuple[Nodes, Nodes]:
+    del train
+    own = x = total = self.param("vectors", nn.initializers.normal(0.1), (self.num_nodes, self.features))
+    for _ in range(self.steps):
+      x = propagate(graph, x)
+      total = total + x
+    return total / (self.steps + 1), own
+
+
+class SampledSAGE(nn.Module):
+  """GraphSAGE, means over sampled neighbourhoods (Hamilton et al. 2017, algorithm 2): a tree of nodes for each row.
+
+  Attributes:
+    fan_outs: neighbours of a node, of each of these their own, and so on.
+    features: width of the hidden layers, of which there are as many as fan-outs, less one.
+    num_outputs: of the last layer.
+    dropout: rate in front of every layer.
+  """
+
+  fan_outs: Sequence[int]
+  features: int
+  num_outputs: int
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x: Float[Array, "row node feature"], train: bool) -> Float[Array, "row output"]:
+    sizes = [math.prod(self.fan_outs[:i]) for i in range(len(self.fan_outs) + 1)]
+    edges = list(itertools.accumulate(sizes, initial=0))
+    levels = [x[:, a:b] for a, b in itertools.pairwise(edges)]
+    for i in range(len(self.fan_outs)):
+      last = i + 1 == len(self.fan_outs)
+      width = self.num_outputs if last else self.features
+      own, others = nn.Dense(width, name=f"own_{i}"), nn.Dense(width, use_bias=False, name=f"neighbours_{i}")
+      levels = [layers.Dropout(self.dropout)(level, train) for level in levels]
+      pooled = [
+        below.reshape(*level.shape[:2], fan_out, -1).mean(2)
+        for level, below, fan_out in zip(levels, levels[1:], self.fan_outs)
+      ]
+      levels = [own(level) + others(mean) for level, mean in zip(levels, pooled)]
+      levels = levels if last else [nn.relu(level) for level in levels]
+    return levels[0][:, 0]

@@ -1,0 +1,19 @@
+"""A made-up graph of a million nodes and ten million edges, trained by sampled neighbourhoods.
+
+Paper: Hamilton, Ying & Leskovec 2017 (GraphSAGE)
+Command: python -m experiments.gnn --config=configs/gnn/power_law.py
+Hardware: 2 CPU cores, 4 GiB
+Time: minutes
+Expected: test accuracy well above that of a network without neighbours, at most 4 GiB
+"""
+
+from configs import common
+from configs.gnn import _base
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is a graph of 2,000 nodes."""
+  config = _base.sampled()
+  if variant == "smoke":
+    config.data.update({"nodes": 2000, "edges": 10_000, "features": 8})
+  return common.variant(config, variant)

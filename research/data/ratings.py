@@ -1,0 +1,108 @@
+"""Who has had what, and when: MovieLens 100K, or a user's own table; as implicit feedback, the last item left out."""
+
+import csv
+import dataclasses
+import pathlib
+
+import numpy as np
+from jaxtyping import Int
+
+from research.data import raw
+from research.errors import UserError
+
+NAME = "movielens"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interactions:
+  """Users and the items that they have had, each pair once.
+
+  Attributes:
+    name: for messages.
+    user, item: int32 [pair].
+    time: float64 [pair], by which a user's are ordered; equal times stay in the order of the file.
+    user_names, item_names: by number.
+  """
+
+  name: str
+  user: Int[np.ndarray, " pair"]
+  item: Int[np.ndarray, " pair"]
+  time: np.ndarray
+  user_names: tuple[str, ...]
+  item_names: tuple[str, ...]
+
+
+def load(name: str, path: str | None = None) -> Interactions:
+  """MovieLens 100K, whatever the rating, or `own`: a CSV with `user`, `item`, and if there is one `time`.
+
+  Raises:
+    UserError: no such name or file, columns that are missing, a time that is no number, or no rows.
+  """
+  if name == NAME:
+    return _movielens(raw.locate(NAME, "u.data", path))
+  if name != "own":
+    raise UserError("config.data.name", name, f"choose {NAME} or own.")
+  file = pathlib.Path(path or "").expanduser()
+  try:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+      rows = list(csv.DictReader(lines))
+  except (OSError, UnicodeDecodeError, csv.Error) as error:
+    raise UserError("config.data.path", str(file), f"it cannot be read as CSV in UTF-8 ({error}).") from error
+  if not rows or "user" not in rows[0] or "item" not in rows[0]:
+    given = list(rows[0]) if rows else "no rows"
+    raise UserError(f"{file}: columns", given, "give a first line that names user, item, and time if there is one.")
+  time = np.zeros(len(rows))
+  for line, row in enumerate(rows):
+    try:
+      time[line] = float(row.get("time") or 0)
+    except ValueError:
+      raise UserError(f"{file} line {line + 2}: time", row["time"], "give a number, such as seconds.") from None
+  return numbered(str(file), [row["user"] for row in rows], [row["item"] for row in rows], time)
+
+
+def _movielens(file: pathlib.Path) -> Interactions:
+  try:
+    table = np.loadtxt(file, np.int64, delimiter="\t", ndmin=2)
+  except ValueError as error:
+    raise UserError("config.data.path", str(file), f"give user, item, rating and time, by tabs ({error}).") from error
+  if not table.size or table.shape[1] != 4:
+    raise UserError("config.data.path", str(file), "give lines of user, item, rating and time, by tabs.")
+  titles = {}
+  if (beside := file.with_name("u.item")).is_file():
+    lines = beside.read_text(encoding="latin-1").splitlines()
+    titles = {number: title for number, title, *_ in (line.split("|") for line in lines if "|" in line)}
+  found = numbered(NAME, table[:, 0].astype(str).tolist(), table[:, 1].astype(str).tolist(), table[:, 3])
+  return dataclasses.replace(found, item_names=tuple(titles.get(name, name) for name in found.item_names))
+
+
+def numbered(name: str, users, items, time) -> Interactions:
+  """Interactions of users and items by name, numbered in the order of their names; of equal pairs the first."""
+  user_names, user = np.unique(np.array(users, str), return_inverse=True)
+  item_names, item = np.unique(np.array(items, str), return_inverse=True)
+  _, first = np.unique(user.astype(np.int64) * len(item_names) + item, return_index=True)
+  kept = np.sort(first)
+  return Interactions(
+    name,
+    user[kept].astype(np.int32),
+    item[kept].astype(np.int32),
+    np.asarray(time, np.float64)[kept],
+    tuple(user_names.tolist()),
+    tuple(item_names.tolist()),
+  )
+
+
+def leave_last_out(data: Interactions) -> dict[str, Int[np.ndarray, " some"]]:
+  """Indices of pairs: 'test', the last of every user; 'validation', the one before; 'train', the others.
+
+  Users of fewer than three are in training alone; pairs whose item training has not are left out: it cannot be known.
+  """
+  order = np.lexsort((np.arange(len(data.user)), data.time, data.user))
+  counts = np.bincount(data.user, minlength=len(data.user_names))
+  rank = np.empty(len(order), np.int64)  # from the end of each user's
+  ends = np.cumsum(counts)
+  rank[order] = np.repeat(ends, counts) - 1 - np.arange(len(order))
+  enough = counts[data.user] >= 3
+  train = np.flatnonzero(~enough | (rank >= 2))
+  known = np.isin(data.item, data.item[train])
+  part = lambda which: np.flatnonzero(enough & (rank == which) & known)
+  return {"train": train, "validation": part(1), "test": part(0)}
