@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from experiments.parts import graph_nodes, learning
-from experiments.parts.graph_nodes import whole, with_resident
+from experiments.parts.graph_nodes import batches, with_resident
 from research.data import networks as networks_lib
 from research.data import pipeline
 from research.data.dataset import Dataset
@@ -97,12 +97,11 @@ def links(config: ml_collections.ConfigDict, report, predict) -> Experiment:
 
 
 def link_training(data: Network, graph: Graph, edges: Int[np.ndarray, "2 edge"], config) -> Dataset:
-  """Edges in passes, all at once where the batch size is 0; and what is needed to draw pairs that are none."""
+  """Edges, all at once where the batch size is 0; and what is needed to draw pairs that are none."""
   loops = from_edges(np.zeros((len(data), 0)), edges, undirected=True, self_loops="add")
   starts, columns = neighbours(loops)
   sender, receiver = edges.astype(np.int32)
-  size = whole(config.train.batch_size, len(sender))
-  rows = pipeline.passes({"sender": sender, "receiver": receiver}, size, seed=config.seed, name=data.name)
+  rows = batches({"sender": sender, "receiver": receiver}, config, data.name)
   return with_resident(rows, {"graph": graph, "starts": starts, "columns": columns})
 
 
@@ -128,8 +127,7 @@ def groups(config: ml_collections.ConfigDict, report) -> Experiment:
   network = graph_nodes.network_of(config.model, config.model.communities)
   family = communities_lib.communities(network, config.train.collapse)
   rows = {"index": np.arange(len(data), dtype=np.int32)}
-  size = whole(config.train.batch_size, len(data))
-  train_data = with_resident(pipeline.passes(rows, size, seed=config.seed, name=data.name), {"graph": graph})
+  train_data = with_resident(batches(rows, config, data.name), {"graph": graph})
   learner = learning.gradient_learner(config, family, train_data)
   if config.train.members > 1:
     learner = ensemble(learner, config.train.members, in_turn=True)

@@ -115,11 +115,16 @@ def selected(learner: Learner, family: NodeClassifier, data: Network, patience: 
 
 
 def training(data: Network, graph: Graph, config: ml_collections.ConfigDict) -> Dataset:
-  """Labelled nodes in passes, all at once where the batch size is 0, beside the graph and the validation nodes."""
-  part = data.part("train")
-  size = batch_size(config, len(part["index"]))
+  """Labelled nodes, all at once where the batch size is 0, beside the graph and the validation nodes."""
   beside = {"graph": graph, "validation": data.part("validation")}
-  return with_resident(pipeline.passes(part, size, seed=config.seed, name=data.name), beside)
+  return with_resident(batches(data.part("train"), config, data.name), beside)
+
+
+def batches(rows: Mapping[str, np.ndarray], config: ml_collections.ConfigDict, name: str) -> Dataset:
+  """Rows, shuffled; where the batch size is 0 all of them in each batch, padded so that the devices divide it."""
+  size = batch_size(config, len(next(iter(rows.values()))))
+  build = pipeline.shuffled if config.train.batch_size else pipeline.passes
+  return build(rows, size, seed=config.seed, name=name)
 
 
 def evaluation(data: Network, graph: Graph, split: str, batch_size: int) -> Dataset:
