@@ -3,6 +3,57 @@
 import ml_collections
 
 from configs import common
+from configs._choice import Choice
+
+_WHOLE = {
+  "features": (16,),  # widths of the hidden layers; of gat, of each head
+  "dropout": 0.5,  # rate in front of every layer; of gat also of the attention
+}
+_ATTENTION = {
+  **_WHOLE,
+  "features": (8,),
+  "dropout": 0.6,
+  "heads": 8,  # in hidden layers
+  "output_heads": 1,  # in the last, averaged
+}
+# Of one whole graph.
+NETWORKS = {
+  "gcn": _WHOLE,
+  "sage": {
+    **_WHOLE,
+    "aggregate": "mean",  # mean, max, sum
+  },
+  "gat": _ATTENTION,
+  "gatv2": _ATTENTION,
+  "gin": {**_WHOLE, "features": (64, 64)},
+  "appnp": {
+    **_WHOLE,
+    "features": (64,),
+    "steps": 10,  # how far is propagated
+    "teleport": 0.1,  # share of the prediction that enters at every step
+  },
+  "grand": {
+    **_WHOLE,
+    "features": (32,),
+    "steps": 8,  # how far is propagated
+    "node_dropout": 0.5,  # share of nodes left out whole
+    "input_dropout": 0.5,  # rate of the inputs
+  },
+  "mlp": {**_WHOLE, "features": (64,)},  # sees no edges
+}
+_GRAPHS = {
+  "features": 64,  # width of an atom
+  "steps": 3,  # of message passing; of gin layers
+  "dropout": 0.0,  # rate in front of the last layers
+}
+# Of many small graphs.
+MOLECULES = {
+  "mpnn": {
+    **_GRAPHS,
+    "bases": 8,  # matrices that the edge network mixes
+  },
+  "gin": {**_GRAPHS, "steps": 4},
+}
 
 
 def graph(task: str) -> ml_collections.ConfigDict:
@@ -22,22 +73,6 @@ def graph(task: str) -> ml_collections.ConfigDict:
   return config
 
 
-def network() -> dict:
-  """What `model` says of a network of one whole graph."""
-  return {
-    "name": "gcn",  # gcn, sage, gat, gatv2, gin, appnp, grand, mlp (which sees no edges)
-    "features": (16,),  # widths of the hidden layers; of gat, of each head
-    "dropout": 0.5,  # rate in front of every layer; of gat also of the attention
-    "heads": 8,  # of gat: in hidden layers
-    "output_heads": 1,  # of gat: in the last, averaged
-    "aggregate": "mean",  # of sage: mean, max, sum
-    "steps": 8,  # of appnp and grand: how far is propagated
-    "teleport": 0.1,  # of appnp: share of the prediction that enters at every step
-    "node_dropout": 0.5,  # of grand: share of nodes left out whole
-    "input_dropout": 0.5,  # of grand: rate of the inputs
-  }
-
-
 def nodes() -> ml_collections.ConfigDict:
   """Nodes of one graph, few of them labelled; the recipe of Kipf & Welling 2017."""
   config = graph("nodes")
@@ -47,7 +82,7 @@ def nodes() -> ml_collections.ConfigDict:
       "normalise": True,  # words to shares of a node's, other features to mean 0 and deviation 1
     }
   )
-  config.model = ml_collections.ConfigDict(network())
+  config.model = Choice("gcn", NETWORKS)
   config.optimizer.learning_rate = 0.01
   config.optimizer.weight_decay = 5e-4
   config.train.update(
@@ -76,9 +111,13 @@ def links() -> ml_collections.ConfigDict:
     }
   )
   config.data.eval_batch_size = 2000
-  config.model.update({"features": (32,), "dropout": 0.0})
-  config.model.latents = 16  # numbers a node
-  config.model.variational = True  # False: the plain autoencoder
+  config.model = Choice(
+    "gcn",
+    NETWORKS,
+    latents=16,  # numbers a node
+    variational=True,  # False: the plain autoencoder
+  )
+  config.model.defaults(gcn={"features": (32,), "dropout": 0.0})
   config.optimizer.weight_decay = 0.0
   for field in ("select", "patience", "samples", "consistency", "temperature"):
     del config.train[field]
@@ -90,8 +129,8 @@ def communities() -> ml_collections.ConfigDict:
   config = nodes()
   config.task = "communities"
   del config.data["per_class"]
-  config.model.update({"features": (32,), "dropout": 0.2})
-  config.model.communities = 10  # at most
+  config.model = Choice("gcn", NETWORKS, communities=10)  # communities: at most
+  config.model.defaults(gcn={"features": (32,), "dropout": 0.2})
   config.optimizer.weight_decay = 0.0
   for field in ("select", "patience", "samples", "consistency", "temperature"):
     del config.train[field]
@@ -123,12 +162,7 @@ def knowledge() -> ml_collections.ConfigDict:
   """Facts of entities and relations."""
   config = graph("knowledge")
   config.data.update({"name": "kinship", "eval_batch_size": 100})  # kinship (embedded); own: files at `path`
-  config.model = ml_collections.ConfigDict(
-    {
-      "name": "transe",  # transe, distmult
-      "features": 64,  # of a vector
-    }
-  )
+  config.model = Choice("transe", {"transe": {}, "distmult": {}}, features=64)  # features: of a vector
   config.optimizer.learning_rate = 0.01
   config.train.update({"batch_size": 256, "duration": "60 epochs", "penalty": 0.0})  # penalty: on the vectors' squares
   del config.train["members"]
@@ -178,15 +212,7 @@ def molecules() -> ml_collections.ConfigDict:
       "eval_batch_size": 8,  # rows, over all devices
     }
   )
-  config.model = ml_collections.ConfigDict(
-    {
-      "name": "mpnn",  # mpnn, gin
-      "features": 64,  # width of an atom
-      "steps": 3,  # of message passing; of gin layers
-      "bases": 8,  # of mpnn: matrices that the edge network mixes
-      "dropout": 0.0,  # rate in front of the last layers
-    }
-  )
+  config.model = Choice("mpnn", MOLECULES)
   config.optimizer.update({"name": "adamw", "weight_decay": 1e-2, "clip_norm": 1.0, "schedule": "cosine"})
   config.train.update({"batch_size": 4, "duration": "100 epochs", "ema_decay": 0.99})
   return config

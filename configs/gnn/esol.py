@@ -15,13 +15,13 @@ def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
   config = _base.molecules()
   config.train.members = 3
-  config.model.dropout = 0.1
+  config.model.mpnn.dropout = 0.1
   config.published.test_rmse = {
     "value": 0.885,
     "source": "DeepChem's MoleculeNet leaderboard, GCN, scaffold split (molecules and split of its own release)",
   }
   config.bars.test_rmse = {"max": 0.85}
   if variant == "smoke":
-    config.model.features = 8
+    config.model.mpnn.features = 8
     config.train.members = 2
   return common.variant(config, variant)

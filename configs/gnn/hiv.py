@@ -16,7 +16,8 @@ def get_config(variant: str = ""):
   config = _base.molecules()
   # Rows that hold the largest molecule, of 222 atoms.
   config.data.update({"name": "hiv", "kind": "classification", "nodes": 256, "edges": 576, "graphs": 24})
-  config.model.update({"name": "gin", "features": 64, "steps": 4, "dropout": 0.3})
+  config.model.name = "gin"
+  config.model.gin.dropout = 0.3
   config.train.update({"batch_size": 8, "duration": "8 epochs", "ema_decay": 0.999})
   config.optimizer.warmup = "5 %"
   config.published.test_auc = {
@@ -25,5 +26,5 @@ def get_config(variant: str = ""):
   }
   config.bars.test_auc = {"min": 0.74}
   if variant == "smoke":
-    config.model.features = 8
+    config.model.gin.features = 8
   return common.variant(config, variant)

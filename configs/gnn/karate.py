@@ -21,8 +21,7 @@ def get_config(variant: str = ""):
     config.model.communities = 6
     return config
   config = _base.nodes()
-  config.model.features = (16, 16)
-  config.model.dropout = 0.2
+  config.model.defaults(gcn={"features": (16, 16), "dropout": 0.2})
   config.train.select = False  # the two labelled members are all there are to learn from: none validates
   config.train.members = 10
   return common.variant(config, variant)

@@ -23,19 +23,9 @@ DERIVED = {"regression": lambda means: {"rmse": np.sqrt(means["loss"])}, "classi
 
 
 def network_of(model: ml_collections.ConfigDict, num_outputs: int) -> nn.Module:
-  """The network that `config.model` names.
-
-  Raises:
-    UserError: there is none of that name.
-  """
+  """The network that `config.model` names."""
   sizes = {"node_sizes": molecules_lib.ATOM_SIZES, "edge_sizes": molecules_lib.BOND_SIZES, "num_outputs": num_outputs}
-  options = {"features": model.features, "steps": model.steps, "dropout": model.dropout}
-  match model.name:
-    case "mpnn":
-      return networks.MPNN(**sizes, **options, bases=model.bases)
-    case "gin":
-      return networks.GINE(**sizes, **options)
-  raise UserError("config.model.name", model.name, "choose mpnn or gin.")
+  return {"mpnn": networks.MPNN, "gin": networks.GINE}[model.name](**sizes, **model[model.name])
 
 
 def load(data: ml_collections.ConfigDict) -> Splits[Molecules]:

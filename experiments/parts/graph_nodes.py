@@ -1,6 +1,7 @@
 """Classification of the nodes of one graph as an experiment: networks by name, and labelled nodes as batches."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,33 +24,22 @@ from research.training.experiment import Experiment
 from research.training.learner import Learner, ensemble
 from research.training.selection import best_on_validation
 
-NAMES = ("gcn", "sage", "gat", "gatv2", "gin", "appnp", "grand", "mlp")
+NETWORKS = {
+  "gcn": networks.GCN,
+  "sage": networks.SAGE,
+  "gat": networks.GAT,
+  "gatv2": functools.partial(networks.GAT, dynamic=True),
+  "gin": networks.GIN,
+  "appnp": networks.APPNP,
+  "grand": networks.GRAND,
+  "mlp": functools.partial(networks.APPNP, steps=0),
+}
 _LOOPS = ("gcn", "gat", "gatv2", "appnp", "grand", "mlp")  # a node is a neighbour of itself
 
 
 def network_of(model: ml_collections.ConfigDict, num_outputs: int) -> nn.Module:
-  """The network that `config.model` names.
-
-  Raises:
-    UserError: there is none of that name.
-  """
-  wide = {"features": tuple(model.features), "num_outputs": num_outputs, "dropout": model.dropout}
-  match model.name:
-    case "gcn":
-      return networks.GCN(**wide)
-    case "sage":
-      return networks.SAGE(**wide, aggregate=model.aggregate)
-    case "gat" | "gatv2":
-      return networks.GAT(**wide, heads=model.heads, output_heads=model.output_heads, dynamic=model.name == "gatv2")
-    case "gin":
-      return networks.GIN(**wide)
-    case "appnp" | "mlp":
-      steps = model.steps if model.name == "appnp" else 0
-      return networks.APPNP(**wide, steps=steps, teleport=model.teleport)
-    case "grand":
-      rates = {"node_dropout": model.node_dropout, "input_dropout": model.input_dropout}
-      return networks.GRAND(**wide, **rates, steps=model.steps)
-  raise UserError("config.model.name", model.name, f"choose one of {', '.join(NAMES)}.")
+  """The network that `config.model` names."""
+  return NETWORKS[model.name](num_outputs=num_outputs, **model[model.name])
 
 
 def graph_of(data: Network, name: str, edges: np.ndarray | None = None) -> Graph:

@@ -8,7 +8,7 @@ from experiments.command import cli
 from experiments.parts import graph_links, graph_tables
 from research.data import facts, networks, power_law, ratings
 from research.errors import UserError
-from tests import mock_data
+from tests.mock_data.raw import planetoid
 
 
 def test_held_out_links_are_not_in_training_and_pairs_that_are_none_are_none():
@@ -134,7 +134,8 @@ def test_what_there_is_not_is_told(config, overrides, message):
 
 
 def test_the_same_config_reads_another_set_of_the_same_form(tmp_path):
-  mock_data.write_citations(tmp_path / "pubmed.npz", papers=90)
+  planetoid.write(tmp_path, papers=90)
+  (tmp_path / "cora.npz").rename(tmp_path / "pubmed.npz")
   overrides = {"data.name": "pubmed", "data.path": str(tmp_path)}
   experiment = gnn.experiment(cli.load_config("configs/gnn/cora.py:smoke", overrides))
   assert experiment.test_data.num_examples == 58
