@@ -85,7 +85,7 @@ def know(config: ml_collections.ConfigDict, report, predict) -> Experiment:
 
   Args:
     config: of the family.
-    report: `report(state, family, config, data) -> Report`.
+    report: `report(state, family, config, data, test_data) -> Report`.
     predict: `predict(state, family, data, path) -> arrays`.
   """
   data, model = facts_lib.load(config.data.name, config.data.path or None), config.model
@@ -94,12 +94,13 @@ def know(config: ml_collections.ConfigDict, report, predict) -> Experiment:
   rows = columns_of(data.splits["train"])
   train_data = pipeline.shuffled(rows, config.train.batch_size, seed=config.seed, name=data.name)
   size = config.data.eval_batch_size
+  test = filtered(data, "test", size)
   return Experiment(
     learner=learning.gradient_learner(config, family, train_data),
     train_data=train_data,
     eval_data=filtered(data, "validation", size) if len(data.splits["validation"]) else None,
-    test_data=filtered(data, "test", size),
-    report=lambda state: report(state, family, config, data),
+    test_data=test,
+    report=lambda state: report(state, family, config, data, test),
     predict=lambda state, path: predict(state, family, data, path),
     definitions=knowledge_graph.DEFINITIONS,
   )

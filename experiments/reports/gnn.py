@@ -285,18 +285,22 @@ def predict_items(state, family: Recommender, data: Interactions, graph: Graph) 
   return {"user": np.array(data.user_names), "items": np.array(data.item_names)[best]}
 
 
-def knowledge(state, family: KnowledgeGraph, config: ml_collections.ConfigDict, data: Facts) -> Report:
-  """Relations as arrows in the plane of the entities' vectors, or, where there are few dimensions, as they are."""
+def knowledge(state, family: KnowledgeGraph, config: ml_collections.ConfigDict, data: Facts, test: Dataset) -> Report:
+  """How well tails and heads are named, relation by relation."""
   if not config.report.figures:
     return Report()
-  params = jax.device_get(state.params)
-  places = plane(np.asarray(params["entity"]))
-  edges = data.splits["train"]
-  shown = np.flatnonzero(edges[:, 1] == 0)[:200]
-  title = f"entities in two principal components of their vectors; lines: {data.relations[0]}"
-  sizes = np.full(len(places), 25.0)
-  figure = graph_figures.drawn(places, edges[shown][:, [0, 2]].T, np.zeros(len(places), int), sizes=sizes, title=title)
-  return Report({}, {"entities": figure}, {})
+
+  def reciprocal(variables, batch):
+    found, answers = family.scores(variables, batch), (batch["tail"], batch["head"])
+    place = [ranking.ranks(found[:, side], answers[side], batch["known"][:, side] > 0) for side in (0, 1)]
+    return 1 / (1 + jnp.stack(place, 1)), batch["relation"]
+
+  values, relation = generative.over(test, reciprocal, steps.variables_of(state))
+  counts = np.bincount(relation, minlength=len(data.relations))
+  means = [np.bincount(relation, values[:, side], len(data.relations)) / np.maximum(counts, 1) for side in (0, 1)]
+  names = [f"{name} ({count})" for name, count in zip(data.relations, counts)]
+  bars = dict(zip(("tail of head and relation", "head of relation and tail"), means))
+  return Report({}, {"relations": graph_figures.bars(names, bars, "mean reciprocal rank, test facts, filtered")}, {})
 
 
 def predict_tails(state, family: KnowledgeGraph, data: Facts, path: str) -> dict[str, np.ndarray]:

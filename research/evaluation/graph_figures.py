@@ -1,6 +1,6 @@
 """Graphs as figures: nodes as points, edges as lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -161,5 +161,23 @@ def roc_curve(false: Float[np.ndarray, " point"], true: Float[np.ndarray, " poin
   axes.set(xlabel="false positives, share of negatives", ylabel="true positives, share of positives", aspect="equal")
   area = np.trapezoid(true, false)
   axes.set_title(f"{title}: area under the curve {area:.3f}", fontsize=10)
+  axes.spines[["top", "right"]].set_visible(False)
+  return figure
+
+
+def bars(names: Sequence[str], values: Mapping[str, Float[np.ndarray, " name"]], title: str) -> "Figure":
+  """A group of bars, 0 to 1, for each name."""
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(5.6, 0.5 * len(names) + 1.2), layout="constrained")
+  axes = figure.add_subplot()
+  height, places = 0.8 / len(values), np.arange(len(names))
+  for i, (label, each) in enumerate(values.items()):
+    axes.barh(places + (i - (len(values) - 1) / 2) * height, each, height, color=_COLOURS[i], label=label)
+  axes.set(xlim=(0, 1), yticks=places, yticklabels=names)
+  axes.invert_yaxis()
+  axes.set_title(title, fontsize=10)
+  axes.legend(frameon=False, fontsize=8)
+  axes.tick_params(labelsize=8)
   axes.spines[["top", "right"]].set_visible(False)
   return figure
