@@ -34,9 +34,8 @@ SHOWN = 40  # nodes of the neighbourhood of one, at most
 DEFINITIONS = {
   "test_accuracy_std": "standard deviation over the members (runs side by side, each of a seed of its own) of their "
   "test accuracies, of which test_accuracy is the mean",
-  "test_rmse": "root of the mean squared error of a member's predictions, mean over members; unit of the target",
-  "test_rmse_ensemble": "the same of the members' mean prediction",
-  "test_rmse_std": "standard deviation over the members of test_rmse",
+  "test_rmse_ensemble": "test_rmse of the members' mean prediction",
+  "test_rmse_std": "standard deviation over the members of the root of their mean squared errors",
   "test_auc": "area under the ROC curve, mean over tasks and members",
   "test_auc_std": "standard deviation over the members of test_auc",
   "test_ap": "average precision, mean over tasks and members",
@@ -168,12 +167,13 @@ def molecules(
   if config.data.kind == "regression":
     squared = lambda found: np.sqrt(np.square(found[known] - test.targets[known]).mean())
     each = np.array([squared(one) for one in values])
-    metrics = {"test_rmse": each.mean(), "test_rmse_std": each.std(), "test_rmse_ensemble": squared(values.mean(0))}
+    metrics = {"test_rmse_std": each.std(), "test_rmse_ensemble": squared(values.mean(0))} if len(each) > 1 else {}
     figure = graph_figures.fit(values.mean(0)[known], test.targets[known], test.tasks[0])
   else:
     scores = np.array([[_ranked(one, test, known, task) for task in range(len(test.tasks))] for one in values])
     auc, precision = np.nanmean(scores, 1).T
-    metrics = {"test_auc": auc.mean(), "test_auc_std": auc.std(), "test_ap": precision.mean()}
+    metrics = {"test_auc": auc.mean(), "test_ap": precision.mean()}
+    metrics |= {"test_auc_std": auc.std()} if len(auc) > 1 else {}
     figure = graph_figures.roc_curve(*ranking.roc(values.mean(0)[known], test.targets[known]), title=test.tasks[0])
   return Report(metrics, {"fit": figure} if config.report.figures else {}, DEFINITIONS)
 

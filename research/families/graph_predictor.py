@@ -20,7 +20,7 @@ KINDS = ("regression", "classification")
 DEFINITIONS = {
   "regression": {
     "loss": "mean squared error over graphs and known targets, in the square of the target's unit",
-    "rmse": "root of `loss`; unit of the target",
+    "rmse": "root of `loss`, pooled over the members where there are several; unit of the target",
   },
   "classification": {
     "loss": "mean negative log-likelihood of known targets, nats",
