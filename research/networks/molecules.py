@@ -68,7 +68,9 @@ class MPNN(nn.Module):
     for _ in range(self.steps):
       # sum_e sum_b g_b(e) A_b h = [sum_e g_b(e) h]_b A: the sum over edges first, of nodes there are fewer.
       mixed = gates[:, :, None] * x[graph.senders][:, None]
-      message = matrices(segment_sum(mixed.reshape(len(mixed), -1), graph.receivers, graph.num_nodes))
+      message = matrices(
+        segment_sum(mixed.reshape(len(mixed), self.bases * self.features), graph.receivers, graph.num_nodes)
+      )
       x, _ = update(x, nn.relu(message))
     both = jnp.concatenate([x, start], -1)
     gated = nn.sigmoid(nn.Dense(self.features, name="gate")(both)) * nn.Dense(self.features, name="value")(x)

@@ -68,7 +68,7 @@ def test_what_is_wrong_with_a_table_is_told(tmp_path, rows, options, message):
 
 
 def test_scaffold_split_is_rdkits_largest_sets_first():
-  """Four phenyls, three cyclohexyls, two pyridines and one without a ring: 10 molecules, 8 to train, 1 to validate."""
+  """Four phenyls, three cyclohexyls, two pyridines and one without a ring: 10 molecules."""
   from rdkit.Chem.Scaffolds import MurckoScaffold
 
   smiles = ["CC1CCCCC1", "CCO", "Cc1ccccc1", "Nc1ccccc1", "OC1CCCCC1", "Cc1ccncc1", "Oc1ccccc1", "Clc1ccccc1"]
@@ -79,9 +79,13 @@ def test_scaffold_split_is_rdkits_largest_sets_first():
   assert (expected[2], expected[0], expected[5], expected[1]) == ("c1ccccc1", "C1CCCCC1", "c1ccncc1", "")
   train, validation, test = molecules.split(whole)
   assert sorted(train.tolist()) == [0, 1, 2, 3, 4, 6, 7, 8], "the pyridines do not fit; the last one does"
-  assert len(validation) == 0, "two do not fit into one"
+  assert sorted(validation.tolist()) == [5, 9]
+  assert len(test) == 0
+  train, validation, test = molecules.split(whole, shares=(0.7, 0.1))
+  assert sorted(train.tolist()) == [0, 2, 3, 4, 6, 7, 8]
+  assert validation.tolist() == [1], "the pyridines do not fit here either"
   assert sorted(test.tolist()) == [5, 9]
-  again = molecules.split(whole)
+  again = molecules.split(whole, shares=(0.7, 0.1))
   assert all(np.array_equal(a, b) for a, b in zip(again, (train, validation, test)))
   parts = molecules.split(whole, "random")
   assert sorted(np.concatenate(parts).tolist()) == list(range(10))
