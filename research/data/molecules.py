@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import pathlib
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -246,9 +247,10 @@ def split(molecules: Molecules, how: str = "scaffold", shares: tuple[float, floa
     UserError: another way.
   """
   count = len(molecules)
+  exact = [Fraction(repr(float(share))) * count for share in shares]  # 0.7 + 0.1 is less than 0.8
   if how == "random":
     order = np.random.default_rng(seed).permutation(count)
-    first, second = round(shares[0] * count), round(sum(shares) * count)
+    first, second = round(exact[0]), round(sum(exact))
     return order[:first], order[first:second], order[second:]
   if how != "scaffold":
     raise UserError("config.data.split", how, "choose scaffold or random.")
@@ -259,9 +261,9 @@ def split(molecules: Molecules, how: str = "scaffold", shares: tuple[float, floa
     sets.setdefault(name, []).append(i)
   train, validation, test = [], [], []
   for members in sorted(sets.values(), key=lambda each: (len(each), each[0]), reverse=True):
-    if len(train) + len(members) <= shares[0] * count:
+    if len(train) + len(members) <= exact[0]:
       train += members
-    elif len(train) + len(validation) + len(members) <= sum(shares) * count:
+    elif len(train) + len(validation) + len(members) <= sum(exact):
       validation += members
     else:
       test += members
