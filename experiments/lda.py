@@ -66,7 +66,7 @@ def perplexity(means) -> dict[str, float]:
 def load(data: ml_collections.ConfigDict) -> tuple[Documents, Documents | None, Documents]:
   """Training, validation and test documents; the vocabulary is of the training documents, validation's included."""
   fields.refuse_unread(data, {"validation", *({"path"} if data.name != "python_help" else ())})
-  train, test = documents.load(data.name, data.path or None, least=data.least, most=data.most)
+  train, test = documents.load(data.name, data.path or None, least=data.least, most=data.most, passage=data.passage)
   if not data.validation:
     return train, None, test
   held = round(data.validation * len(train))

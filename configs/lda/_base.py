@@ -14,6 +14,7 @@ def lda() -> ml_collections.ConfigDict:
       "name": "python_help",  # embedded: python_help; a file: brown; own: a folder of .txt files, or a document a line
       "least": 5,  # training documents that a word of the vocabulary stands in, at least
       "most": 0.5,  # share of the training documents that it stands in, at most
+      "passage": 100,  # sentences of brown that are a document
       "eval_batch_size": 64,  # documents, over all devices
     }
   )
@@ -44,7 +45,7 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   config = common.variant(config, name, also)
   if name == "smoke":
     config.model.update({"topics": 4, "iterations": 10})
-    config.data.least = 2
+    config.data.update({"least": 2, "passage": 2})
     config.report.topics = 4
     config.train.batch_size = min(batch_size, 16)
   return config

@@ -14,7 +14,6 @@ from research.errors import UserError
 
 BROWN, HELP = "brown", "python_help"
 _WORD = re.compile(r"[^\W\d_]{3,}")  # three letters and more
-PASSAGE = 100  # sentences of the Brown corpus that are a document
 TEST_SHARE = 0.1
 
 
@@ -40,20 +39,23 @@ class Documents:
     return dataclasses.replace(self, counts=self.counts[index])
 
 
-def load(name: str, path: str | None = None, *, least: int = 5, most: float = 0.5) -> tuple[Documents, Documents]:
+def load(
+  name: str, path: str | None = None, *, least: int = 5, most: float = 0.5, passage: int = 100
+) -> tuple[Documents, Documents]:
   """(training, test) documents; a tenth is the test set: the first of a permutation by `Philox(key=0)`.
 
   Args:
-    name: `python_help` (embedded: `pydoc_data.topics`, the pages of Python's `help`), `brown` (passages of 100
-      sentences), or `own`: a folder of `.txt` files, a document each, or one file, a document a line.
+    name: `python_help` (embedded: `pydoc_data.topics`, the pages of Python's `help`), `brown` (in passages) or `own`: a
+      folder of `.txt` files, a document each, or one file, a document a line.
     path: of `own`; of `brown` its folder, by default `$GENERA_DATA_DIR/brown`.
     least: training documents that a word of the vocabulary stands in, at least.
     most: share of the training documents that it stands in, at most.
+    passage: sentences of `brown` that are a document.
 
   Raises:
     UserError: no such set, fewer than ten documents, or no word that is left.
   """
-  texts = _texts(name, path)
+  texts = _texts(name, path, passage)
   tokens = [_WORD.findall(text.lower()) for text in texts]
   tokens = [words for words in tokens if words]
   if len(tokens) < 10:
@@ -97,7 +99,7 @@ def words_of(text: str) -> list[str]:
   return _WORD.findall(text.lower())
 
 
-def _texts(name: str, path: str | None) -> list[str]:
+def _texts(name: str, path: str | None, passage: int) -> list[str]:
   match name:
     case "python_help":
       from pydoc_data import topics
@@ -105,7 +107,7 @@ def _texts(name: str, path: str | None) -> list[str]:
       return [text for _, text in sorted(topics.topics.items())]
     case "brown":
       sentences = raw.locate(BROWN, "brown.txt", path).read_text(encoding="utf-8").splitlines()
-      return ["\n".join(sentences[i : i + PASSAGE]) for i in range(0, len(sentences), PASSAGE)]
+      return ["\n".join(sentences[i : i + passage]) for i in range(0, len(sentences), max(passage, 1))]
     case "own":
       return _own(Path(path or ""), path)
   raise UserError("config.data.name", name, "choose python_help, brown or own.")
