@@ -176,11 +176,11 @@ def sampled() -> ml_collections.ConfigDict:
   config.data.update(
     {
       "name": "power_law",  # made up
-      "nodes": 1_000_000,
-      "edges": 10_000_000,
-      "classes": 10,
+      "nodes": 1_000_000,  # of the graph
+      "edges": 10_000_000,  # of the graph, directed
+      "classes": 10,  # that nodes belong to
       "features": 64,  # of a node
-      "eval_batch_size": 1000,
+      "eval_batch_size": 1000,  # nodes, over all devices
     }
   )
   config.model = ml_collections.ConfigDict(

@@ -3,8 +3,8 @@
 Paper: Delaney 2004; Wu et al. 2018 (MoleculeNet); DeepChem's table for this split: GCN 0.885 +- .029
 Command: python -m experiments.gnn --config=configs/gnn/esol.py --config.data.path=... (extra `molecules`)
 Hardware: 2 CPU cores
-Time: minutes
-Expected: RMSE at most 0.85 log mol/L on the test set, mean of the three
+Time: not measured yet
+Expected: RMSE of at most 0.85 log mol/L is the bar; not measured yet
 """
 
 from configs import common

@@ -4,7 +4,7 @@ Paper: Zachary 1977; Kipf & Welling 2017, appendix A, who label a node a class t
 Command: python -m experiments.gnn [--config=configs/gnn/karate.py:communities]
 Hardware: 2 CPU cores
 Time: seconds
-Expected: 94 % or more of the 32 others
+Expected: 96.6 % of the 32 others, mean of ten networks (seed 0)
 """
 
 from configs import common

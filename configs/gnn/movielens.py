@@ -3,8 +3,8 @@
 Paper: He et al. 2020 (LightGCN); Rendle et al. 2009 (ranking). `mf` propagates nothing: matrix factorisation
 Command: python -m experiments.gnn --config=configs/gnn/movielens.py[:mf] --config.data.path=...
 Hardware: 2 CPU cores
-Time: minutes
-Expected: recall@20 and NDCG@20 above those of `mf`
+Time: not measured yet
+Expected: recall@20 and NDCG@20 above those of `mf`; not measured yet
 """
 
 from configs import common

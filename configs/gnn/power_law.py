@@ -3,8 +3,8 @@
 Paper: Hamilton, Ying & Leskovec 2017 (GraphSAGE)
 Command: python -m experiments.gnn --config=configs/gnn/power_law.py
 Hardware: 2 CPU cores, 4 GiB
-Time: minutes
-Expected: test accuracy well above that of a network without neighbours, at most 4 GiB
+Time: not measured yet
+Expected: accuracy well above that of a network without neighbours, in 4 GiB; not measured yet
 """
 
 from configs import common
