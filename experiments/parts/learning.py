@@ -57,6 +57,7 @@ def gradient_learner(
   *,
   init: Callable | None = None,
   evaluate: Callable | None = None,
+  init_carry: Callable | None = None,
 ) -> Learner:
   """The gradient of a family's loss, as `config.optimizer` and `config.train` have it.
 
@@ -65,6 +66,7 @@ def gradient_learner(
     family: its `init`, `loss` and `evaluate` are those of `steps.gradient_learner`.
     train_data: what durations in epochs and examples refer to.
     init, evaluate: in place of the family's.
+    init_carry: of a family whose rows go on from batch to batch.
 
   Raises:
     UserError: a duration, an optimizer or a schedule that there is not.
@@ -78,4 +80,5 @@ def gradient_learner(
     schedule=schedule,
     ema_decay=config.train.ema_decay,
     accumulate=config.train.accumulate,
+    init_carry=init_carry,
   )

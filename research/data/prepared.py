@@ -48,7 +48,18 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
   """The newest version of a set under `data_dir`, else `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
 
   Raises:
-    UserError: no such folder, the set is not in it, not in ArrayRecord format, or not of labelled images.
+    UserError: as `described`; or the set is not of labelled images.
+  """
+  folder, info = described(name, data_dir)
+  splits = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
+  return Prepared(name, folder, splits, *_features(folder))
+
+
+def described(name: str, data_dir: str | None = None) -> tuple[Path, dict[str, Any]]:
+  """The folder of the newest version of a set, of whatever examples, and what its `dataset_info.json` says.
+
+  Raises:
+    UserError: no such folder, the set is not in it, or not in ArrayRecord format.
   """
   root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
   prepare = (
@@ -65,8 +76,7 @@ def find(name: str, data_dir: str | None = None) -> Prepared:
   info = json.loads((folder / "dataset_info.json").read_text())
   if info.get("fileFormat") != "array_record":
     raise UserError(f"{folder}: file format", info.get("fileFormat"), f"only ArrayRecord is read: {prepare}")
-  splits = {split["name"]: sum(map(int, split["shardLengths"])) for split in info["splits"]}
-  return Prepared(name, folder, splits, *_features(folder))
+  return folder, info
 
 
 def load(prepared: Prepared, split: str, image_size: int | None = None, channels: int | None = None) -> Examples:

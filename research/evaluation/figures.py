@@ -257,6 +257,27 @@ def spectrograms(rows: Mapping[str, Float[np.ndarray, "sound time"]], window: in
   return figure
 
 
+def attention(layers: Sequence[Float[np.ndarray, "head time length"]], labels: Sequence[str]) -> "Figure":
+  """What each token (row) attends to (column), a panel a head (across) and layer (down), 8 of each at most."""
+  from matplotlib.figure import Figure
+
+  layers = [weights[:8] for weights in layers[:8]]
+  heads = max(map(len, layers))
+  figure = Figure(figsize=(1.6 * heads + 0.8, 1.6 * len(layers) + 0.6), layout="constrained")
+  panels = figure.subplots(len(layers), heads, squeeze=False)
+  for row, (weights, axes) in enumerate(zip(layers, panels)):
+    for head, (panel, values) in enumerate(zip(axes, weights)):
+      panel.imshow(values, cmap="magma", vmin=0, vmax=float(values.max()), aspect="auto")
+      panel.set(xticks=[], yticks=[])
+      if not row:
+        panel.set_title(f"head {head + 1}", fontsize=8)
+    axes[0].set_ylabel(f"layer {row + 1}", fontsize=8)
+  if len(labels) <= 60:
+    panels[-1, 0].set_xticks(range(len(labels)), labels, fontsize=3)
+    panels[-1, 0].tick_params(length=0)
+  return figure
+
+
 def learning_curves(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] | None = None) -> "Figure":
   """One panel for each quantity over the steps, training and evaluation together.
 

@@ -337,3 +337,44 @@ class RecurrentLM(nn.Module):
     """The carry after the first `lengths` of the tokens."""
     size = self.embedding or self.recurrent.features
     return self.core(self.embed(tokens) * size**0.5, False, carry, lengths)[1]
+
+
+class RecurrentClassifier(nn.Module):
+  """Classes of sequences: what recurrent layers make of them, pooled over time.
+
+  A sequence is one of tokens, int [batch, time], of which 0 is padding, or of vectors: the rows of an image [batch,
+  height, width, channel], or [batch, time, feature].
+
+  Attributes:
+    num_classes: number of logits.
+    recurrent: the layers.
+    pool: over the steps: `last` (of each direction, the state at its end), `mean` or `max`.
+    vocabulary: of tokens; 0 where there are none.
+    embedding: size of a token's vector; 0 for `recurrent.features`.
+  """
+
+  num_classes: int
+  recurrent: Recurrent
+  pool: str = "last"
+  vocabulary: int = 0
+  embedding: int = 0
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Float[Array, "batch classes"]:
+    lengths, size = None, self.embedding or self.recurrent.features
+    if self.vocabulary:
+      lengths = (x > 0).sum(-1)
+      x = nn.Embed(self.vocabulary, size, embedding_init=nn.initializers.normal(1.0), name="embed")(x)
+    y, ends = self.recurrent.copy(parent=None, name="recurrent")(x.reshape(*x.shape[:2], -1), train, None, lengths)
+    return nn.Dense(self.num_classes, dtype=jnp.float32)(self._pooled(y, ends, lengths))
+
+  def _pooled(self, y: Steps, ends: tuple[State, ...], lengths) -> Float[Array, "batch feature"]:
+    directions = 1 + self.recurrent.bidirectional
+    if self.pool == "last":
+      return jnp.concatenate([end[0] for end in ends[-directions:]], -1)
+    real = jnp.ones(y.shape[:2], bool) if lengths is None else jnp.arange(y.shape[1]) < lengths[:, None]
+    if self.pool == "mean":
+      return (y * real[:, :, None]).sum(1) / jnp.maximum(real.sum(1), 1)[:, None]
+    if self.pool == "max":
+      return jnp.where(real[:, :, None], y, jnp.finfo(y.dtype).min).max(1)
+    raise UserError("config.model.pool", self.pool, "choose last, mean or max.")

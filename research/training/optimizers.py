@@ -215,10 +215,13 @@ def _preconditioner(name: str, *, momentum, nesterov: bool, b1: float, b2, eps) 
 
 
 def _muon_dimensions(params: PyTree) -> PyTree:
-  def of(leaf):
-    return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1) if leaf.ndim >= 2 else None
+  def of(path, leaf):
+    # An embedding's rows are looked up, not multiplied: Adam's, as in Jordan's recipe.
+    if leaf.ndim < 2 or getattr(path[-1], "key", "") == "embedding":
+      return None
+    return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
 
-  return jax.tree.map(of, params)
+  return jax.tree_util.tree_map_with_path(of, params)
 
 
 def is_kernel(params: PyTree) -> PyTree:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.networks.recurrent import CELLS, Recurrent, RecurrentLM, recurrence
+from research.networks.recurrent import CELLS, Recurrent, RecurrentClassifier, RecurrentLM, recurrence
 
 sigmoid = lambda x: 1 / (1 + np.exp(-x))
 
@@ -161,3 +161,15 @@ def test_initial_gates_and_kernels():
 def test_an_unknown_cell_is_refused():
   with pytest.raises(UserError, match="lstm or gru"):
     Recurrent(4, cell="rnn").init(jax.random.key(0), X, False)
+
+
+@pytest.mark.parametrize("pool", ["last", "mean", "max"])
+def test_the_class_of_a_sentence_does_not_depend_on_its_padding(pool):
+  network = RecurrentClassifier(3, Recurrent(5, bidirectional=True), pool, vocabulary=9)
+  sentence = np.array([[3, 1, 4, 1, 5], [2, 6, 0, 0, 0]])
+  variables = initialised(network, sentence)
+  run = jax.jit(lambda v, x: network.apply(v, x, False))
+  whole = run(variables, sentence)
+  np.testing.assert_allclose(run(variables, np.pad(sentence, ((0, 0), (0, 4)))), whole, atol=1e-6)
+  np.testing.assert_allclose(run(variables, sentence[1:, :2])[0], whole[1], atol=1e-6)
+  assert np.abs(np.asarray(run(variables, sentence[:, ::-1]))[0] - np.asarray(whole)[0]).max() > 1e-4

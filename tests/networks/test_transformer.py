@@ -96,7 +96,7 @@ def test_alibi_slopes_of_eight_heads_are_the_papers():
   np.testing.assert_allclose(alibi_slopes(8), [1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128, 1 / 256])
 
 
-@every_style
+@pytest.mark.parametrize("style", [STYLES["modern"], STYLES["vaswani"]], ids=["modern", "vaswani"])
 def test_no_logit_depends_on_a_later_token(style):
   """By the gradient with respect to the embedding of each token: none from behind, some from before."""
   network, variables = decoder(style)
@@ -119,7 +119,7 @@ def test_no_logit_depends_on_a_later_token(style):
   assert (jacobian[np.tril_indices(9)] > 0).all()
 
 
-@every_style
+@pytest.mark.parametrize("style", [STYLES["modern"], STYLES["gpt2"]], ids=["modern", "gpt2"])
 def test_packed_sequences_are_as_if_alone(style):
   """Two of them in one row, padding behind."""
   network, variables = decoder(style)
@@ -183,7 +183,7 @@ def test_a_full_cache_is_an_error_or_nan_and_never_overwritten():
   assert np.isfinite(logits[1:]).all()
 
 
-@every_style
+@pytest.mark.parametrize("style", [STYLES["modern"], STYLES["scanned"]], ids=["modern", "scanned"])
 def test_a_translators_steps_are_its_full_pass_and_see_no_padding(style):
   network = EncoderDecoder(style, VOCABULARY, (1, 2), length=16)
   segments = (np.arange(9) < np.array([[9], [4], [6]])).astype(np.int32)

@@ -1,0 +1,58 @@
+"""Recurrent networks, LSTM and GRU: they write text, and tell classes of sequences.
+
+  python -m experiments.lstm                                             Python's manual, embedded: two minutes
+  python -m experiments.lstm --config=configs/lstm/shakespeare.py --config.data.path=input.txt
+  python -m experiments.lstm --config.data.path=my_texts/                a .txt file of one's own, or a folder of them
+  python -m experiments.lstm --config=configs/lstm/mnist_rows.py --config.data.data_dir=...
+  python -m experiments.lstm --mode=predict --workdir=... --input="The "     goes on from a prompt, or a file
+
+Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Merity et al. 2018.
+"""
+
+import ml_collections
+
+from experiments.command import cli
+from experiments.parts import classification, language
+from research.errors import UserError
+from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
+from research.training.experiment import Experiment
+
+DEFAULT = "configs/lstm/pydoc.py"
+
+
+def experiment(config: ml_collections.ConfigDict) -> Experiment:
+  """A language model, or a classifier of sequences."""
+  model = config.model
+  match config.task:
+    case "language":
+
+      def network(vocabulary, dtype):
+        return RecurrentLM(vocabulary, recurrent(model, dtype), model.embedding, model.tied)
+
+      return language.experiment(config, network, carried=True)
+    case "classes":
+
+      def classifier(num_classes, dtype):
+        return RecurrentClassifier(num_classes, recurrent(model, dtype, model.bidirectional), model.pool)
+
+      return classification.experiment(config, classifier)
+  raise UserError("config.task", config.task, "choose language or classes.")
+
+
+def recurrent(model: ml_collections.ConfigDict, dtype, bidirectional: bool = False) -> Recurrent:
+  """The layers that `config.model` describes."""
+  return Recurrent(
+    model.features,
+    model.layers,
+    model.cell,
+    bidirectional=bidirectional,
+    dropout=model.dropout,
+    recurrent_dropout=model.recurrent_dropout,
+    residual=model.residual,
+    chrono=model.chrono,
+    dtype=dtype,
+  )
+
+
+if __name__ == "__main__":
+  cli.main(experiment, DEFAULT)

@@ -1,0 +1,99 @@
+"""What the language models share: a text becomes batches of tokens, and a trained model goes on from a prompt."""
+
+import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import ml_collections
+import numpy as np
+
+from experiments.parts import fields, learning, splits
+from experiments.reports import language as report_lib
+from research.data import streams, validation
+from research.data.dataset import Dataset
+from research.errors import UserError
+from research.families import language_model as family_lib
+from research.text import corpora, tokenizers
+from research.training import precision
+from research.training.experiment import Experiment
+
+
+class Corpus(NamedTuple):
+  """A text as tokens.
+
+  Attributes:
+    tokenizer: learned from the training part.
+    parts: int32 [token] of each.
+  """
+
+  tokenizer: tokenizers.Tokenizer
+  parts: splits.Splits[np.ndarray]
+
+
+def load(data: ml_collections.ConfigDict) -> Corpus:
+  """The text that `config.data` names; `limit` and `validation` count its characters."""
+  fields.refuse_unread(data, {"path", "validation"} | ({"data_dir"} if data.name == "tiny_shakespeare" else set()))
+  text = corpora.load(data.name, data.path or None, data.data_dir or None)
+  limit = data.limit or None
+  train, test, held = text.train[:limit], text.test[:limit], text.validation[:limit]
+  if held and data.validation:
+    raise UserError("config.data.validation", data.validation, f"{data.name} has a part to choose by: set it to 0.")
+  if data.validation:
+    kept = len(train) - validation.count(data.validation, len(train))
+    train, held = train[:kept], train[kept:]
+  tokenizer = tokenizers.learned(data.tokens, train, data.vocabulary)
+  if data.tokens == "characters":  # one that the training part lacks is an error only where it is predicted
+    tokenizer = tokenizers.Characters.learned(train + held + test)
+  encode = lambda part: tokenizer.encode(part) if part else None
+  return Corpus(tokenizer, splits.Splits(encode(train), encode(held), encode(test)))
+
+
+def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module], *, carried: bool) -> Experiment:
+  """A language model, its optimizer and its text.
+
+  Args:
+    config: `configs._language.base`.
+    network: `network(vocabulary=..., dtype=...) -> nn.Module`, as `families.language_model` takes it.
+    carried: whether rows go on from batch to batch.
+  """
+  corpus = load(config.data)
+  dtype = precision.dtype(config.train.precision)
+  module = network(vocabulary=corpus.tokenizer.size, dtype=dtype)
+  family = family_lib.language_model(module, carried=carried, label_smoothing=config.train.label_smoothing)
+  train_data = training(config, corpus.parts.train, carried)
+  measure = lambda tokens: evaluation(config, tokens, carried)
+  writer = report_lib.Writer(module, family, corpus.tokenizer, corpus.parts.test, config)
+  return Experiment(
+    learner=learning.gradient_learner(config, family, train_data, init_carry=family.init_carry),
+    train_data=train_data,
+    eval_data=None if corpus.parts.validation is None else measure(corpus.parts.validation),
+    test_data=measure(corpus.parts.test),
+    report=writer.report,
+    predict=lambda state, source: writer.predictions(state, prompts(source)),
+    derive=family_lib.derived,
+    definitions=family_lib.DEFINITIONS,
+  )
+
+
+def training(config: ml_collections.ConfigDict, tokens: np.ndarray, carried: bool) -> Dataset:
+  """Rows that go on from batch to batch, or windows in random order."""
+  batches = streams.contiguous if carried else streams.windows
+  return batches(tokens, config.train.batch_size, config.data.length, seed=config.seed, name="train")
+
+
+def evaluation(config: ml_collections.ConfigDict, tokens: np.ndarray, carried: bool) -> Dataset:
+  """The whole of a text once."""
+  data = config.data
+  if carried:
+    return streams.contiguous(tokens, data.eval_batch_size, data.length, name="evaluation")
+  return streams.overlapping(tokens, data.eval_batch_size, data.length, data.context, name="evaluation")
+
+
+def prompts(source: str) -> list[str]:
+  """What to go on from: the contents of a file of that name, else the words themselves; by default a line's end."""
+  try:
+    file = pathlib.Path(source)
+    return [corpora.read(file)] if source and file.is_file() else [source or "\n"]
+  except OSError:  # a prompt too long to be a file's name
+    return [source]

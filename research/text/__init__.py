@@ -1,0 +1,1 @@
+"""Text as tokens: characters, words, and subwords."""
