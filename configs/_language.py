@@ -8,7 +8,7 @@ from configs import common
 def base() -> ml_collections.ConfigDict:
   """`common.base`, with a text, how it becomes tokens, and what is written in the end."""
   config = common.base()
-  config.task = "language"  # language: the next token; classes: the label of a sequence
+  config.task = "language"  # language: the next token; classes: of other sequences; sentences: the class of a text
   config.data.update(
     {
       "name": "pydoc",  # embedded: pydoc (Python's help); files: shakespeare; TFDS: tiny_shakespeare; own: path

@@ -3,8 +3,9 @@
   python -m experiments.lstm                                             Python's manual, embedded: two minutes
   python -m experiments.lstm --config=configs/lstm/shakespeare.py --config.data.path=input.txt
   python -m experiments.lstm --config.data.path=my_texts/                a .txt file of one's own, or a folder of them
+  python -m experiments.lstm --config=configs/lstm/sst2.py --config.data.path=...     or one's own .csv, .tsv, .jsonl
   python -m experiments.lstm --config=configs/lstm/mnist_rows.py --config.data.data_dir=...
-  python -m experiments.lstm --mode=predict --workdir=... --input="The "     goes on from a prompt, or a file
+  python -m experiments.lstm --mode=predict --workdir=... --input="The "   goes on from a prompt or file; classifies
 
 Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Merity et al. 2018.
 """
@@ -12,7 +13,7 @@ Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Meri
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, language
+from experiments.parts import classification, language, sentences
 from research.errors import UserError
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
 from research.training.experiment import Experiment
@@ -36,7 +37,15 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return RecurrentClassifier(num_classes, recurrent(model, dtype, model.bidirectional), model.pool)
 
       return classification.experiment(config, classifier)
-  raise UserError("config.task", config.task, "choose language or classes.")
+    case "sentences":
+
+      def reader(num_classes, vocabulary, length, dtype):
+        del length  # any
+        layers = recurrent(model, dtype, model.bidirectional)
+        return RecurrentClassifier(num_classes, layers, model.pool, vocabulary, model.embedding)
+
+      return sentences.experiment(config, reader)
+  raise UserError("config.task", config.task, "choose language, classes or sentences.")
 
 
 def recurrent(model: ml_collections.ConfigDict, dtype, bidirectional: bool = False) -> Recurrent:

@@ -1,9 +1,10 @@
-"""Transformers: they write text.
+"""Transformers: they write text, and tell its classes.
 
   python -m experiments.transformer                                      Python's manual, embedded: two minutes
   python -m experiments.transformer --config=configs/transformer/shakespeare.py --config.data.path=input.txt
   python -m experiments.transformer --config.data.path=my_texts/         a .txt file of one's own, or a folder of them
-  python -m experiments.transformer --mode=predict --workdir=... --input="The "   goes on from a prompt, or a file
+  python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...   or one's own table
+  python -m experiments.transformer --mode=predict --workdir=... --input="The "   goes on, or classifies
 
 Vaswani et al. 2017; Radford et al. 2019.  What layers may be made of: `research/networks/attention.py`, `Style`.
 """
@@ -13,23 +14,32 @@ import dataclasses
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import language
+from experiments.parts import language, sentences
+from research.errors import UserError
 from research.networks.attention import Style
-from research.networks.transformer import Decoder
+from research.networks.transformer import Decoder, TransformerClassifier
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/transformer/pydoc.py"
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
-  """A language model."""
+  """A language model, or a classifier of texts."""
   model = config.model
-  room = config.data.length
+  match config.task:
+    case "language":
 
-  def network(vocabulary, dtype):
-    return Decoder(style(model, dtype), vocabulary, model.depth, room, model.tied)
+      def network(vocabulary, dtype):
+        return Decoder(style(model, dtype), vocabulary, model.depth, config.data.length, model.tied)
 
-  return language.experiment(config, network, carried=False)
+      return language.experiment(config, network, carried=False)
+    case "sentences":
+
+      def reader(num_classes, vocabulary, length, dtype):
+        return TransformerClassifier(num_classes, style(model, dtype), vocabulary, model.depth, length)
+
+      return sentences.experiment(config, reader)
+  raise UserError("config.task", config.task, "choose language or sentences.")
 
 
 def style(model: ml_collections.ConfigDict, dtype) -> Style:

@@ -15,7 +15,7 @@ from configs.lstm import _base
 def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
   config = _classification.classification()
-  config.task = "classes"  # language: the next token; classes: the label of a sequence
+  config.task = "classes"  # language: the next token; classes: of other sequences; sentences: the class of a text
   config.data.name = "mnist"
   config.model = _base.network()
   config.model.update({"features": 128, "dropout": 0.2})

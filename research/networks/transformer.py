@@ -402,3 +402,26 @@ def attention_maps(intermediates) -> list[Float[Array, "batch head time length"]
   order = lambda item: [(len(k), k) for k in (str(getattr(p, "key", p)) for p in item[0])]
   leaves = [leaf for _, leaf in sorted(found, key=order)]
   return [layer for leaf in leaves for layer in (leaf if leaf.ndim == 5 else leaf[None])]  # scanned: all in one
+
+
+class TransformerClassifier(nn.Module):
+  """Classes of sequences of tokens, 0 for padding: the mean of what an encoder makes of them, and a softmax.
+
+  Attributes:
+    num_classes: number of logits.
+    style, vocabulary, depth, length: as `Encoder`.
+  """
+
+  num_classes: int
+  style: Style
+  vocabulary: int
+  depth: int
+  length: int = 0
+
+  @nn.compact
+  def __call__(self, tokens: Int[Array, "batch time"], train: bool) -> Float[Array, "batch classes"]:
+    real = tokens > 0
+    place = Place.of(tokens.shape, real.astype(jnp.int32))
+    encoder = Encoder(self.style, self.vocabulary, self.depth, self.length, name="encoder")
+    y = encoder(tokens, train, place).astype(jnp.float32) * real[:, :, None]
+    return nn.Dense(self.num_classes)(y.sum(1) / jnp.maximum(real.sum(1), 1)[:, None])

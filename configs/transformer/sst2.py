@@ -1,0 +1,26 @@
+"""Sentiment of film reviews by an encoder, from phrases and sentences, no pre-training.
+
+Paper: Socher et al. 2013 (the data); Wang et al. 2019 (GLUE); flax's example of an LSTM: 85.4 %.
+Command: python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...
+Hardware: 2 CPU cores
+Time: 10 minutes
+Expected: >= 82 % accuracy on the dev set
+"""
+
+from configs import _sentences
+from configs.transformer import _base
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = _sentences.sst2(_sentences.base())
+  config.model = _base.network()
+  del config.model["tied"]
+  config.model.update({"depth": 2, "dropout": 0.3})
+  config.data.validation = 0.05
+  config.optimizer.update({"learning_rate": 5e-4, "weight_decay": 0.05, "warmup": "500 steps"})
+  config.train.batch_size = 128
+  config.train.duration = "4 epochs"
+  if variant == "smoke":
+    _base.smoke(config)
+  return _sentences.variant(config, variant)

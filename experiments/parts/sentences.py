@@ -1,0 +1,91 @@
+"""What the classifiers of texts share: a table of labelled texts, a network, and an Experiment of both."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import ml_collections
+import numpy as np
+
+from experiments.parts import classification, fields, learning, splits
+from research.data import pipeline
+from research.data.examples import Examples
+from research.errors import UserError
+from research.families import classifier as family_lib
+from research.text import corpora, labelled, tokenizers
+from research.training import precision
+from research.training.experiment import Experiment
+
+
+def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) -> Experiment:
+  """A classifier of texts.
+
+  Args:
+    config: `configs._sentences.base`.
+    network: `network(num_classes=..., vocabulary=..., length=..., dtype=...) -> nn.Module` of tokens, 0 for padding.
+  """
+  data = config.data
+  fields.refuse_unread(data, {"path", "validation"})
+  texts = splits.of(
+    *(labelled.load(data.name, split, data.path or None) for split in ("train", "test")), data.validation
+  )
+  joined = "\n".join(texts.train.texts)
+  if data.tokens == "words":
+    tokenizer = tokenizers.Words.learned(joined, data.vocabulary, data.least, lower=True)
+  else:
+    tokenizer = tokenizers.learned(data.tokens, joined, data.vocabulary)
+  found = texts.map(lambda part: labelled.encoded(part, tokenizer, data.length))
+  module = network(
+    num_classes=found.train.num_classes,
+    vocabulary=tokenizer.size + 1,
+    length=data.length,
+    dtype=precision.dtype(config.train.precision),
+  )
+  family = family_lib.classifier(module, label_smoothing=config.train.label_smoothing)
+  train_data = pipeline.shuffled(found.train.arrays, config.train.batch_size, seed=config.seed, name=found.train.name)
+  measure = lambda part: pipeline.sequential(part.arrays, data.eval_batch_size, name=part.name)
+  test_data, predict = measure(found.test), classification.predictive(family, 1, 0)
+  return Experiment(
+    learner=learning.gradient_learner(config, family, train_data),
+    train_data=train_data,
+    eval_data=None if found.validation is None else measure(found.validation),
+    test_data=test_data,
+    report=lambda state: classification.report(state, predict, test_data, found.test, None),
+    predict=lambda state, source: predictions(state, predict, source, tokenizer, found.test, data),
+    definitions=family_lib.DEFINITIONS,
+  )
+
+
+def predictions(
+  state,
+  predict: Callable,
+  source: str,
+  tokenizer: tokenizers.Tokenizer,
+  test: Examples,
+  data: ml_collections.ConfigDict,
+) -> dict[str, Any]:
+  """Classes of a text, or of every line of a file of that name.
+
+  Raises:
+    UserError: there is none.
+  """
+  lines = _lines(source)
+  if not lines:
+    raise UserError("--input", source, "give a text, or a file with one a line.")
+  texts = labelled.LabelledTexts("input", tuple(lines), np.zeros(len(lines), np.int32), test.class_names)
+  inputs = labelled.encoded(texts, tokenizer, data.length)
+  logs, _ = classification.over(pipeline.sequential(inputs.arrays, data.eval_batch_size), predict, state)
+  names = np.asarray(test.class_names)[logs.argmax(-1)]
+  for line, name, log in zip(lines, names, logs):
+    print(f"{name}  {np.exp(log.max()):.3f}  {line}")
+  return {"predicted": logs.argmax(-1), "class_name": names, "probabilities": np.exp(logs), "input": np.asarray(lines)}
+
+
+def _lines(source: str) -> list[str]:
+  try:
+    file = pathlib.Path(source)
+    text = corpora.read(file) if source and file.is_file() else source
+  except OSError:  # a text too long to be a file's name
+    text = source
+  return [line for line in text.splitlines() if line.strip()]
