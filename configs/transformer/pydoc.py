@@ -3,7 +3,7 @@
 Paper: Radford et al. 2018, in kind; the text is that of Python's `help`, which every installation has.
 Command: python -m experiments.transformer
 Hardware: 2 CPU cores
-Time: two minutes
+Time: meant for two minutes, not yet measured
 Expected: text in the shape of the manual
 """
 

@@ -23,7 +23,7 @@ class Corpus(NamedTuple):
   """A text as tokens.
 
   Attributes:
-    tokenizer: learned from the training part.
+    tokenizer: learned from the training part; of characters, the alphabet of the whole.
     parts: int32 [token] of each.
   """
 
@@ -43,7 +43,7 @@ def load(data: ml_collections.ConfigDict) -> Corpus:
     kept = len(train) - validation.count(data.validation, len(train))
     train, held = train[:kept], train[kept:]
   tokenizer = tokenizers.learned(data.tokens, train, data.vocabulary)
-  if data.tokens == "characters":  # one that the training part lacks is an error only where it is predicted
+  if data.tokens == "characters":  # as nanoGPT: of the whole text, so that nothing in it is unknown
     tokenizer = tokenizers.Characters.learned(train + held + test)
   encode = lambda part: tokenizer.encode(part) if part else None
   return Corpus(tokenizer, splits.Splits(encode(train), encode(held), encode(test)))

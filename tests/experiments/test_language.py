@@ -1,0 +1,82 @@
+"""Language models and classifiers of texts, as they are used: on one's own files, and from a prompt."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import lstm, transformer
+from experiments.command import cli
+from research.errors import UserError
+from research.text import tokenizers
+from tests import mock_data
+
+
+def built(experiment, spec, **fields):
+  found = experiment.experiment(cli.load_config(f"configs/{spec}.py:smoke", fields))
+  data = found.train_data
+  state = jax.jit(lambda key: found.learner.init(key, data.assemble(dict(data.resident), data.feed(0))))
+  return found, state(jax.random.key(0))
+
+
+@pytest.fixture
+def text(tmp_path):
+  (tmp_path / "own.txt").write_text("one two three\nfour, five\n" * 400)
+  return str(tmp_path / "own.txt")
+
+
+@pytest.mark.parametrize(("experiment", "spec"), [(lstm, "lstm/pydoc"), (transformer, "transformer/pydoc")])
+def test_a_model_of_ones_own_text_goes_on_from_a_prompt_or_a_file(experiment, spec, text, tmp_path):
+  found, state = built(experiment, spec, **{"data.path": text, "report.top_k": "3"})
+  (tmp_path / "prompt.txt").write_text("two")
+  by_words, by_file = found.predict(state, "two"), found.predict(state, str(tmp_path / "prompt.txt"))
+  assert by_words["tokens"].shape == by_words["log_probabilities"].shape == (2, 8)
+  np.testing.assert_array_equal(by_words["tokens"], by_file["tokens"])
+  written = by_words["continuations.txt"].decode()
+  assert written.startswith("two")
+  assert set(written) <= set("one two three\nfour, five\n-")
+  with pytest.raises(UserError, match="leave them out"):
+    found.predict(state, "ZZ")
+  files = found.report(state).files
+  assert tokenizers.loads(files["tokenizer.json"].decode()).alphabet == "".join(
+    sorted(set("one two three\nfour, five"))
+  )
+
+
+def test_words_and_byte_pairs_take_the_same_command(text):
+  found, _ = built(transformer, "transformer/pydoc", **{"data.path": text, "data.tokens": "words"})
+  assert set(np.unique(found.train_data.resident["tokens"])) <= set(range(8))
+  with pytest.raises(UserError, match="256"):
+    built(transformer, "transformer/pydoc", **{"data.path": text, "data.tokens": "bpe"})
+
+
+def test_a_classifier_of_texts_reads_lines(tmp_path, capsys):
+  folder = mock_data.write_raw(tmp_path) + "/sst2"
+  found, state = built(transformer, "transformer/sst2", **{"data.path": folder, "data.validation": "0.2"})
+  (tmp_path / "reviews.txt").write_text("a fine film\n\na dull film\n")
+  predicted = found.predict(state, str(tmp_path / "reviews.txt"))
+  assert predicted["input"].tolist() == ["a fine film", "a dull film"]
+  np.testing.assert_allclose(predicted["probabilities"].sum(1), 1, rtol=1e-5)
+  assert "a fine film" in capsys.readouterr().out
+  with pytest.raises(UserError, match="one a line"):
+    found.predict(state, "")
+
+
+def test_tasks_and_fields_that_there_are_not_are_refused():
+  for experiment, spec in ((lstm, "lstm/pydoc"), (transformer, "transformer/pydoc")):
+    with pytest.raises(UserError, match=r"config\.task"):
+      built(experiment, spec, task="translation")
+  with pytest.raises(UserError, match="must divide"):
+    built(transformer, "transformer/pydoc", **{"model.heads": "3"})
+
+
+@pytest.mark.parametrize(("experiment", "spec"), [(lstm, "lstm"), (transformer, "transformer")])
+def test_the_variant_for_a_gpu_can_be_trained(experiment, spec, tmp_path):
+  """Its update, traced: shapes fit, and its optimizer knows its parameters."""
+  folder = mock_data.write_raw(tmp_path) + "/tinyshakespeare"
+  found = experiment.experiment(cli.load_config(f"configs/{spec}/shakespeare.py:gpu", {"data.path": folder}))
+  data = found.train_data
+  batch = jax.eval_shape(data.assemble, dict(data.resident), data.feed(0))
+  state = jax.eval_shape(found.learner.init, jax.random.key(0), batch)
+  after, _ = jax.eval_shape(found.learner.update, state, batch)
+  assert jax.tree.map(lambda x: x.shape, after.params) == jax.tree.map(lambda x: x.shape, state.params)
+  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) > 5_000_000
