@@ -141,7 +141,7 @@ class Recurrent(nn.Module):
     residual: each layer but the first adds to its input.
     chrono: longest dependency expected, in steps: LSTM's biases are drawn for it (Tallec & Ollivier 2018); 0 sets the
       forget gate's to 1 (Jozefowicz et al. 2015).
-    unroll: steps that one turn of the compiled loop does; on two CPU cores 4 was fastest of 1, 2, 4, 8.
+    unroll: steps that one turn of the compiled loop does.
     dtype: compute type of the products; states are float32.
   """
 
@@ -307,7 +307,6 @@ class RecurrentLM(nn.Module):
   def setup(self):
     size = self.embedding or self.recurrent.features
     self.embed = nn.Embed(self.vocabulary, size, embedding_init=nn.initializers.normal(size**-0.5))
-    self.core = self.recurrent.copy(parent=None)
     if self.tied and size != self.recurrent.features:
       self.project = nn.Dense(size, dtype=self.recurrent.dtype)
     if not self.tied:
@@ -316,7 +315,7 @@ class RecurrentLM(nn.Module):
   def __call__(self, tokens: Int[Array, "batch time"], train: bool, carry=None):
     """Logits [batch, time, vocabulary], float32, and the carry, to go on from."""
     size = self.embedding or self.recurrent.features
-    y, carry = self.core(self.embed(tokens) * size**0.5, train, carry)
+    y, carry = self.recurrent(self.embed(tokens) * size**0.5, train, carry)
     if not self.tied:
       return self.out(y).astype(jnp.float32), carry
     y = self.project(y) if size != self.recurrent.features else y
@@ -336,7 +335,7 @@ class RecurrentLM(nn.Module):
   def prefill(self, carry, tokens: Int[Array, "batch time"], lengths: Int[Array, " batch"]):
     """The carry after the first `lengths` of the tokens."""
     size = self.embedding or self.recurrent.features
-    return self.core(self.embed(tokens) * size**0.5, False, carry, lengths)[1]
+    return self.recurrent(self.embed(tokens) * size**0.5, False, carry, lengths)[1]
 
 
 class RecurrentClassifier(nn.Module):
@@ -365,7 +364,7 @@ class RecurrentClassifier(nn.Module):
     if self.vocabulary:
       lengths = (x > 0).sum(-1)
       x = nn.Embed(self.vocabulary, size, embedding_init=nn.initializers.normal(1.0), name="embed")(x)
-    y, ends = self.recurrent.copy(parent=None, name="recurrent")(x.reshape(*x.shape[:2], -1), train, None, lengths)
+    y, ends = self.recurrent(x.reshape(*x.shape[:2], -1), train, None, lengths)
     return nn.Dense(self.num_classes, dtype=jnp.float32)(self._pooled(y, ends, lengths))
 
   def _pooled(self, y: Steps, ends: tuple[State, ...], lengths) -> Float[Array, "batch feature"]:
