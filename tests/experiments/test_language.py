@@ -14,8 +14,8 @@ from tests import mock_data
 def built(experiment, spec, **fields):
   found = experiment.experiment(cli.load_config(f"configs/{spec}.py:smoke", fields))
   data = found.train_data
-  state = jax.jit(lambda key: found.learner.init(key, data.assemble(dict(data.resident), data.feed(0))))
-  return found, state(jax.random.key(0))
+  init = jax.jit(lambda key, resident, fed: found.learner.init(key, data.assemble(resident, fed)))
+  return found, init(jax.random.key(0), dict(data.resident), data.feed(0))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_words_and_byte_pairs_take_the_same_command(text):
 
 
 def test_a_classifier_of_texts_reads_lines(tmp_path, capsys):
-  folder = mock_data.write_raw(tmp_path) + "/sst2"
+  folder = mock_data.write_raw(tmp_path, "sst2") + "/sst2"
   found, state = built(transformer, "transformer/sst2", **{"data.path": folder, "data.validation": "0.2"})
   (tmp_path / "reviews.txt").write_text("a fine film\n\na dull film\n")
   predicted = found.predict(state, str(tmp_path / "reviews.txt"))
@@ -72,8 +72,9 @@ def test_tasks_and_fields_that_there_are_not_are_refused():
 @pytest.mark.parametrize(("experiment", "spec"), [(lstm, "lstm"), (transformer, "transformer")])
 def test_the_variant_for_a_gpu_can_be_trained(experiment, spec, tmp_path):
   """Its update, traced: shapes fit, and its optimizer knows its parameters."""
-  folder = mock_data.write_raw(tmp_path) + "/tinyshakespeare"
-  found = experiment.experiment(cli.load_config(f"configs/{spec}/shakespeare.py:gpu", {"data.path": folder}))
+  folder = mock_data.write_raw(tmp_path, "tinyshakespeare") + "/tinyshakespeare"
+  fields = {"data.path": folder, "optimizer.warmup": "2 steps"}  # the text is a short one
+  found = experiment.experiment(cli.load_config(f"configs/{spec}/shakespeare.py:gpu", fields))
   data = found.train_data
   batch = jax.eval_shape(data.assemble, dict(data.resident), data.feed(0))
   state = jax.eval_shape(found.learner.init, jax.random.key(0), batch)
