@@ -69,7 +69,7 @@ def recurrence(cell: Cell, unroll: int, inputs, kernel, bias, kept, state: State
 
   Args:
     cell: elementwise.
-    unroll: steps that one turn of the compiled loop does.
+    unroll: steps that one turn of the compiled loop does: of 1, 2, 4 and 8, 4 took least on two busy CPU cores.
     inputs: [time, batch, gates * features], x W + b.
     kernel: U [features, gates * features].
     bias: b' [gates * features], of the recurrent product; None for 0.
@@ -141,7 +141,7 @@ class Recurrent(nn.Module):
     residual: each layer but the first adds to its input.
     chrono: longest dependency expected, in steps: LSTM's biases are drawn for it (Tallec & Ollivier 2018); 0 sets the
       forget gate's to 1 (Jozefowicz et al. 2015).
-    unroll: steps that one turn of the compiled loop does.
+    unroll: steps that one turn of the compiled loop does: of 1, 2, 4 and 8, 4 took least on two busy CPU cores.
     dtype: compute type of the products; states are float32.
   """
 
