@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from experiments.parts import fields, learning, splits
+from experiments.parts import fields, generative, learning, splits
 from research.data import augmentation, examples, files, pipeline, sources
 from research.data.dataset import Dataset
 from research.errors import UserError
@@ -164,20 +164,9 @@ def predictive(family: family_lib.Classifier, members: int, folds: int) -> Calla
   return predict
 
 
-def over(dataset, predict: Callable, state) -> tuple[np.ndarray, np.ndarray]:
+def over(dataset: Dataset, predict: Callable, state) -> tuple[np.ndarray, np.ndarray]:
   """Log-probabilities [example, class] and labels [example] of a whole evaluation set, on one device."""
-
-  @jax.jit
-  def one(state, resident, fed):
-    batch = dataset.assemble(resident, fed)
-    return predict(state, batch), batch["label"], batch["mask"]
-
-  resident = jax.device_put(dict(dataset.resident))
-  logs, labels, masks = zip(
-    *(jax.device_get(one(state, resident, dataset.feed(i))) for i in range(dataset.num_batches))
-  )
-  kept = np.concatenate(masks) > 0
-  return np.concatenate(logs)[kept], np.concatenate(labels)[kept]
+  return generative.over(dataset, lambda state, batch: (predict(state, batch), batch["label"]), state)
 
 
 def report(state, predict, dataset, test, first_layer) -> Report:
@@ -224,7 +213,7 @@ def predictions(
     streamed = isinstance(test, examples.Stream)
     shape = (test.image_size, test.image_size, test.channels) if streamed else test.inputs.shape[1:]
     centre = config.data.centre if streamed else 1.0  # as `sources.evaluation` takes it
-    inputs, rows = files.unlabelled(path, shape, centre)
+    inputs, rows = files.unlabelled(path, shape, centre, np.uint8 if streamed else test.inputs.dtype)
     # What was assembled of the test set, but of no fold.
     arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
     dataset = pipeline.sequential(arrays, config.data.eval_batch_size, name=path, assemble=test_data.assemble)

@@ -14,10 +14,8 @@ from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
 
-Splits = splits.Splits
 
-
-def load(data: ml_collections.ConfigDict) -> Splits[Examples]:
+def load(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
   """`splits.in_memory`, of images as they are: what generates them brings pixels into the range that it works in.
 
   Raises:
@@ -29,7 +27,11 @@ def load(data: ml_collections.ConfigDict) -> Splits[Examples]:
 
 
 def inputs_at(
-  path: str, shape: tuple[int, ...], batch_size: int, assemble: pipeline.Assemble
+  path: str,
+  shape: tuple[int, ...],
+  batch_size: int,
+  assemble: pipeline.Assemble,
+  dtype: np.dtype | type | None = None,
 ) -> tuple[Dataset, np.ndarray]:
   """The user's own images in order, and a name for each.
 
@@ -37,8 +39,9 @@ def inputs_at(
     path: an `.npz` archive, an image or a folder (`files.unlabelled`).
     shape: of one image, as the model was trained.
     batch_size, assemble: as `pipeline.sequential`.
+    dtype: of the inputs that the model was trained on (`files.unlabelled`).
   """
-  inputs, names = files.unlabelled(path, shape)
+  inputs, names = files.unlabelled(path, shape, dtype=dtype)
   arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
   return pipeline.sequential(arrays, batch_size, name=path, assemble=assemble), np.asarray(names)
 

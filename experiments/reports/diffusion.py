@@ -79,7 +79,7 @@ class Use:
     if path and self._kind != "images":
       raise UserError("--input", path, "only images are inpainted, enlarged and redrawn: leave it out for samples.")
     if path:
-      inputs, _ = files.unlabelled(path, self._shape)
+      inputs, _ = files.unlabelled(path, self._shape, dtype=np.uint8)
       return self._edits(variables, inputs, key)
     labels = self._labels(self._config.report.samples)
     return {"samples": self._draw(self._generator, variables, labels, key), "label": labels}

@@ -143,7 +143,7 @@ def predictions(
       return {"samples": data.projection.backward(drawn), "class_name": np.repeat(names, len(drawn) // len(names))}
     drawn, component = _samples(state, config, model.mixture(params))
     return {"samples": data.projection.backward(drawn), "component": component}
-  inputs, rows = files.unlabelled(path, data.projection.shape)
+  inputs, rows = files.unlabelled(path, data.projection.shape, dtype=data.projection.dtype)
   features = data.projection.forward(inputs, data.test.inputs.dtype)
   given = Examples(path, features, np.zeros(len(features), np.int32), data.test.class_names)
   joint_of = _class_joint_of(model, data) if config.model.by_class else _joint_of(model)

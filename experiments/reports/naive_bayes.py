@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from experiments.parts import classification, generative
+from experiments.parts.splits import Splits
 from research import randomness
 from research.data import pipeline, sources
 from research.errors import UserError
@@ -19,7 +20,7 @@ from research.training.learner import Learner
 
 
 def report(
-  state, config: ml_collections.ConfigDict, family: family_lib.NaiveBayes, learner: Learner, data: generative.Splits
+  state, config: ml_collections.ConfigDict, family: family_lib.NaiveBayes, learner: Learner, data: Splits
 ) -> Report:
   """Errors and calibration, what the model takes each class to be, and the comparison where the config asks for it."""
   test = sources.evaluation(data.test, config.data.eval_batch_size)
@@ -61,7 +62,7 @@ def _pixels(config, inputs, shape) -> Float[np.ndarray, "image height width chan
 
 
 def predictions(
-  state, path: str, config: ml_collections.ConfigDict, family: family_lib.NaiveBayes, data: generative.Splits
+  state, path: str, config: ml_collections.ConfigDict, family: family_lib.NaiveBayes, data: Splits
 ) -> dict[str, np.ndarray]:
   """Classes and log-probabilities (nats) of the inputs at `path`; without one, samples from p(x, y)."""
   names, shape = np.asarray(data.test.class_names), data.test.inputs.shape[1:]
@@ -70,7 +71,8 @@ def predictions(
     label = family.sample_labels(state.params, randomness.stream_key(state.key, "labels"), count)
     inputs = family.sample(state.params, randomness.stream_key(state.key, "samples"), label)
     return {"samples": np.asarray(inputs).reshape(count, *shape), "class_name": names[np.asarray(label)]}
-  dataset, rows = generative.inputs_at(path, shape, config.data.eval_batch_size, pipeline.normalised())
+  size, dtype = config.data.eval_batch_size, data.test.inputs.dtype
+  dataset, rows = generative.inputs_at(path, shape, size, pipeline.normalised(), dtype)
   logs = generative.over(dataset, _posterior(family), state)
   predicted = logs.argmax(-1)
   return {"predicted": predicted, "class_name": names[predicted], "log_probabilities": logs, "input": rows}
@@ -121,7 +123,7 @@ class Comparison(NamedTuple):
     return {**found, "crossing_size": text}
 
 
-def compare(config, family: family_lib.NaiveBayes, learner: Learner, data: generative.Splits, key) -> Comparison:
+def compare(config, family: family_lib.NaiveBayes, learner: Learner, data: Splits, key) -> Comparison:
   """Naive Bayes against logistic regression on the features that make the two a pair (Ng & Jordan 2002, section 2).
 
   A repeat is a random order of the training set, of which every size takes the first examples: both models see the

@@ -74,7 +74,7 @@ def predictions(
   """
   if not path:
     raise UserError("--input", path, "name images to encode: without a prior over codes there are no samples.")
-  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], config.report.batch_size, assemble)
+  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], config.report.batch_size, assemble, np.uint8)
 
   def one(variables, batch):
     codes = family.codes(variables, batch["inputs"])

@@ -228,22 +228,28 @@ class _Files:
     return {"image": file.read_bytes(), "label": self._label[index], "where": str(file)}
 
 
-def unlabelled(path: str | Path, shape: Sequence[int], centre: float = 1.0) -> tuple[np.ndarray, list[str]]:
+def unlabelled(
+  path: str | Path, shape: Sequence[int], centre: float = 1.0, dtype: np.dtype | type | None = None
+) -> tuple[np.ndarray, list[str]]:
   """What is to be predicted: inputs [example, *shape], and a name for each (the file's, or the row's number).
 
   Args:
     path: an `.npz` archive with `inputs` (or `image`, `x`), one image, or a folder with images anywhere below it.
     shape: of one input, as the model was trained; images are brought to it.
     centre: share of an image's shorter side that the centred square which is taken has.
+    dtype: of the inputs that the model was trained on: an archive's are bytes where these were, else floats, because
+      a range cannot be told from values.  None takes both.
 
   Raises:
-    UserError: no such file, nothing readable in it, or inputs of another shape.
+    UserError: no such file, nothing readable in it, or inputs of another shape or type.
   """
   path, shape = Path(path).expanduser(), tuple(shape)
   if path.suffix == ".npz":
     given = _inputs(path)
     inputs = checked(f"--input {path}", given, np.zeros(len(given), np.int32)).inputs
-    inputs = given if given.dtype.kind == "f" else inputs  # all digits: a model may compute in float64
+    _refuse_another_type(f"--input {path}", given.dtype, dtype)
+    # All digits: a model may compute in float64.
+    inputs = given.reshape(inputs.shape) if given.dtype.kind == "f" else inputs
     if inputs.dtype == np.uint8 and inputs.ndim == 4 and len(shape) == 3 and shape[0] == shape[1]:
       inputs = images.fitted(inputs, shape[0], shape[-1], f"--input {path}")
     if inputs.shape[1:] != shape:
@@ -260,6 +266,18 @@ def unlabelled(path: str | Path, shape: Sequence[int], centre: float = 1.0) -> t
     remedy = f"the model was trained on {shape}, which is no square that images could be brought to."
     raise UserError(f"--input {path}: shape of an image", inputs.shape[1:], remedy)
   return inputs, [str(file) for file in found]
+
+
+def _refuse_another_type(name: str, dtype: np.dtype, trained: np.dtype | type | None) -> None:
+  """Bytes count as pixels / 255 and floats as they are: one in the other's place would be silently wrong."""
+  if trained is None or (dtype == np.uint8) == (trained == np.uint8):
+    return
+  remedy = "the model was trained on floats: give floats in the same unit, inputs.astype(np.float32)."
+  if trained == np.uint8:
+    remedy = (
+      "the model was trained on bytes: give uint8, 0 to 255; of pixels 0 to 1, (255 * x).round().astype(np.uint8)."
+    )
+  raise UserError(f"{name}: type of the inputs", str(dtype), remedy)
 
 
 def _inputs(path: Path) -> np.ndarray:

@@ -16,11 +16,13 @@ class Projection:
     shape: of one input.
     mean: of the flattened inputs; None where nothing is projected.
     directions: orthonormal rows, of largest variance first; None where nothing is projected.
+    dtype: of the inputs that it was fitted to.
   """
 
   shape: tuple[int, ...]
   mean: Float[np.ndarray, " value"] | None = None
   directions: Float[np.ndarray, "feature value"] | None = None
+  dtype: np.dtype | None = None
 
   @property
   def num_features(self) -> int:
@@ -66,7 +68,7 @@ def fit(inputs: np.ndarray, components: int = 0, field: str = "components") -> P
   """
   shape = inputs.shape[1:]
   if not components:
-    return Projection(shape)
+    return Projection(shape, dtype=inputs.dtype)
   most = min(len(inputs), int(np.prod(shape)))
   if not 0 < components <= most:
     raise UserError(field, components, f"{len(inputs)} examples of {int(np.prod(shape))} values have {most} at most.")
@@ -74,4 +76,4 @@ def fit(inputs: np.ndarray, components: int = 0, field: str = "components") -> P
 
   # Of the matrix of covariances: for many examples several times as fast as of the examples.
   found = PCA(components, svd_solver="covariance_eigh").fit(_flat(inputs))
-  return Projection(shape, found.mean_, found.components_)
+  return Projection(shape, found.mean_, found.components_, inputs.dtype)

@@ -138,3 +138,17 @@ def test_new_inputs_are_checked_as_training_ones(tmp_path, bad):
   np.savez(tmp_path / "new.npz", inputs=bad)
   with pytest.raises(UserError, match="--input"):
     files.unlabelled(tmp_path / "new.npz", (4,))
+
+
+@pytest.mark.parametrize(("given", "trained"), [(np.float32, np.uint8), (np.float64, np.uint8), (np.uint8, np.float32)])
+def test_inputs_of_another_type_than_in_training_are_refused(tmp_path, given, trained):
+  """Bytes count as pixels / 255 and floats as they are: 0 to 255 as floats were 255 times too large."""
+  path = tmp_path / "new.npz"
+  np.savez(path, inputs=np.full((2, 4, 4), 200, given))
+  with pytest.raises(UserError, match="trained on") as refused:
+    files.unlabelled(path, (4, 4, 1), dtype=trained)
+  assert (refused.value.field, refused.value.value) == (
+    f"--input {path}: type of the inputs",
+    np.dtype(given).name,
+  )
+  assert files.unlabelled(path, (4, 4, 1), dtype=given)[0].shape == (2, 4, 4, 1)

@@ -150,3 +150,13 @@ def test_what_cannot_be_is_refused(tmp_path):
     gan.experiment(points)
   with pytest.raises(UserError, match="takes no input"):
     gan_report.predictions(None, "images.npz", config)
+
+
+def test_points_are_chosen_by_a_set_of_their_own_and_no_share_of_training_is_asked_for():
+  experiment = gan.experiment(cli.load_config("configs/gan/gaussians.py:smoke"))
+  sets = experiment.train_data, experiment.eval_data, experiment.test_data
+  first, second, third = (part.resident["inputs"] for part in sets)
+  assert not any(np.array_equal(a, b) for a, b in ((first, second), (second, third), (first, third)))
+  with pytest.raises(UserError, match="has a part to choose by") as refused:
+    gan.experiment(cli.load_config("configs/gan/gaussians.py:smoke", {"data.validation": "0.1"}))
+  assert refused.value.field == "config.data.validation"
