@@ -1,5 +1,7 @@
 """What the classification experiments refuse, and what they predict."""
 
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,8 +9,8 @@ from PIL import Image
 
 from experiments import cnn, mlp, resnet
 from experiments.command import cli
-from experiments.parts import classification, splits
-from research.data import embedded, examples, sources
+from experiments.parts import classification, learning, splits
+from research.data import embedded, examples, pipeline, sources
 from research.errors import UserError
 from research.training import parallel
 from research.training.executor import Executor
@@ -104,3 +106,12 @@ def test_own_archive_trains_with_the_defaults_of_its_config(tmp_path):
   np.savez(tmp_path / "own.npz", inputs=np.zeros((30, 9, 9), np.uint8), label=np.arange(30) % 3)
   experiment = cnn.experiment(cli.load_config("configs/cnn/own.py", {"data.path": str(tmp_path / "own.npz")}))
   assert experiment.train_data.resident["inputs"].shape == (22, 32, 32, 3)  # a fifth to test, a tenth of the rest
+
+
+def test_what_rows_begin_with_reaches_the_learner():
+  config = cli.load_config("configs/mlp/iris.py")
+  family = types.SimpleNamespace(init=None, loss=None, evaluate=None)
+  train_data = pipeline.shuffled({"inputs": np.zeros((8, 2), np.float32)}, 4, seed=0)
+  begin = lambda batch: jnp.zeros(len(batch["mask"]))
+  assert learning.gradient_learner(config, family, train_data).carry is None
+  assert learning.gradient_learner(config, family, train_data, init_carry=begin).carry is begin
