@@ -86,7 +86,7 @@ def test_a_cross_validation_predicts_new_inputs_by_the_mean_of_its_networks():
     log_probabilities = staticmethod(lambda variables, inputs: jnp.tile(variables["params"], (len(inputs), 1)))
 
   class State:
-    members = GradientState(0, None, 0, logs, {}, None, None)
+    members = GradientState(jnp.zeros(2), None, jnp.zeros(2), logs, {}, None, None)
 
   predict = classification.predictive(Family, 1, 2)
   batch = {"inputs": jnp.zeros((3, 4))}

@@ -168,8 +168,7 @@ def test_own_data_are_given_components_and_densities(tmp_path):
   np.savez(tmp_path / "mine.npz", x=IRIS.data)
   found = experiment.predict(state, str(tmp_path / "mine.npz"))
   params = jax.tree.map(lambda x: x[0], state.members.params)
-  given = IRIS.data.astype(np.float32).astype(np.float64)  # files are read as float32, as training sets are
-  np.testing.assert_allclose(found["log_density"], gaussian_mixture.log_density(params, given), rtol=1e-9)
+  np.testing.assert_allclose(found["log_density"], gaussian_mixture.log_density(params, IRIS.data), rtol=1e-9)
   np.testing.assert_array_equal(found["component"], found["probabilities"].argmax(1))
   np.savez(tmp_path / "bad.npz", x=np.where(IRIS.data > 7, np.nan, IRIS.data))
   with pytest.raises(UserError, match="NaN"):
