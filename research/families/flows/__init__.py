@@ -1,0 +1,1 @@
+"""Normalizing flows: densities by a change of variables, exact to compute and to sample from."""
