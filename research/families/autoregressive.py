@@ -20,7 +20,10 @@ from research import randomness
 from research.errors import UserError
 from research.metrics import Mean
 
-DEFINITIONS = {"nll": "negative log-likelihood, exact; nats an example"}
+DEFINITIONS = {
+  "nll": "negative log-likelihood, exact; nats an example",
+  "bits_per_dim": "nll / (elements of an example x log 2); bits",
+}
 Outputs = Float[Array, "*shape size"]
 Tokens = Int[Array, "*shape"]
 
@@ -154,7 +157,8 @@ def autoregressive(network: nn.Module, head: Head, *, conditional: bool = False)
 
   def evaluate(variables, batch):
     logs = log_prob(variables, as_tokens(batch["inputs"], head.levels), batch["label"])
-    return {"nll": Mean.of(-total(logs), batch["mask"])}
+    nll = Mean.of(-total(logs), batch["mask"])
+    return {"nll": nll, "bits_per_dim": Mean(nll.total / (logs[0].size * np.log(2)), nll.count)}
 
   def logits(variables, tokens, label):
     return head.logits(network.apply(variables, tokens, given(label), False))

@@ -1,0 +1,63 @@
+"""The fields of autoregressive models: a network, and the distribution of an element."""
+
+import ml_collections
+
+from configs import common
+from configs._choice import Choice
+
+NETWORKS = {
+  "made": {
+    "hidden": (500, 500),  # widths of the layers
+    "seed": 0,  # of the masks; 0: even ones
+    "dropout": 0.0,  # rate behind the hidden layers
+  },
+  "pixelcnn": {
+    "width": 32,  # channels of either stack
+    "blocks": 4,  # layers behind the first
+    "first_size": 7,  # side of the first layer's kernel
+    "size": 3,  # side of the other kernels
+    "dropout": 0.0,  # rate in the blocks
+  },
+  "wavenet": {
+    "dilations": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),  # of the blocks
+    "width": 32,  # channels of the residuals
+    "skip": 64,  # channels of the skip connections
+  },
+}
+SMALL = {
+  "made": {"hidden": (16,)},
+  "pixelcnn": {"width": 4, "blocks": 1, "first_size": 3},
+  "wavenet": {"dilations": (1, 2), "width": 4, "skip": 8},
+}
+
+
+def autoregressive(network: str = "pixelcnn") -> ml_collections.ConfigDict:
+  """`common.generative`, with an autoregressive model."""
+  config = common.generative()
+  config.data.levels = 256  # that an element has: images of bytes are brought to so many
+  config.data.length = 4096  # of sound: samples of a recording, cut or filled with silence
+  config.model = Choice(
+    network,
+    NETWORKS,
+    head="categorical",  # bernoulli (two levels), categorical, logistics (discretised mixture)
+    components=5,  # of logistics
+    conditional=False,  # on the label
+  )
+  config.report.update(
+    {
+      "completions": 8,  # test examples of which the rest is drawn, given the first half
+      "coded": 100,  # test examples that are compressed, and read back
+      "temperature": 1.0,  # of the samples
+    }
+  )
+  return config
+
+
+def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
+  """`common.variant`; in `smoke`, a small network."""
+  config = common.variant(config, name, also)
+  if name == "smoke":
+    config.model[config.model.name].update(SMALL[config.model.name])
+    config.data.length = 64
+    config.report.update({"samples": 4, "completions": 2, "coded": 2})
+  return config

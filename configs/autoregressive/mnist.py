@@ -1,0 +1,32 @@
+"""A gated PixelCNN with the output of PixelCNN++ on the bytes of MNIST; `:gpu` a larger one for one GPU.
+
+Paper: van den Oord et al. 2016b; Salimans et al. 2017 (the mixture of logistics); 0.820 bits a pixel of a PixelCNN in
+  the UvA Deep Learning Tutorials, 12, in JAX after GPU hours (recalled, not checked at the source)
+Command: python -m experiments.autoregressive --config=configs/autoregressive/mnist.py --config.data.data_dir=...
+Hardware: 2 CPU cores; `:gpu` one GPU
+Time: a quarter of an hour of two free cores; `:gpu` is not measured
+Expected: <= 1.00 bits a pixel, of `:gpu` <= 0.82 are the aims
+"""
+
+from configs.autoregressive import _base
+
+VARIANTS = ("gpu",)
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds."""
+  config = _base.autoregressive()
+  config.data.update({"name": "mnist", "levels": 256, "validation": 0.05})
+  config.model.update({"head": "logistics", "components": 5})
+  config.model.pixelcnn.update({"width": 16, "blocks": 4, "first_size": 7})
+  config.train.update({"batch_size": 32, "duration": "8 epochs", "ema_decay": 0.999})
+  config.optimizer.update({"learning_rate": 4e-3, "warmup": "200 steps", "clip_norm": 100.0})
+  config.published.test_bits_per_dim = {"value": 0.820, "source": "UvA DL tutorial 12, PixelCNN in JAX (recalled)"}
+  config.bars.test_bits_per_dim = {"max": 1.00}
+  if variant == "gpu":
+    config.model.components = 10
+    config.model.pixelcnn.update({"width": 64, "blocks": 10, "dropout": 0.2})
+    config.train.update({"batch_size": 128, "duration": "100 epochs"})
+    config.optimizer.learning_rate = 1e-3
+    config.bars.test_bits_per_dim = {"max": 0.82}
+  return _base.variant(config, variant, VARIANTS)

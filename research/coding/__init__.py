@@ -1,0 +1,1 @@
+"""Lossless compression by the probabilities of a model."""
