@@ -46,7 +46,24 @@ def grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Mixture:
   return Mixture(np.stack(np.meshgrid(places, places, indexing="ij"), -1).reshape(-1, 2), std)
 
 
+def moons(places: int = 100, std: float = 0.1) -> Mixture:
+  """Two interleaved half circles, as scikit-learn's: a Gaussian at each of so many places along them, scaled to about
+  unit variance."""
+  angles = np.pi * (np.arange(places) + 0.5) / places
+  upper = np.stack([np.cos(angles), np.sin(angles)], -1)
+  return Mixture(1.25 * (np.concatenate([upper, [1, 0.5] - upper]) - [0.5, 0.25]), std)
+
+
+def spirals(places: int = 200, turns: float = 1.25, std: float = 0.07) -> Mixture:
+  """Two arms wound about one another: a Gaussian at each of so many places of an arm, evenly along its angle's root."""
+  angle = 2 * np.pi * turns * np.sqrt((np.arange(places) + 0.5) / places)
+  arm = 2.0 * (angle / angle.max())[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
+  return Mixture(np.concatenate([arm, -arm]), std)
+
+
 MIXTURES = {
+  "moons": moons,
+  "spirals": spirals,
   "eight_gaussians": ring,
   "ring": lambda: ring(radius=2.0, std=0.02),  # Metz et al. 2017, section 3.1: eight modes, far apart
   "grid": grid,

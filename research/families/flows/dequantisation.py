@@ -36,7 +36,7 @@ class Dequantiser(NamedTuple):
   draw: Callable[[Any, Key[Array, " batch"], Pixels], tuple[Pixels, PerExample]]
 
 
-def noisy(x: Pixels, noise: Pixels) -> Pixels:
+def noisy(x: Pixels, noise: Pixels | float) -> Pixels:
   """(bytes + u) / 256 of bytes / 255."""
   return (255 * x + noise) / 256
 

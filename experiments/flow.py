@@ -1,0 +1,85 @@
+"""Normalizing flows: exact densities of points, tables and images, and samples of them in one pass.
+
+  python -m experiments.flow                                               digits, embedded: two minutes
+  python -m experiments.flow --config=configs/flow/points.py:spirals       beside the true density
+  python -m experiments.flow --config=configs/flow/table.py --config.data.name=table --config.data.path=my.csv
+  python -m experiments.flow --mode=predict --workdir=... [--input=rows.csv]
+                                       samples; or log-likelihoods and anomaly scores of rows, or of images
+
+Dinh et al. 2017; Papamakarios et al. 2017; Kingma & Dhariwal 2018; Ho et al. 2019; Durkan et al. 2019.
+"""
+
+import ml_collections
+import numpy as np
+
+from experiments.command import cli
+from experiments.parts import generative, learning, splits
+from experiments.parts.flows import bijection_of, dequantiser_of
+from experiments.reports import flow as report_lib
+from research.data import mixtures, pipeline, table
+from research.errors import UserError
+from research.families.flows import base
+from research.families.flows import model as family_lib
+from research.training.experiment import Experiment
+
+DEFAULT = "configs/flow/digits.py"
+
+
+def experiment(config: ml_collections.ConfigDict) -> Experiment:
+  """A flow of the config's points, table or images."""
+  data = load(config.data)
+  model, train, shape = config.model, data.parts.train, data.parts.train.inputs.shape[1:]
+  if (model.name == "image") != (data.kind == "images"):
+    raise UserError("config.model.name", model.name, "image is for images of bytes, coupling and maf for the others.")
+  classes = train.num_classes if model.conditional else 0
+  family = family_lib.flow(
+    bijection_of(model, shape),
+    (int(np.prod(shape)),),
+    base=base.by_name(model.base),
+    dequantiser=dequantiser_of(model),
+    num_classes=classes,
+  )
+  assemble = pipeline.normalised(data.mean, data.std)
+  train_data = pipeline.shuffled(
+    train.arrays, config.train.batch_size, seed=config.seed, name=train.name, assemble=assemble
+  )
+  measured = data.parts.map(
+    lambda part: generative.identified(
+      pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
+    )
+  )
+  use = report_lib.Use(config, family, data, measured.test)
+  return Experiment(
+    learner=learning.gradient_learner(config, family, train_data),
+    train_data=train_data,
+    eval_data=measured.validation,
+    test_data=measured.test,
+    report=use.report,
+    predict=use.predict,
+    definitions=family_lib.DEFINITIONS,
+  )
+
+
+def load(data: ml_collections.ConfigDict) -> report_lib.Data:
+  """Points of a known density; a table, to be standardised; or images of bytes.
+
+  Raises:
+    UserError: no such set.
+  """
+  if data.name in mixtures.MIXTURES:
+    read = lambda split, count: mixtures.load(data.name, split, count)
+    parts = splits.of(read("train", data.points), read("test", 10_000), data.validation)
+    return report_lib.Data("points", parts)
+  if data.name in (*table.EMBEDDED, "table"):
+    rows = table.read_csv(data.path) if data.name == "table" else table.embedded(data.name)
+    read = lambda split: table.load(rows, data.name, split)
+    parts = splits.of(read("train"), read("test"), data.validation)
+    return report_lib.Data("table", parts, *pipeline.statistics(parts.train.inputs), rows.columns)
+  parts = generative.load(data)
+  if parts.train.inputs.ndim != 4 or parts.train.inputs.dtype != np.uint8:
+    raise UserError("config.data.name", data.name, "name points, a table or a set of images of bytes.")
+  return report_lib.Data("images", parts)
+
+
+if __name__ == "__main__":
+  cli.main(experiment, DEFAULT)
