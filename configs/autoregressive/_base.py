@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import common
+from configs import _generative
 from configs._choice import Choice
 
 NETWORKS = {
@@ -32,8 +32,8 @@ SMALL = {
 
 
 def autoregressive(network: str = "pixelcnn") -> ml_collections.ConfigDict:
-  """`common.generative`, with an autoregressive model."""
-  config = common.generative()
+  """`_generative.generative`, with an autoregressive model."""
+  config = _generative.generative()
   config.data.levels = 256  # that an element has: images of bytes are brought to so many
   config.data.length = 4096  # of sound: samples of a recording, cut or filled with silence
   config.model = Choice(
@@ -54,8 +54,8 @@ def autoregressive(network: str = "pixelcnn") -> ml_collections.ConfigDict:
 
 
 def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
-  """`common.variant`; in `smoke`, a small network."""
-  config = common.variant(config, name, also)
+  """`_generative.variant`; in `smoke`, a small network."""
+  config = _generative.variant(config, name, also)
   if name == "smoke":
     config.model[config.model.name].update(SMALL[config.model.name])
     config.data.length = 64

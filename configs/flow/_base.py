@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import common
+from configs import _generative
 from configs._choice import Choice
 
 NETWORKS = {
@@ -42,8 +42,8 @@ SMALL = {
 
 
 def flow(network: str = "coupling") -> ml_collections.ConfigDict:
-  """`common.generative`, with a flow."""
-  config = common.generative()
+  """`_generative.generative`, with a flow."""
+  config = _generative.generative()
   config.data.points = 100_000  # of points: to train on; 10,000 others test
   config.model = Choice(
     network,
@@ -63,9 +63,9 @@ def flow(network: str = "coupling") -> ml_collections.ConfigDict:
 
 
 def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
-  """`common.variant`; in `smoke`, a small flow and few points."""
+  """`_generative.variant`; in `smoke`, a small flow and few points."""
   importance = config.report.importance_samples
-  config = common.variant(config, name, also)
+  config = _generative.variant(config, name, also)
   if name == "smoke":
     config.model[config.model.name].update(SMALL[config.model.name])
     config.data.points = 64
