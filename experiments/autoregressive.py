@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative, learning, splits
+from experiments.parts import fields, generative, learning, splits
 from experiments.reports import autoregressive as report_lib
 from research.data import pipeline, spoken_digits
 from research.data.examples import Examples
@@ -66,6 +66,7 @@ def load(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
   if data.name == spoken_digits.NAME:
     if data.levels != 256:
       raise UserError("config.data.levels", data.levels, "sound has 256 levels here, as in the paper.")
+    fields.refuse_unread(data, {"validation", "path"})
     read = lambda split: _companded(spoken_digits.load(split, data.path or None, data.length))
     return splits.of(read("train"), read("test"), data.validation)
   found = generative.load(data)

@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative, learning, splits
+from experiments.parts import fields, generative, learning, splits
 from experiments.parts.flows import bijection_of, dequantiser_of
 from experiments.reports import flow as report_lib
 from research.data import mixtures, pipeline, table
@@ -67,10 +67,12 @@ def load(data: ml_collections.ConfigDict) -> report_lib.Data:
     UserError: no such set.
   """
   if data.name in mixtures.MIXTURES:
+    fields.refuse_unread(data, {"validation"})
     read = lambda split, count: mixtures.load(data.name, split, count)
     parts = splits.of(read("train", data.points), read("test", 10_000), data.validation)
     return report_lib.Data("points", parts)
   if data.name in (*table.EMBEDDED, "table"):
+    fields.refuse_unread(data, {"validation", "path"} if data.name == "table" else {"validation"})
     rows = table.read_csv(data.path) if data.name == "table" else table.embedded(data.name)
     read = lambda split: table.load(rows, data.name, split)
     parts = splits.of(read("train"), read("test"), data.validation)

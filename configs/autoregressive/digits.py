@@ -6,8 +6,9 @@ Paper: van den Oord et al. 2016b; the data are Alpaydin & Kaynak's 1,797 images 
   held out for testing
 Command: python -m experiments.autoregressive
 Hardware: 2 CPU cores
-Time: two minutes
-Expected: fewer bits a pixel than the bound of vae/digits, and an arithmetic code as short as the model's bits
+Time: two minutes is the aim; 7.5 on a machine shared with many programs
+Expected: 77.9 nats, 1.76 bits a pixel (seed 0), and an arithmetic code within 0.1 % of the model's bits.  The bound of
+  vae/digits, 159 nats, is of 256 levels, of which the data have 17, and so is no like for like
 """
 
 from configs.autoregressive import _base

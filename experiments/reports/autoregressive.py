@@ -17,7 +17,7 @@ from research.training import steps
 from research.training.experiment import Report
 
 DEFINITIONS = {
-  "coded_bits_per_dim": "length of the arithmetic code of the first config.report.coded test examples, all in one; "
+  "coded_bits_per_dim": "length of the arithmetic code of config.report.coded test examples, all in one; "
   "bits an element",
   "coded_model_bits_per_dim": "what the model's probabilities say that these examples take; bits an element",
   "coded_exactly": "share of those examples that the decoder gives back as they were",
