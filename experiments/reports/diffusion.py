@@ -1,10 +1,8 @@
 """What a trained diffusion model is used for: likelihoods, samples, strips, edits, sound, and data for a classifier."""
 
-import io
 import pathlib
 import tempfile
 import time
-import wave
 from typing import Any
 
 import jax
@@ -14,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from experiments.command import cli
-from experiments.parts import features, generative
+from experiments.parts import features, generative, sound
 from research import randomness
 from research.data import files, mixtures, spoken_digits
 from research.errors import UserError
@@ -127,7 +125,7 @@ class Use:
     """A recording of every digit to listen to, and its spectrogram."""
     samples = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)[..., 0]
     names = [f"digit_{label}_{i}.wav" for i, label in enumerate(self._labels(len(samples)))]
-    sounds = {name: wav(sound, spoken_digits.RATE) for name, sound in zip(names, samples)}
+    sounds = {name: sound.wav(wave, spoken_digits.RATE) for name, wave in zip(names, samples)}
     count = min(len(samples), 10)
     real = [self._test.inputs[self._test.label == label][0, :, 0] for label in self._labels(count)]
     return {**sounds, "spectrograms": figures.spectrograms({"samples": samples[:count], "recordings": np.stack(real)})}
@@ -260,14 +258,3 @@ def as_bytes(x: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
 def as_floats(pixels: UInt8[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
   """Pixels as values from -1 to 1."""
   return pixels.astype(np.float32) / np.float32(127.5) - 1
-
-
-def wav(sound: Float[np.ndarray, " time"], rate: int) -> bytes:
-  """A mono WAV file of 16 bits."""
-  file = io.BytesIO()
-  with wave.open(file, "wb") as out:
-    out.setnchannels(1)
-    out.setsampwidth(2)
-    out.setframerate(rate)
-    out.writeframes((32767 * np.clip(sound, -1, 1)).astype("<i2").tobytes())
-  return file.getvalue()

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import diffusion
 from experiments.command import cli
+from experiments.parts.sound import wav
 from experiments.reports import diffusion as diffusion_report
 from research.errors import UserError
 from research.training import parallel
@@ -94,7 +95,7 @@ def test_every_byte_survives_the_way_to_floats_and_back():
 
 def test_a_sound_is_read_back_from_its_file():
   sound = np.sin(np.linspace(0, 50, 400)).astype(np.float32)
-  with wave.open(io.BytesIO(diffusion_report.wav(sound, 8000))) as file:
+  with wave.open(io.BytesIO(wav(sound, 8000))) as file:
     assert (file.getframerate(), file.getnchannels(), file.getnframes()) == (8000, 1, 400)
     read = np.frombuffer(file.readframes(400), "<i2") / 32767
   np.testing.assert_allclose(read, sound, atol=1e-4)
