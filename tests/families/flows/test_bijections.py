@@ -18,6 +18,7 @@ class Conditioner(nn.Module):
   """Mixes what it sees, with weights that are not zero."""
 
   features: int
+  scale: float = 2.0
 
   @nn.compact
   def __call__(self, x, context):
@@ -25,7 +26,7 @@ class Conditioner(nn.Module):
       context = context.reshape(len(context), *(1,) * (x.ndim - 2), -1)
       x = jnp.concatenate([x, jnp.broadcast_to(context, (*x.shape[:-1], context.shape[-1]))], -1)
     x = nn.tanh(nn.Dense(8)(x) + x.mean(tuple(range(1, x.ndim - 1)), keepdims=x.ndim > 2).sum(-1, keepdims=True))
-    return 2 * nn.Dense(self.features, bias_init=nn.initializers.normal(1.0))(x)
+    return self.scale * nn.Dense(self.features, bias_init=nn.initializers.normal(1.0))(x)
 
 
 class Triangular(nn.Module):

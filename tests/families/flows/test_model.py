@@ -11,10 +11,15 @@ from research.metrics import Mean
 from tests.families.flows.test_bijections import Conditioner
 
 
+def mild(features):
+  """Whose densities have no spikes that a grid, or a few thousand draws, would miss."""
+  return Conditioner(features, 0.4)
+
+
 def test_density_integrates_to_one_and_samples_have_it():
   """Of splines with random weights: the integral over a grid, and frequencies of samples in its cells."""
   spline = elementwise.rational_quadratic(4, 3.0)
-  layers = [b.coupling(Conditioner, spline, b.halves(i == 1)) for i in range(2)]
+  layers = [b.coupling(mild, spline, b.halves(i == 1)) for i in range(2)]
   flow = model.flow(b.chain(layers), (2,))
   side = 401
   axis = np.linspace(-7, 7, side, dtype=np.float32)
@@ -70,7 +75,7 @@ def test_dequantised_bound_lies_below_the_probability_of_bytes_and_reaches_it():
   scale, pixels = 300.0, np.array([[126, 128], [127, 129]], np.uint8).reshape(1, 2, 2, 1)
   edges = np.stack([pixels / 256.0, (pixels + 1) / 256.0])
   exact = np.log(np.diff(stats.norm.cdf(scale * (edges - 0.5)), axis=0)).sum()
-  noise = b.coupling(Conditioner, elementwise.affine(), b.halves())
+  noise = b.coupling(mild, elementwise.affine(), b.halves())
   batch = {"inputs": jnp.asarray(pixels / 255.0, jnp.float32), "label": jnp.zeros(1, jnp.int32), "index": jnp.arange(1)}
   for dequantiser in (dequantisation.uniform(), dequantisation.variational(noise)):
     flow = model.flow(normal_pixels(scale), (4,), dequantiser=dequantiser)
