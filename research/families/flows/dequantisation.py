@@ -46,6 +46,11 @@ def _constant(x: Pixels) -> float:
   return float(np.log(256) * np.prod(x.shape[1:]))
 
 
+def _log_logistic(y: Pixels) -> PerExample:
+  """log-density of the standard logistic, which is the slope of the logistic function."""
+  return sum_of(jax.nn.log_sigmoid(y) + jax.nn.log_sigmoid(-y))
+
+
 def uniform() -> Dequantiser:
   """q is uniform."""
 
@@ -58,7 +63,10 @@ def uniform() -> Dequantiser:
 
 
 def variational(bijection: Bijection) -> Dequantiser:
-  """q is a flow from a standard normal, given the image, through a logistic function to [0, 1].
+  """q is a flow from a standard logistic, given the image, through the logistic function to [0, 1].
+
+  Where the flow starts as the identity, q starts as the uniform one.  (From a normal, densities vanish at the ends of
+  [0, 1], and importance weights have an infinite variance.)
 
   Args:
     bijection: of blocks of 2x2 pixels in channels (`space_to_depth`), from noise to u; context: the image, likewise.
@@ -66,14 +74,13 @@ def variational(bijection: Bijection) -> Dequantiser:
 
   def init(key, x):
     context = space_to_depth(2 * x - 1)
-    return bijection.init(key, jax.random.normal(jax.random.fold_in(key, 1), context.shape), context)
+    return bijection.init(key, jax.random.logistic(jax.random.fold_in(key, 1), context.shape), context)
 
   def draw(params, keys, x):
     context = space_to_depth(2 * x - 1)
-    start = jax.vmap(lambda key: jax.random.normal(key, context.shape[1:]))(keys)
+    start = jax.vmap(lambda key: jax.random.logistic(key, context.shape[1:]))(keys)
     y, log_det = bijection.forward(params, start, context)
-    log_q = sum_of(-0.5 * jnp.square(start) - 0.5 * np.log(2 * np.pi)) - log_det
-    log_q -= sum_of(jax.nn.log_sigmoid(y) + jax.nn.log_sigmoid(-y))
+    log_q = _log_logistic(start) - log_det - _log_logistic(y)  # the last is the slope of the logistic function
     return noisy(x, depth_to_space(jax.nn.sigmoid(y))), log_q + _constant(x)
 
   return Dequantiser(init, draw)

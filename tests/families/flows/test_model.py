@@ -13,7 +13,7 @@ from tests.families.flows.test_bijections import Conditioner
 
 def mild(features):
   """Whose densities have no spikes that a grid, or a few thousand draws, would miss."""
-  return Conditioner(features, 0.4)
+  return Conditioner(features, 0.3)
 
 
 def test_density_integrates_to_one_and_samples_have_it():
