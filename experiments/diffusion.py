@@ -10,7 +10,7 @@
 Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import ml_collections
@@ -110,7 +110,7 @@ def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Mod
   Raises:
     UserError: there is none, or none with such heads, window, mixing or stages.
   """
-  options = {"num_classes": num_classes, "dtype": dtype}
+  options: dict[str, Any] = {"num_classes": num_classes, "dtype": dtype}
   match model.name:
     case "mlp":
       return ConditionedMLP(model.mlp.features, model.mlp.depth, **options)

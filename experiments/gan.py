@@ -8,6 +8,8 @@
 Goodfellow et al. 2014; Radford et al. 2016 (DCGAN); the losses and penalties: `research/families/gan.py`.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import ml_collections
 import numpy as np
@@ -67,7 +69,8 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 def networks(model: ml_collections.ConfigDict, data: Data, dtype) -> tuple[nn.Module, nn.Module]:
   """The generator and the discriminator that a config's `model` names."""
-  norm, options = model.critic_norm, {"num_classes": data.num_classes if model.conditional else 0, "dtype": dtype}
+  norm = model.critic_norm
+  options: dict[str, Any] = {"num_classes": data.num_classes if model.conditional else 0, "dtype": dtype}
   if data.mixture and model.augment:
     raise UserError("config.model.augment", tuple(model.augment), "only images are augmented: leave it out.")
   match model.name:

@@ -9,6 +9,7 @@ Kingma & Welling 2014.  Figures: reconstructions, samples, interpolation, imputa
 """
 
 import dataclasses
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -73,7 +74,7 @@ def quantised(config: ml_collections.ConfigDict) -> Experiment:
   data, model = generative.load(config.data), config.model.vq
   train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
   likelihood = likelihood_of(config.model, dequantise=False)
-  sizes = {"code_size": model.code_size, "widths": tuple(model.widths), "blocks": model.blocks}
+  sizes: dict[str, Any] = {"code_size": model.code_size, "widths": tuple(model.widths), "blocks": model.blocks}
   compute = precision.dtype(config.train.precision)
   network = VQAutoencoder(image_shape(config, data.train), likelihood.parameters, **sizes, dtype=compute)
   family = vq_vae.vq_vae(network, likelihood, codes=model.codes, commitment=model.commitment, decay=model.code_decay)

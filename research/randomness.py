@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from research import axes
@@ -35,7 +36,7 @@ def normal(key: Key[Array, "*batch"], shape: Sequence[int], dtype=jnp.float32) -
   return jax.vmap(lambda key: jax.random.normal(key, shape[1:], dtype))(key)
 
 
-def place_keys(key: Key[Array, ""], places: Int[Array, " batch"]) -> Key[Array, " batch"]:
+def place_keys(key: Key[Array, ""], places: Int[Array, " batch"] | Int[np.ndarray, " batch"]) -> Key[Array, " batch"]:
   """One key for each example by its place in a set: what is drawn depends on no batch and on no device."""
   return jax.vmap(lambda place: jax.random.fold_in(key, place))(jnp.asarray(places))
 

@@ -108,7 +108,7 @@ def link_training(data: Network, graph: Graph, edges: Int[np.ndarray, "2 edge"],
 def pairs(graph: Graph, positive, negative, batch_size: int, name: str) -> Dataset:
   """Links, then pairs that are none, in order, with their `label`."""
   both = np.concatenate([positive, negative], 1).astype(np.int32)
-  label = np.repeat(np.float32([1, 0]), [positive.shape[1], negative.shape[1]])
+  label = np.repeat(np.array([1, 0], np.float32), [positive.shape[1], negative.shape[1]])
   arrays = {"sender": both[0], "receiver": both[1], "label": label}
   return with_resident(pipeline.sequential(arrays, batch_size, name=name), {"graph": graph})
 

@@ -24,8 +24,9 @@ DERIVED = {"regression": lambda means: {"rmse": np.sqrt(means["loss"])}, "classi
 
 def network_of(model: ml_collections.ConfigDict, num_outputs: int) -> nn.Module:
   """The network that `config.model` names."""
-  sizes = {"node_sizes": molecules_lib.ATOM_SIZES, "edge_sizes": molecules_lib.BOND_SIZES, "num_outputs": num_outputs}
-  return {"mpnn": networks.MPNN, "gin": networks.GINE}[model.name](**sizes, **model[model.name])
+  network = {"mpnn": networks.MPNN, "gin": networks.GINE}[model.name]
+  sizes = molecules_lib.ATOM_SIZES, molecules_lib.BOND_SIZES
+  return network(*sizes, num_outputs=num_outputs, **model[model.name])
 
 
 def load(data: ml_collections.ConfigDict) -> Splits[Molecules]:

@@ -79,7 +79,7 @@ def nodes(state, family: NodeClassifier, config: ml_collections.ConfigDict, data
   if len(data) <= DRAWN:
     places = graph_figures.layout(len(data), edges)
     title = f"predicted {' and '.join(data.class_names) if classes == 2 else 'classes'}; ringed: labelled for training"
-    look = {"legend": data.class_names, "rings": data.splits["train"], "title": title}
+    look: dict[str, Any] = {"legend": data.class_names, "rings": data.splits["train"], "title": title}
     found["graph"] = graph_figures.drawn(places, edges, guess, names=data.node_names, **look)
   else:
     known = data.label != UNKNOWN

@@ -60,7 +60,9 @@ def _read(file: pathlib.Path) -> list[tuple[str, str, str]]:
     fields = line.split("\t")
     if line.strip() and len(fields) != 3:
       raise UserError(f"{file} line {number}", line, "give head, relation and tail, by tabs.")
-    facts += [tuple(fields)] if line.strip() else []
+    if line.strip():
+      head, relation, tail = fields
+      facts.append((head, relation, tail))
   if not facts:
     raise UserError("config.data.path", str(file), "it has no fact.")
   return facts

@@ -112,7 +112,7 @@ def load(name: str, path: str | None = None, *, smiles: str = "smiles", targets:
 
 
 def read(
-  path: pathlib.Path, smiles: str, targets: tuple[str, ...] = ()
+  path: pathlib.Path, smiles: str, targets: tuple[str, ...] | None = ()
 ) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
   """SMILES, targets [row, task] and their names, of a CSV; an empty field is NaN.
 
@@ -211,7 +211,8 @@ def _rdkit() -> Any:
   except ImportError as error:
     remedy = "molecules are read by RDKit: pip install genera[molecules] (or rdkit)."
     raise UserError("import rdkit", "not installed", remedy) from error
-  RDLogger.DisableLog("rdApp.*")  # what is wrong is said by an error, by its row
+  silence: Any = RDLogger  # its stubs leave out what is needed
+  silence.DisableLog("rdApp.*")  # what is wrong is said by an error, by its row
   return Chem
 
 

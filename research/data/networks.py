@@ -116,9 +116,8 @@ def archive(path: pathlib.Path, name: str = "") -> Network:
   else:
     data, columns, starts, shape = (arrays[key] for key in sparse)
     rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    features = SparseRows(
-      data.astype(np.float32), rows.astype(np.int32), columns.astype(np.int32), tuple(int(n) for n in shape)
-    )
+    height, width = (int(n) for n in shape)
+    features = SparseRows(data.astype(np.float32), rows.astype(np.int32), columns.astype(np.int32), (height, width))
   validation = arrays.get("val", arrays.get("validation", ()))
   splits = {"train": arrays.get("train", ()), "validation": validation, "test": arrays.get("test", ())}
   label = arrays["labels"].astype(np.int32)

@@ -30,23 +30,23 @@ def first_fit(sizes: Int[np.ndarray, "item budget"], budgets: Sequence[int], nam
   Raises:
     UserError: an item that exceeds a budget by itself.
   """
-  sizes, budgets = np.asarray(sizes, np.int64), np.asarray(budgets, np.int64)
-  over = (sizes > budgets).any(1)
+  sizes, limits = np.asarray(sizes, np.int64), np.asarray(budgets, np.int64)
+  over = (sizes > limits).any(1)
   if over.any():
     item = int(over.argmax())
-    remedy = f"it is over the budget {budgets.tolist()}, as {int(over.sum())} of {len(sizes)} are: raise it, or cut."
+    remedy = f"it is over the budget {limits.tolist()}, as {int(over.sum())} of {len(sizes)} are: raise it, or cut."
     raise UserError(f"{name}: size of item {item}", sizes[item].tolist(), remedy)
   smallest = sizes.min(0)
   bins: list[list[int]] = []
   opened: list[int] = []  # bins that still take items, and the room in each
-  room = np.zeros((0, len(budgets)), np.int64)
-  for item in np.argsort(-(sizes / budgets).max(1), kind="stable").tolist():
+  room = np.zeros((0, len(limits)), np.int64)
+  for item in np.argsort(-(sizes / limits).max(1), kind="stable").tolist():
     fits = (room >= sizes[item]).all(1)
     place = int(fits.argmax()) if fits.any() else len(opened)
     if place == len(opened):
       opened.append(len(bins))
       bins.append([])
-      room = np.concatenate([room, budgets[None]])
+      room = np.concatenate([room, limits[None]])
     bins[opened[place]].append(item)
     room[place] -= sizes[item]
     full = (room[place] < smallest).any()

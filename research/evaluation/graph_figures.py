@@ -1,7 +1,7 @@
 """Graphs as figures: nodes as points, edges as lines."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -105,7 +105,14 @@ def influences(
   axes = figure.add_subplot()
   axes.add_collection(LineCollection(places[np.asarray(edges).T], colors=_LINE, linewidths=0.6, zorder=1))
   peak = np.abs(values).max() or 1.0
-  style = {"cmap": "RdBu_r", "vmin": -peak, "vmax": peak, "edgecolors": "#666b73", "linewidths": 0.6, "zorder": 2}
+  style: dict[str, Any] = {
+    "cmap": "RdBu_r",
+    "vmin": -peak,
+    "vmax": peak,
+    "edgecolors": "#666b73",
+    "linewidths": 0.6,
+    "zorder": 2,
+  }
   dots = axes.scatter(*places.T, 60 + 240 * np.abs(values) / peak, c=values, **style)
   axes.scatter(*places[[centre]].T, 420, facecolors="none", edgecolors=_INK, linewidths=1.8, zorder=3)
   for place, name in zip(places, names):

@@ -49,11 +49,11 @@ def communities(network: nn.Module, collapse: float = 1.0) -> Communities:
 
   def loss(variables, batch, key):
     rngs = {"dropout": randomness.stream_key(key, "dropout")}
-    logits = network.apply(variables, batch["graph"], train=True, rngs=rngs)
+    logits = jnp.asarray(network.apply(variables, batch["graph"], train=True, rngs=rngs))
     return objective(jax.nn.softmax(logits), batch), ({}, {})
 
   def assign(variables, graph):
-    return jax.nn.softmax(network.apply(variables, graph, train=False))
+    return jax.nn.softmax(jnp.asarray(network.apply(variables, graph, train=False)))
 
   def evaluate(variables, batch):
     return {"loss": objective(assign(variables, batch["graph"]), batch)}

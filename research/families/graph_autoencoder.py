@@ -50,14 +50,15 @@ def graph_autoencoder(network: nn.Module, latents: int, variational: bool = True
     return network.init({"params": key, "dropout": key}, batch["graph"], train=False)
 
   def embed(variables, graph):
-    return network.apply(variables, graph, train=False)[:, :latents]
+    return jnp.asarray(network.apply(variables, graph, train=False))[:, :latents]
 
   def loss(variables, batch, key):
     graph, count = batch["graph"], len(batch["mask"])
-    found = network.apply(variables, graph, train=True, rngs={"dropout": randomness.stream_key(key, "dropout")})
-    mean, z, divergence = found[:, :latents], found[:, :latents], jnp.zeros(())
+    rngs = {"dropout": randomness.stream_key(key, "dropout")}
+    embedding = jnp.asarray(network.apply(variables, graph, train=True, rngs=rngs))
+    mean, z, divergence = embedding[:, :latents], embedding[:, :latents], jnp.zeros(())
     if variational:
-      log_std = jnp.minimum(found[:, latents:], 10.0)
+      log_std = jnp.minimum(embedding[:, latents:], 10.0)
       # The nodes' noise is the same on every device, for each has all nodes.
       z = mean + jnp.exp(log_std) * jax.random.normal(randomness.stream_key(key, "latents"), mean.shape)
       divergence = 0.5 * (mean**2 + jnp.exp(2 * log_std) - 1 - 2 * log_std).sum(-1).mean()

@@ -53,9 +53,9 @@ def graph_predictor(network: nn.Module, kind: str, *, mean=0.0, std=1.0) -> Grap
     raise UserError("config.data.kind", kind, f"choose one of {', '.join(KINDS)}.")
 
   def outputs(variables, batch, train, **options):
-    found = network.apply(variables, batch["graph"], train=train, **options)
+    of_graphs = jnp.asarray(network.apply(variables, batch["graph"], train=train, **options))
     rows, places = batch["mask"].shape
-    return found.reshape(rows, places + 1, -1)[:, :-1]
+    return of_graphs.reshape(rows, places + 1, -1)[:, :-1]
 
   def measured(found, batch, unit) -> dict[str, Mean]:
     known = batch["known"].ravel()

@@ -145,7 +145,7 @@ def lda(
   def maximise(topics: Topics, statistics: Counts) -> Topics:
     weights = topics.eta + statistics.words
     if not learn_priors:
-      return topics.replace(weights=weights)
+      return Topics(weights, topics.alpha, topics.eta)
     log_theta = statistics.log_theta / jnp.maximum(statistics.documents, 1)
     log_beta = log_expectation(weights).mean()
     return Topics(weights, newton(topics.alpha, log_theta), newton_symmetric(topics.eta, log_beta, weights.shape[-1]))

@@ -4,6 +4,7 @@ A batch has `graph`, whole on every device, and for each row `index`, a node, `l
 nodes that are divided over devices.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -50,10 +51,11 @@ def node_classifier(
 
   def loss(variables, batch, key):
     keys = [jax.random.fold_in(randomness.stream_key(key, "dropout"), i) for i in range(samples)]
-    forward = lambda key: network.apply(variables, batch["graph"], train=True, rngs={"dropout": key})
+    rngs = lambda key: {"dropout": key}
+    forward = lambda key: jnp.asarray(network.apply(variables, batch["graph"], train=True, rngs=rngs(key)))
     log_probs = [jax.nn.log_softmax(forward(key)) for key in keys]
     of_label = [jnp.take_along_axis(each[batch["index"]], batch["label"][:, None], 1)[:, 0] for each in log_probs]
-    cross_entropy = -sum(of_label) / samples
+    cross_entropy = -jnp.stack(of_label).mean(0)
     entropy = Mean.of(cross_entropy, batch["mask"])
     correct = log_probs[0][batch["index"]].argmax(-1) == batch["label"]
     metrics = {"cross_entropy": entropy, "accuracy": Mean.of(correct.astype(jnp.float32), batch["mask"])}
@@ -65,7 +67,7 @@ def node_classifier(
     return total, ({**metrics, "inconsistency": Mean.constant(distance)}, {})
 
   def log_probabilities(variables, graph):
-    return jax.nn.log_softmax(network.apply(variables, graph, train=False))
+    return jax.nn.log_softmax(jnp.asarray(network.apply(variables, graph, train=False)))
 
   def evaluate(variables, batch):
     return classifier.score(log_probabilities(variables, batch["graph"])[batch["index"]], batch)
@@ -87,7 +89,7 @@ def influence(log_probabilities: Callable, variables, graph: Graph, node: Array)
   """
 
   def of_scale(scale):
-    logs = log_probabilities(variables, graph.replace(nodes=scaled_rows(graph.nodes, scale)))[node]
+    logs = log_probabilities(variables, dataclasses.replace(graph, nodes=scaled_rows(graph.nodes, scale)))[node]
     return logs[jax.lax.stop_gradient(logs).argmax()]
 
   return jax.grad(of_scale)(jnp.ones(graph.num_nodes))

@@ -56,7 +56,7 @@ def recommender(network: nn.Module, num_users: int, num_items: int, penalty: flo
     rows = (user, num_users + item, num_users + jnp.minimum(other, num_items - 1))
     u, i, j = (smoothed[row] for row in rows)
     margin = (u * (i - j)).sum(-1)
-    norm = sum(jnp.square(own[row]).sum(-1) for row in rows) / 2
+    norm = sum(jnp.square(jnp.asarray(own)[row]).sum(-1) for row in rows) / 2
     ranked = Mean.of((margin > 0).astype(jnp.float32), mask)
     return Mean.of(jax.nn.softplus(-margin) + penalty * norm, mask), ({"ranked_right": ranked}, {})
 

@@ -75,7 +75,7 @@ def generate(
     time = state.time
     carry, logits = step(state.carry, state.token)
     token = choose(jax.vmap(jax.random.fold_in, (0, None))(keys, time), logits, state.seen).astype(first.dtype)
-    if forced is not None:
+    if forced is not None and forced_mask is not None:
       token = jnp.where(_spread(forced_mask[:, time], token), forced[:, time].astype(token.dtype), token)
     chosen, going = log_prob(logits, token), state.going
     if stop is not None:

@@ -1,5 +1,6 @@
 """A graph, or many in one, as a tree of arrays of static shapes; edges are sorted by the node that receives."""
 
+import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
@@ -19,9 +20,9 @@ class SparseRows:
     shape: of the matrix.
   """
 
-  values: Float[Array, " entry"]
-  rows: Int[Array, " entry"]
-  columns: Int[Array, " entry"]
+  values: Float[Array, " entry"] | Float[np.ndarray, " entry"]
+  rows: Int[Array, " entry"] | Int[np.ndarray, " entry"]
+  columns: Int[Array, " entry"] | Int[np.ndarray, " entry"]
   shape: tuple[int, int] = struct.field(pytree_node=False)
 
   def dense(self) -> Float[Array, "row column"]:
@@ -43,8 +44,8 @@ class Graph:
   """
 
   nodes: Any
-  senders: Int[Array, " edge"]
-  receivers: Int[Array, " edge"]
+  senders: Int[Array, " edge"] | Int[np.ndarray, " edge"]
+  receivers: Int[Array, " edge"] | Int[np.ndarray, " edge"]
   edges: Any = None
   weight: Float[Array, " edge"] | None = None
   graph: Int[Array, " node"] | None = None
@@ -121,7 +122,7 @@ def symmetric_weights(graph: Graph) -> Graph:
   incoming = np.bincount(receivers[real], minlength=count)
   outgoing = np.bincount(senders[real], minlength=count)
   product = outgoing[senders].astype(np.float64) * incoming[np.minimum(receivers, count - 1)]
-  return graph.replace(weight=np.where(real, 1 / np.sqrt(np.maximum(product, 1)), 0).astype(np.float32))
+  return dataclasses.replace(graph, weight=np.where(real, 1 / np.sqrt(np.maximum(product, 1)), 0).astype(np.float32))
 
 
 def padded(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
@@ -136,13 +137,14 @@ def padded(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
   fill = lambda x, more, value=0: np.pad(x, [(0, more)] + [(0, 0)] * (np.ndim(x) - 1), constant_values=value)
   features = graph.nodes
   if isinstance(features, SparseRows):
-    features = features.replace(shape=(num_nodes, features.shape[1]))
+    features = dataclasses.replace(features, shape=(num_nodes, features.shape[1]))
   else:
     features = fill(features, nodes)
   # Edges that were padding before stay so: they point beyond the nodes that are now there.
   receivers = np.where(graph.edge_mask, graph.receivers, num_nodes)
   ids = np.zeros(graph.num_nodes, np.int32) if graph.graph is None else graph.graph
-  return graph.replace(
+  return dataclasses.replace(
+    graph,
     nodes=features,
     senders=fill(graph.senders, edges),
     receivers=fill(receivers, edges, num_nodes).astype(np.int32),
@@ -155,7 +157,7 @@ def padded(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
 def row_normalised(features: SparseRows) -> SparseRows:
   """Every row divided by its sum; rows of zeros stay."""
   total = np.bincount(features.rows, features.values, features.shape[0])[features.rows]
-  return features.replace(values=(features.values / np.where(total == 0, 1, total)).astype(np.float32))
+  return dataclasses.replace(features, values=(features.values / np.where(total == 0, 1, total)).astype(np.float32))
 
 
 def neighbours(graph: Graph) -> tuple[Int[np.ndarray, " node+1"], Int[np.ndarray, " edge"]]:

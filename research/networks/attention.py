@@ -95,7 +95,7 @@ class Place(NamedTuple):
   segments: Int[Array, "batch time"] | None = None
 
   @classmethod
-  def of(cls, shape: tuple[int, int], segments=None, positions=None) -> "Place":
+  def of(cls, shape: tuple[int, ...], segments=None, positions=None) -> "Place":
     """Of tokens [batch, time] in order, unless positions are given."""
     if positions is None:
       positions = jnp.broadcast_to(jnp.arange(shape[1]), shape)
@@ -170,7 +170,7 @@ class Attention(nn.Module):
       found = KeyValues(keys, found.values)
     return query, found
 
-  def project_memory(self, memory: Tokens) -> KeyValues:
+  def project_memory(self, memory: Tokens | None) -> KeyValues:
     """Keys and values of a memory."""
     return self._kept(self.key_value(memory))
 
@@ -185,7 +185,7 @@ class Attention(nn.Module):
     """
     style = self.style
     bias = None
-    if style.positions == "alibi" and not self.cross:
+    if style.positions == "alibi" and key_place is not None and not self.cross:
       distance = place.positions[:, :, None] - key_place.positions[:, None]
       bias = -alibi_slopes(style.heads)[:, None, None] * jnp.abs(distance)[:, None]
     weights_wanted = self.is_mutable_collection("intermediates")

@@ -4,6 +4,7 @@ Each is `(graph, train) -> [node, output]`.  The whole graph stands on every dev
 whole graph, the same everywhere, and not by example.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -59,7 +60,8 @@ class Dense(nn.Module):
 
 def propagate(graph: Graph, x: Nodes) -> Nodes:
   """A x, with the adjacency matrix of `graph.weight`."""
-  return segment_sum(graph.weight[:, None] * x[graph.senders], graph.receivers, graph.num_nodes)
+  weight = jnp.asarray(graph.weight)
+  return segment_sum(weight[:, None] * x[graph.senders], graph.receivers, graph.num_nodes)
 
 
 class GCN(nn.Module):
@@ -232,7 +234,7 @@ class APPNP(nn.Module):
       x = nn.relu(Dense(width)(Dropout(self.dropout)(x, train)))
     start = x = Dense(self.num_outputs)(Dropout(self.dropout)(x, train))
     for _ in range(self.steps):
-      dropped = graph.replace(weight=Dropout(self.dropout)(graph.weight, train))
+      dropped = dataclasses.replace(graph, weight=Dropout(self.dropout)(graph.weight, train))
       x = (1 - self.teleport) * propagate(dropped, x) + self.teleport * start
     return x
 

@@ -109,8 +109,9 @@ def readout(
   x: Float[Array, "node feature"], graph: Graph, num_outputs: int, features: int, dropout: float, train: bool
 ) -> Float[Array, "graph output"]:
   """Sum and mean over every graph, then a hidden layer; within a module's compact method."""
-  total = segment_sum(x, graph.graph, graph.num_graphs)
-  count = segment_sum(jnp.ones((len(x), 1)), graph.graph, graph.num_graphs)
+  ids = jnp.asarray(graph.graph)
+  total = segment_sum(x, ids, graph.num_graphs)
+  count = segment_sum(jnp.ones((len(x), 1)), ids, graph.num_graphs)
   pooled = jnp.concatenate([total / 10, total / jnp.maximum(count, 1)], -1)
   pooled = layers.Dropout(dropout)(pooled, train)
   hidden = nn.relu(nn.Dense(2 * features)(pooled))

@@ -95,14 +95,15 @@ class Layer(nn.Module):
   def __call__(self, x: Tokens, place: Place, memory: Memory | None, train: bool) -> Tokens:
     """The layer's output, all tokens at once."""
     x = self._branch(x, self.own_norm, lambda y: self.own(y, place), train)
-    if self.cross:
-      attend = lambda y: self.memory(y, place, memory.tokens, memory.place)
+    if self.cross and memory is not None:
+      tokens, memory_place = memory.tokens, memory.place
+      attend = lambda y: self.memory(y, place, tokens, memory_place)
       x = self._branch(x, self.memory_norm, attend, train)
     return self._branch(x, self.perceptron_norm, self.perceptron, train)
 
   def keep(self, batch: int, length: int, memory: Memory | None) -> Kept:
     """Room for `length` tokens, and what the layer needs of the memory."""
-    kept = self.memory.project_memory(memory.tokens) if self.cross else None
+    kept = self.memory.project_memory(memory.tokens) if self.cross and memory is not None else None
     return Kept(KeyValues.empty(self.style, batch, length), kept)
 
   def extend(self, x: Tokens, place: Place, write: Int[Array, "batch time"], kept: Kept, memory_segments):
@@ -119,7 +120,7 @@ class Layer(nn.Module):
     def own(y):
       nonlocal kept
       query, new = self.own.project(y, place)
-      kept = kept.replace(own=kept.own.written(new.keys, new.values, write))
+      kept = Kept(kept.own.written(new.keys, new.values, write), kept.memory)
       index = jnp.arange(kept.own.keys.shape[2])
       mask = place.positions[:, :, None] >= index
       return self.own.attend(query, kept.own, mask, place, Place(jnp.broadcast_to(index, (len(x), len(index)))))

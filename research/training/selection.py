@@ -47,13 +47,14 @@ def best_on_validation(
   """
 
   def init(key, batch):
-    trained = learner.init(key, batch)
+    trained: Any = learner.init(key, batch)
     chosen = steps.variables_of(trained)
     return SelectedState.create(
       key, trained=trained, chosen=chosen, score=jnp.float32(jnp.inf), chosen_step=jnp.zeros((), jnp.int32)
     )
 
   def update(state, batch):
+    trained: Any
     trained, metrics = learner.update(state.trained, batch)
     variables = steps.variables_of(trained)
     loss = axes.psum(validate(variables, batch)).value()

@@ -253,7 +253,7 @@ def _remember(environment, network, settings, exploration, state: AgentState):
     priorities = _prioritise_new(priorities, memory, before, state.highest, settings)
   recent = state.recent.after(whole.done, whole.episode_return)
   metrics = acting.episode_metrics(record)
-  return state.replace(actors=actors, memory=memory, priorities=priorities, recent=recent), metrics
+  return dataclasses.replace(state, actors=actors, memory=memory, priorities=priorities, recent=recent), metrics
 
 
 def _prioritise_new(tree, memory: replay.Ring, before, highest, settings: Settings):
@@ -303,8 +303,8 @@ def _gradient_step(network: Network, optimizer, settings: Settings, i, rows: int
   target_params = learner_lib.keep_if(
     due, optax.incremental_update(params, state.target, settings.target_rate), state.target
   )
-  state = state.replace(
-    params=params, opt_state=opt_state, target=target_params, updates=updates, skipped=state.skipped + ~finite
+  state = dataclasses.replace(
+    state, params=params, opt_state=opt_state, target=target_params, updates=updates, skipped=state.skipped + ~finite
   )
   return _reprioritise(state, settings, row, place, errors), total + local
 
@@ -334,4 +334,4 @@ def _reprioritise(state: AgentState, settings: Settings, row, place, errors) -> 
   leaf, errors = axes.whole((row * state.memory.capacity + place, errors))
   priority = jnp.where(jnp.isfinite(errors), errors, 0) + _SMALLEST
   tree = replay.update(state.priorities, leaf, priority**settings.priority)
-  return state.replace(priorities=tree, highest=jnp.maximum(state.highest, priority.max()))
+  return dataclasses.replace(state, priorities=tree, highest=jnp.maximum(state.highest, priority.max()))
