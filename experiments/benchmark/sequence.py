@@ -118,7 +118,7 @@ def gpt_generate_cached(name: str) -> dict:
 class _Translator(EncoderDecoder):
   """A translator whose batch holds source and target side by side, as `language_model` takes it."""
 
-  def __call__(self, pair, train):  # ty: ignore[invalid-method-override]
+  def __call__(self, pair, train):  # ty: ignore[incompatible-method-override]
     source, target = jnp.split(pair, 2, axis=1)
     return super().__call__(source, target, train)
 

@@ -45,8 +45,8 @@ def load(data: ml_collections.ConfigDict) -> Corpus:
   tokenizer = tokenizers.learned(data.tokens, train, data.vocabulary)
   if data.tokens == "characters":  # as nanoGPT: of the whole text, so that nothing in it is unknown
     tokenizer = tokenizers.Characters.learned(train + held + test)
-  encode = lambda part: tokenizer.encode(part) if part else None
-  return Corpus(tokenizer, splits.Splits(encode(train), encode(held), encode(test)))
+  validation_tokens = tokenizer.encode(held) if held else None
+  return Corpus(tokenizer, splits.Splits(tokenizer.encode(train), validation_tokens, tokenizer.encode(test)))
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module], *, carried: bool) -> Experiment:

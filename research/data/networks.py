@@ -117,7 +117,8 @@ def archive(path: pathlib.Path, name: str = "") -> Network:
     data, columns, starts, shape = (arrays[key] for key in sparse)
     rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     height, width = (int(n) for n in shape)
-    features = SparseRows(data.astype(np.float32), rows.astype(np.int32), columns.astype(np.int32), (height, width))
+    entries: Any = data.astype(np.float32), rows.astype(np.int32), columns.astype(np.int32)
+    features = SparseRows(*entries, (height, width))
   validation = arrays.get("val", arrays.get("validation", ()))
   splits = {"train": arrays.get("train", ()), "validation": validation, "test": arrays.get("test", ())}
   label = arrays["labels"].astype(np.int32)
@@ -224,8 +225,9 @@ def _named(name, features, edges, classes: Sequence[str], node_names, split: Seq
   splits = {part: [i for i, each in enumerate(split) if each == part] for part in PARTS}
   if features.shape[1] == 0:  # nodes are known by themselves alone
     count = len(label)
-    rows = np.arange(count, dtype=np.int32)
-    features = SparseRows(np.ones(count, np.float32), rows, rows, (count, count))
+    rows: Any = np.arange(count, dtype=np.int32)
+    ones: Any = np.ones(count, np.float32)
+    features = SparseRows(ones, rows, rows, (count, count))
   return checked(name, features, edges, label, names, node_names, splits)
 
 

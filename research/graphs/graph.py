@@ -20,9 +20,9 @@ class SparseRows:
     shape: of the matrix.
   """
 
-  values: Float[Array, " entry"] | Float[np.ndarray, " entry"]
-  rows: Int[Array, " entry"] | Int[np.ndarray, " entry"]
-  columns: Int[Array, " entry"] | Int[np.ndarray, " entry"]
+  values: Float[Array, " entry"]
+  rows: Int[Array, " entry"]
+  columns: Int[Array, " entry"]
   shape: tuple[int, int] = struct.field(pytree_node=False)
 
   def dense(self) -> Float[Array, "row column"]:
@@ -44,8 +44,8 @@ class Graph:
   """
 
   nodes: Any
-  senders: Int[Array, " edge"] | Int[np.ndarray, " edge"]
-  receivers: Int[Array, " edge"] | Int[np.ndarray, " edge"]
+  senders: Int[Array, " edge"]
+  receivers: Int[Array, " edge"]
   edges: Any = None
   weight: Float[Array, " edge"] | None = None
   graph: Int[Array, " node"] | None = None
@@ -109,7 +109,8 @@ def from_edges(
     senders, receivers, place = senders[order], receivers[order], place[order]
   if features is not None:
     features = np.where((place >= 0).reshape(-1, *[1] * (features.ndim - 1)), features[place], 0)
-  return Graph(nodes, senders.astype(np.int32), receivers.astype(np.int32), features)
+  ends: Any = senders.astype(np.int32), receivers.astype(np.int32)  # of the host, until they are placed
+  return Graph(nodes, ends[0], ends[1], features)
 
 
 def symmetric_weights(graph: Graph) -> Graph:

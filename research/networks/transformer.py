@@ -125,14 +125,15 @@ class Layer(nn.Module):
       mask = place.positions[:, :, None] >= index
       return self.own.attend(query, kept.own, mask, place, Place(jnp.broadcast_to(index, (len(x), len(index)))))
 
-    def memory(y):
+    def memory(y, known: KeyValues):
       query = self.memory._normal(self.memory._heads(self.memory.query(y)), "query")
       mask = None if memory_segments is None else (memory_segments > 0)[:, None]
-      return self.memory.attend(query, kept.memory, mask, place, None)
+      return self.memory.attend(query, known, mask, place, None)
 
     x = self._branch(x, self.own_norm, own, False)
-    if self.cross:
-      x = self._branch(x, self.memory_norm, memory, False)
+    known = kept.memory
+    if known is not None:
+      x = self._branch(x, self.memory_norm, lambda y: memory(y, known), False)
     return self._branch(x, self.perceptron_norm, self.perceptron, False), kept
 
   def _branch(self, x, norm, function, train: bool):
@@ -176,15 +177,20 @@ class Stack(nn.Module):
     if self.style.scan:
       x, _ = self._scanned(lambda layer, x: (layer(x, place, memory, train), None))(self.layer, x)
     else:
-      for layer in self.layer:
+      for layer in self.unrolled:
         x = layer(x, place, memory, train)
     return self.norm(x) if self.style.pre_norm else x
+
+  @property
+  def unrolled(self) -> list[Any]:
+    """One after another, where they are not scanned."""
+    return list(self.layer)  # ty: ignore[invalid-argument-type]
 
   def keep(self, batch: int, length: int, memory: Memory | None):
     """A `Kept` of each layer; where layers are scanned, one, whose arrays have the layers as their second axis."""
     if self.style.scan:
       return self._scanned(lambda layer, _: (None, layer.keep(batch, length, memory)))(self.layer, None)[1]
-    return tuple(layer.keep(batch, length, memory) for layer in self.layer)
+    return tuple(layer.keep(batch, length, memory) for layer in self.unrolled)
 
   def extend(self, x, place: Place, write, kept, memory_segments):
     """The output for some more tokens, and what is kept with them; see `Layer`."""
@@ -193,7 +199,7 @@ class Stack(nn.Module):
       x, kept = self._scanned(one, 1)(self.layer, x, kept)
     else:
       found = []
-      for layer, own in zip(self.layer, kept):
+      for layer, own in zip(self.unrolled, kept):
         x, own = layer.extend(x, place, write, own, memory_segments)
         found.append(own)
       kept = tuple(found)

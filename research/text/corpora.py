@@ -3,7 +3,7 @@
 import pathlib
 import pydoc_data.topics
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from research.data import prepared, raw
 from research.errors import UserError
@@ -100,6 +100,6 @@ def _tiny_shakespeare(data_dir: str | None) -> Text:
   import tensorflow_datasets as tfds
 
   folder = prepared.described("tiny_shakespeare", data_dir)[0]
-  builder = tfds.builder_from_directory(str(folder))
+  builder: Any = tfds.builder_from_directory(str(folder))
   text = lambda split: builder.as_data_source(split=split)[0]["text"].decode()
   return Text(text("train"), text("validation"), text("test"))

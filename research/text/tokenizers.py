@@ -26,7 +26,8 @@ class Tokenizer(Protocol):
   size: number of tokens, 0 to size - 1.
   """
 
-  kind: str
+  @property
+  def kind(self) -> str: ...
 
   @property
   def size(self) -> int: ...
@@ -232,4 +233,5 @@ def loads(text: str) -> Tokenizer:
   """The tokenizer that `dumps` has written."""
   fields = json.loads(text)
   kind = fields.pop("kind")
-  return KINDS[kind](**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+  options: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+  return KINDS[kind](**options)

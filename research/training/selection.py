@@ -54,8 +54,8 @@ def best_on_validation(
     )
 
   def update(state, batch):
-    trained: Any
-    trained, metrics = learner.update(state.trained, batch)
+    updated: Any = learner.update(state.trained, batch)
+    trained, metrics = updated
     variables = steps.variables_of(trained)
     loss = axes.psum(validate(variables, batch)).value()
     better = loss < state.score
