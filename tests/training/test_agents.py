@@ -135,7 +135,7 @@ def test_several_devices_are_one(changes):
   def run(state, batch):
     for _ in range(4):
       state, metrics = learner.update(state, batch)
-    return state, axes.psum(metrics)
+    return state, {name: mean.value() for name, mean in axes.psum(metrics).items()}
 
   start = jax.jit(learner.init)(jax.random.key(0), BATCH)
   one, of_one = jax.jit(run)(start, BATCH)
