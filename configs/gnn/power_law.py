@@ -10,6 +10,8 @@ Expected: accuracy well above that of a network without neighbours, in 4 GiB; no
 from configs import common
 from configs.gnn import _base
 
+CONFORMANCE = "every promise"  # for its kind of state: see tests/conformance
+
 
 def get_config(variant: str = ""):
   """The config; `smoke` is a graph of 2,000 nodes."""
