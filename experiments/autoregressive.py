@@ -10,6 +10,8 @@
 Germain et al. 2015 (MADE); van den Oord et al. 2016b (gated PixelCNN), 2016c (WaveNet); Salimans et al. 2017.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import ml_collections
 import numpy as np
@@ -90,13 +92,13 @@ def network(config: ml_collections.ConfigDict, data: Examples, head: family_lib.
   if (model.name == "pixelcnn" and sound) or (model.name == "wavenet" and not sound):
     raise UserError("config.model.name", model.name, "pixelcnn is for images, wavenet for sound, made for both.")
   part = model[model.name]
-  shared = {
+  shared: dict[str, Any] = {
     "num_classes": data.num_classes if model.conditional else 0,
     "dtype": precision.dtype(config.train.precision),
   }
   match model.name:
     case "made":
-      options = {"hidden": tuple(part.hidden), "seed": part.seed, "dropout": part.dropout}
+      options: dict[str, Any] = {"hidden": tuple(part.hidden), "seed": part.seed, "dropout": part.dropout}
       return TokenMADE(head.size, head.levels, **options, **shared)
     case "pixelcnn":
       return PixelCNN(head.size, head.levels, **part.to_dict(), **shared)

@@ -75,7 +75,8 @@ def multi_scale(
   if part.scales < 1 or any(side % 2**part.scales for side in shape[:2]):
     remedy = f"sides of {shape[:2]} must divide by 2 once for each, and there is one at least."
     raise UserError("config.model.image.scales", part.scales, remedy)
-  return b.chain([b.logit(), level(shape, 0)])
+  height, width, channels = shape
+  return b.chain([b.logit(), level((height, width, channels), 0)])
 
 
 def dequantiser_of(model: ml_collections.ConfigDict) -> dequantisation.Dequantiser | None:

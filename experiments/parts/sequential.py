@@ -33,13 +33,13 @@ def model_of(network: nn.Module, head: Head, shape: tuple[int, ...], conditional
     return buffered(forward, length)
   place = (shape,) if len(shape) > 1 else ()
 
-  def init_carry(variables, batch, length, context=None):
+  def init_carry(variables, batch, length, context=None) -> Any:
     del length
     return network.apply(variables, batch, *place, context if conditional else None, method="init_carry")
 
   def step(variables, carry, token):
     carry, outputs = network.apply(variables, carry, token, method="step")
-    return carry, head.logits(outputs)
+    return carry, head.logits(jnp.asarray(outputs))
 
   return model(init_carry, step)
 

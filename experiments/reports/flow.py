@@ -85,7 +85,7 @@ class Use:
       rows = table.read_csv(path).values
       if rows.shape[1:] != shape:
         raise UserError("--input", path, f"it has {rows.shape[1]} columns, the model {shape[0]}.")
-      arrays = {"inputs": np.float32(rows), "label": np.zeros(len(rows), np.int32)}
+      arrays = {"inputs": rows.astype(np.float32), "label": np.zeros(len(rows), np.int32)}
       dataset, names = pipeline.sequential(arrays, size, name=path, assemble=assemble), np.arange(len(rows))
     logs = self._log_probs(variables, generative.identified(dataset))
     known = np.sort(self._log_probs(variables, self._test))
@@ -152,7 +152,7 @@ class Use:
     """Each row from one test image to another, along a straight line between their noises."""
     test = self._data.parts.test
     chosen = test.select(np.linspace(0, len(test) - 1, 12).round().astype(int))
-    x, label = dequantisation.noisy(np.float32(chosen.inputs / 255), 0.5), jnp.asarray(chosen.label)
+    x, label = dequantisation.noisy(jnp.asarray(chosen.inputs / 255, jnp.float32), 0.5), jnp.asarray(chosen.label)
     noise = np.asarray(jax.jit(self._family.noise)(variables, x, label)).reshape(2, 6, 1, -1)
     weight = np.linspace(0, 1, width, dtype=np.float32)[:, None]
     # On the sphere on which noise of so many dimensions lies: a mean of two would be too short.

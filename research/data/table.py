@@ -86,4 +86,4 @@ def load(table: Table, name: str, split: str) -> Examples:
   held = count // 5
   index = choose({"train": order[held:], "test": order[:held], "all": order}, split)
   index = index[part(split, len(index))]
-  return Examples(f"{name} {split}", np.float32(table.values[index]), np.zeros(len(index), np.int32), ("row",))
+  return Examples(f"{name} {split}", table.values[index].astype(np.float32), np.zeros(len(index), np.int32), ("row",))

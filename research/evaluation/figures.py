@@ -5,7 +5,7 @@ the first step.  Images are [height, width, channel] with 1 or 3 channels (or [h
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -226,11 +226,11 @@ def densities(
   return figure
 
 
-def point_clouds(clouds: Float[np.ndarray, "cloud point 2"], limit: float, titles: Sequence[str] = ()) -> "Figure":
+def point_clouds(clouds: Iterable[Float[np.ndarray, "point 2"]], limit: float, titles: Sequence[str] = ()) -> "Figure":
   """Clouds of points in the plane, such as one at several times, side by side within +-`limit`; larger with titles."""
   from matplotlib.figure import Figure
 
-  side = 3.2 if titles else 2.0
+  clouds, side = list(clouds), 3.2 if titles else 2.0
   figure = Figure(figsize=(side * len(clouds), side + (0.3 if titles else 0.1)), layout="constrained")
   for i, (axes, cloud) in enumerate(zip(np.ravel(figure.subplots(1, len(clouds))), clouds)):
     axes.set_title(titles[i] if titles else "", fontsize=10)

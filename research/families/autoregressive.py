@@ -147,12 +147,13 @@ def autoregressive(network: nn.Module, head: Head, *, conditional: bool = False)
     return network.init({"params": key, "dropout": key}, tokens, given(batch["label"]), False)
 
   def log_prob(variables, tokens, label):
-    return head.log_prob(network.apply(variables, tokens, given(label), False), tokens)
+    return head.log_prob(jnp.asarray(network.apply(variables, tokens, given(label), False)), tokens)
 
   def loss(variables, batch, key):
     tokens = as_tokens(batch["inputs"], head.levels)
     rngs = {"dropout": randomness.stream_key(key, "dropout")}
-    logs = head.log_prob(network.apply(variables, tokens, given(batch["label"]), True, rngs=rngs), tokens)
+    outputs = jnp.asarray(network.apply(variables, tokens, given(batch["label"]), True, rngs=rngs))
+    logs = head.log_prob(outputs, tokens)
     return Mean.of(-total(logs), batch["mask"]), ({}, {})
 
   def evaluate(variables, batch):
@@ -161,7 +162,7 @@ def autoregressive(network: nn.Module, head: Head, *, conditional: bool = False)
     return {"nll": nll, "bits_per_dim": Mean(nll.total / (logs[0].size * np.log(2)), nll.count)}
 
   def logits(variables, tokens, label):
-    return head.logits(network.apply(variables, tokens, given(label), False))
+    return head.logits(jnp.asarray(network.apply(variables, tokens, given(label), False)))
 
   return Autoregressive(init, loss, evaluate, log_prob, logits, head)
 

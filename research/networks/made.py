@@ -28,8 +28,8 @@ def degrees(inputs: int, hidden: Sequence[int], seed: int) -> list[Int[np.ndarra
 def masks(inputs: int, hidden: Sequence[int], size: int, seed: int = 0) -> list[Float[np.ndarray, "in out"]]:
   """Masks of the layers (equations 8 and 9); the last is of `size` outputs an input, those of one together."""
   found = degrees(inputs, hidden, seed)
-  inner = [np.float32(a[:, None] <= b[None]) for a, b in itertools.pairwise(found)]
-  last = np.float32(found[-1][:, None] < np.repeat(found[0], size)[None])
+  inner = [(a[:, None] <= b[None]).astype(np.float32) for a, b in itertools.pairwise(found)]
+  last = (found[-1][:, None] < np.repeat(found[0], size)[None]).astype(np.float32)
   return [*inner, last]
 
 

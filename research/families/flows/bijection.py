@@ -247,8 +247,8 @@ def checkerboard(swap: bool = False) -> Partition:
 def _parameters(network: Network, elementwise: Elementwise, params, inputs, like, context):
   """What a network has for every number of `like`: [*like.shape, size]."""
   features = like.shape[-1] * elementwise.size
-  found = network(features).apply({"params": params}, inputs, context)
-  return found.reshape(*like.shape, elementwise.size)
+  numbers = jnp.asarray(network(features).apply({"params": params}, inputs, context))
+  return numbers.reshape(*like.shape, elementwise.size)
 
 
 def coupling(network: Network, elementwise: Elementwise, partition: Partition) -> Bijection:

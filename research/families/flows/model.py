@@ -77,6 +77,8 @@ def flow(
   def log_prob(variables, x, label, keys=None):
     if dequantiser is None:
       return density(variables, x, label)
+    if keys is None:
+      raise ValueError("what is dequantised by noise needs a key an example")
     x, log_q = dequantiser.draw(variables["params"]["dequantiser"], keys, x)
     return density(variables, x, label) - log_q
 
