@@ -3,8 +3,8 @@
 Paper: Mnih et al. 2015; the environment is Sutton's (1996), Gymnasium's Acrobot-v1.
 Command: python -m experiments.dqn --config=configs/dqn/acrobot.py
 Hardware: 2 CPU cores
-Time: about two minutes
-Expected: a greedy return of about -80
+Time: not measured
+Expected: not measured; the aim is a greedy return of -80
 """
 
 from configs.dqn import _base

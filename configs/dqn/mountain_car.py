@@ -3,8 +3,8 @@
 Paper: Mnih et al. 2015; the environment is Moore's (1990), Gymnasium's MountainCar-v0.
 Command: python -m experiments.dqn --config=configs/dqn/mountain_car.py
 Hardware: 2 CPU cores
-Time: about two minutes
-Expected: a greedy return of about -110
+Time: not measured
+Expected: not measured; the aim is a greedy return of -115
 """
 
 from configs.dqn import _base

@@ -4,7 +4,7 @@ Paper: Blei, Ng & Jordan 2003; held against scikit-learn's LatentDirichletAlloca
 Command: python -m experiments.lda --config=configs/lda/brown.py --config.data.path=...
 Hardware: 2 CPU cores
 Time: not measured
-Expected: a perplexity of document completion no higher than scikit-learn's
+Expected: not measured; the aim is a perplexity of document completion no higher than scikit-learn's
 """
 
 from configs.lda import _base
