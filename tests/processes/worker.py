@@ -25,7 +25,7 @@ def folder_of(base: pathlib.Path, job: str) -> pathlib.Path:
 def train(job: str, base: pathlib.Path, devices: int, mode: str = "", stop_at: int = 0) -> list[np.ndarray]:
   """One run; the numbers of its final state, whole."""
   name, _, own = job.partition(":")
-  config = conformance.load(name, base)
+  config = conformance.load(name, base, **{"run.num_devices": 4})  # which whole sets are padded for, on fewer too
   with precision(config.train.precision):
     experiment = conformance.experiment_of(name)(config)
     settings = dataclasses.replace(session.settings_of(config, experiment.train_data), stop_at=stop_at)
