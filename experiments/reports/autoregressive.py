@@ -61,7 +61,9 @@ class Use:
     if self._is_sound or self._classes:
       raise UserError("--input", path, "only images, without labels, are scored and completed: leave it out.")
     size = self._config.data.eval_batch_size
-    dataset, names = generative.inputs_at(path, self._test.inputs.shape[1:], size, pipeline.normalised())
+    dataset, names = generative.inputs_at(
+      path, self._test.inputs.shape[1:], size, pipeline.normalised(), self._test.inputs.dtype
+    )
 
     def one(variables, batch):
       tokens = family_lib.as_tokens(batch["inputs"], self._levels)

@@ -162,4 +162,12 @@ def test_settings_that_make_no_sense_are_refused():
     with pytest.raises(UserError, match=field):
       settings(**changes).check()
   with pytest.raises(UserError, match="minibatches"):
-    on_policy.Settings(rows=4, steps=3, minibatches=5).check(1)
+    on_policy.Settings(rows=4, steps=3, minibatches=5).check()
+  with pytest.raises(UserError, match="4 equal parts"):
+    on_policy.Settings(rows=4, steps=3, minibatches=6).check(4)
+
+
+def test_environments_that_devices_do_not_divide_are_refused():
+  actors = acting.begin(grid.grid(2, 2), jax.random.key(0), 6)
+  with pytest.raises(UserError, match="agent"):
+    jax.vmap(lambda _: acting.mine(actors), axis_name=axes.AXIS)(jnp.arange(4))

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from research import axes, randomness
 from research.environments.protocol import Environment
+from research.errors import UserError
 from research.metrics import Mean
 
 RECENT = 100  # episodes whose mean return is told: Young & Tian 2019
@@ -91,6 +92,18 @@ def begin(environment: Environment, key, rows: int) -> Actors:
   keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.arange(rows))
   env, observation = jax.vmap(environment.reset)(keys)
   return Actors(env, observation, jnp.zeros(rows), jnp.zeros(rows, jnp.int32))
+
+
+def mine(actors: Actors) -> Actors:
+  """This device's actors.
+
+  Raises:
+    UserError: the devices do not divide them.
+  """
+  rows = len(actors.episode_return)
+  if rows % axes.size():
+    raise UserError("config.agent.rows", rows, f"{axes.size()} devices must divide it.")
+  return axes.mine(actors)
 
 
 def act(environment: Environment, choose: Choose, actors: Actors, key, steps: int) -> tuple[Actors, Record]:

@@ -46,10 +46,10 @@ class Settings:
     """Of an update."""
     return self.rows * self.steps
 
-  def check(self, devices_share: int) -> None:
+  def check(self, devices: int = 1) -> None:
     """Raises a UserError where minibatches do not divide an update, or devices a minibatch."""
-    if self.frames % self.minibatches or self.frames // self.minibatches % devices_share:
-      remedy = f"it must divide the {self.frames} transitions of an update (and each part the devices)."
+    if self.frames % (self.minibatches * devices):
+      remedy = f"minibatches, each in {devices} equal parts, must divide the {self.frames} transitions of an update."
       raise UserError("config.agent.minibatches", self.minibatches, remedy)
 
 
@@ -76,7 +76,7 @@ def pqn_learner(
 
   The network's head must be `dqn.Expected`.  Each minibatch is drawn from all environments, and divided over devices.
   """
-  settings.check(1)
+  settings.check()
 
   def init(key, batch):
     del batch
@@ -96,7 +96,7 @@ def pqn_learner(
       values = network.values(state.params, observations)
       return jax.vmap(dqn.greedy_or_random, in_axes=(0, 0, None))(keys, values, share)
 
-    actors, record = acting.act(environment, choose, axes.mine(state.actors), key, settings.steps)
+    actors, record = acting.act(environment, choose, acting.mine(state.actors), key, settings.steps)
     targets = _targets(network, settings, state.params, record)
     actors, whole, targets = axes.whole((actors, record, targets))
     state = state.replace(actors=actors, recent=state.recent.after(whole.done, whole.episode_return))
@@ -127,6 +127,7 @@ def _targets(network: Network, settings: Settings, params, record: acting.Record
 def _learn(network: Network, optimizer, settings: Settings, state: OnPolicyState, examples):
   """Passes over the examples [frame, ...], which every device holds whole; each takes its part of every minibatch."""
   size = settings.frames // settings.minibatches
+  settings.check(axes.size())  # or what is left over would be lost
   share = size // axes.size()
   key = randomness.stream_key(state.key, "minibatches", state.step)
 

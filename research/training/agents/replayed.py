@@ -244,7 +244,7 @@ def _remember(environment, network, settings, exploration, state: AgentState):
     values = network.values(state.params, observations, None if noise is None else jax.random.fold_in(noise, time))
     return jax.vmap(dqn.greedy_or_random, in_axes=(0, 0, None))(keys, values, share)
 
-  actors, record = acting.act(environment, choose, axes.mine(state.actors), key, settings.steps)
+  actors, record = acting.act(environment, choose, acting.mine(state.actors), key, settings.steps)
   actors, whole = axes.whole((actors, record))
   block = {name: getattr(whole, name) for name in _transition(environment)}
   before, memory = state.memory.written, replay.write(state.memory, block)
