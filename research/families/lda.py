@@ -115,7 +115,13 @@ class LDA(NamedTuple):
 
 
 def lda(
-  num_topics: int, *, alpha: float = 0.0, eta: float = 0.0, learn_priors: bool = True, iterations: int = 100
+  num_topics: int,
+  *,
+  alpha: float = 0.0,
+  eta: float = 0.0,
+  learn_priors: bool = True,
+  iterations: int = 100,
+  tolerance: float = 1e-3,
 ) -> LDA:
   """The family.  A batch holds `counts` [document, word] and `mask`; for evaluation also `held_out` of the same shape.
 
@@ -124,6 +130,7 @@ def lda(
     alpha, eta: priors at the start; 0: one over the number of topics.
     learn_priors: whether they move.
     iterations: of the inference of a document, at most.
+    tolerance: mean change of every document's γ below which the inference stops.
   """
   first = lambda value: value or 1 / num_topics
 
@@ -135,7 +142,7 @@ def lda(
   def expect(topics: Topics, batch, key):
     del key
     counts = batch["counts"] * batch["mask"][:, None]
-    gamma = infer(topics, counts, iterations)
+    gamma = infer(topics, counts, iterations, tolerance)
     share, words = jnp.exp(log_expectation(gamma)), jnp.exp(log_expectation(topics.weights))
     expected = words * (share.T @ (counts / (share @ words + _TINY)))
     log_theta = (batch["mask"][:, None] * log_expectation(gamma)).sum(0)
@@ -152,7 +159,7 @@ def lda(
 
   def evaluate(topics: Topics, batch):
     counts = batch["counts"] * batch["mask"][:, None]
-    gamma = infer(topics, counts, iterations)
+    gamma = infer(topics, counts, iterations, tolerance)
     metrics = {"bound": _per_word(batch["mask"] * document_bound(topics, counts, gamma), counts)}
     if "held_out" in batch:
       held_out = batch["held_out"] * batch["mask"][:, None]
