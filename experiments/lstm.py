@@ -1,10 +1,12 @@
-"""Recurrent networks, LSTM and GRU: they write text, and tell classes of sequences.
+"""Recurrent networks, LSTM and GRU: they write text, tell classes of sequences, and forecast.
 
   python -m experiments.lstm                                             Python's manual, embedded: two minutes
   python -m experiments.lstm --config=configs/lstm/shakespeare.py --config.data.path=input.txt
   python -m experiments.lstm --config.data.path=my_texts/                a .txt file of one's own, or a folder of them
   python -m experiments.lstm --config=configs/lstm/sst2.py --config.data.path=...     or one's own .csv, .tsv, .jsonl
   python -m experiments.lstm --config=configs/lstm/mnist_rows.py --config.data.data_dir=...
+  python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.path=...      forecasts, with bands
+  python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.name=own --config.data.path=my.csv
   python -m experiments.lstm --mode=predict --workdir=... --input="The "   goes on from a prompt or file; classifies
 
 Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Merity et al. 2018.
@@ -13,8 +15,9 @@ Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Meri
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, language, sentences
+from experiments.parts import classification, forecasting, language, sentences
 from research.errors import UserError
+from research.networks.forecasting import RecurrentForecaster
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
 from research.training.experiment import Experiment
 
@@ -45,7 +48,13 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return RecurrentClassifier(num_classes, layers, model.pool, vocabulary, model.embedding)
 
       return sentences.experiment(config, reader)
-  raise UserError("config.task", config.task, "choose language, classes or sentences.")
+    case "forecast":
+
+      def forecaster(horizon, outputs, dtype):
+        return RecurrentForecaster(recurrent(model, dtype), horizon, outputs, model.segment, model.head_dropout)
+
+      return forecasting.experiment(config, forecaster)
+  raise UserError("config.task", config.task, "choose language, classes, sentences or forecast.")
 
 
 def recurrent(model: ml_collections.ConfigDict, dtype, bidirectional: bool = False) -> Recurrent:

@@ -1,9 +1,10 @@
-"""Transformers: they write text, and tell its classes.
+"""Transformers: they write text, tell its classes, and forecast.
 
   python -m experiments.transformer                                      Python's manual, embedded: two minutes
   python -m experiments.transformer --config=configs/transformer/shakespeare.py --config.data.path=input.txt
   python -m experiments.transformer --config.data.path=my_texts/         a .txt file of one's own, or a folder of them
   python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...   or one's own table
+  python -m experiments.transformer --config=configs/transformer/etth1.py --config.data.path=...   or one's own .csv
   python -m experiments.transformer --mode=predict --workdir=... --input="The "   goes on, or classifies
 
 Vaswani et al. 2017; Radford et al. 2019.  What layers may be made of: `research/networks/attention.py`, `Style`.
@@ -14,9 +15,10 @@ import dataclasses
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import language, sentences
+from experiments.parts import forecasting, language, sentences
 from research.errors import UserError
 from research.networks.attention import Style
+from research.networks.forecasting import PatchForecaster
 from research.networks.transformer import Decoder, TransformerClassifier
 from research.training.experiment import Experiment
 
@@ -39,7 +41,14 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return TransformerClassifier(num_classes, style(model, dtype), vocabulary, model.depth, length)
 
       return sentences.experiment(config, reader)
-  raise UserError("config.task", config.task, "choose language or sentences.")
+    case "forecast":
+
+      def forecaster(horizon, outputs, dtype):
+        patches = model.patch, model.stride, model.head_dropout
+        return PatchForecaster(style(model, dtype), model.depth, horizon, outputs, *patches)
+
+      return forecasting.experiment(config, forecaster)
+  raise UserError("config.task", config.task, "choose language, sentences or forecast.")
 
 
 def style(model: ml_collections.ConfigDict, dtype) -> Style:

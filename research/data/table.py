@@ -20,8 +20,15 @@ class Table(NamedTuple):
   columns: tuple[str, ...]
 
 
-def read_csv(path: str | pathlib.Path) -> Table:
+_TIMES = ("date", "time", "datetime", "timestamp")
+
+
+def read_csv(path: str | pathlib.Path, times: bool = False) -> Table:
   """A CSV file of numeric columns, with a line of names above them or without.
+
+  Args:
+    path: of the file.
+    times: the first column is left out where it holds times: it is called so, or its first cell is no number.
 
   Raises:
     UserError: no such file, no rows, rows of different lengths, or a cell that is no finite number (by its place).
@@ -35,7 +42,9 @@ def read_csv(path: str | pathlib.Path) -> Table:
   named = bool(rows) and not any(_is_number(cell) for cell in rows[0][1])
   names = tuple(cell.strip() for cell in rows[0][1]) if named else ()
   body = rows[1:] if named else rows
-  if not body:
+  if times and body and (not _is_number(body[0][1][0]) or (named and names[0].lower() in _TIMES)):
+    names, rows, body = names[1:], [(n, row[1:]) for n, row in rows], [(n, row[1:]) for n, row in body]
+  if not body or not rows[0][1]:
     raise UserError("config.data.path", str(path), "it has no rows of numbers.")
   width = len(rows[0][1])
   values = np.empty((len(body), width))
@@ -45,7 +54,7 @@ def read_csv(path: str | pathlib.Path) -> Table:
     for column, cell in enumerate(row):
       if not _is_number(cell):
         name = names[column] if names else column + 1
-        remedy = "densities are of finite numbers: remove the column, or the row."
+        remedy = "it is no finite number: remove the column, or the row."
         raise UserError(f"{path}, line {number}, column {name}", cell, remedy)
       values[place, column] = float(cell)
   return Table(values, names or tuple(str(i + 1) for i in range(width)))
