@@ -71,11 +71,10 @@ def load(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
     fields.refuse_unread(data, {"validation", "path"})
     read = lambda split: _companded(spoken_digits.load(split, data.path or None, data.length))
     return splits.of(read("train"), read("test"), data.validation)
-  found = generative.load(data)
-  shape = found.test.inputs.shape[1:]
-  if len(shape) != 3 or shape[-1] != 1 or found.test.inputs.dtype != np.uint8:
-    raise UserError("config.data.name", data.name, "name a set of grey images of bytes, or config.data.channels = 1.")
-  return found
+  images = generative.load_pixels(data)
+  if images.test.inputs.shape[-1] != 1:
+    raise UserError("config.data.name", data.name, "name a set of grey images, or config.data.channels = 1.")
+  return images
 
 
 def _companded(sound: Examples) -> Examples:

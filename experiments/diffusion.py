@@ -95,7 +95,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     train, test = (spoken_digits.load(part, data.path or None, data.length) for part in ("train", "test"))
     whole = Data("sound", splits.of(train, test, data.validation), 0.0, 1.0)
   else:
-    whole = Data("images", generative.load(data), 0.5, 0.5)
+    whole = Data("images", generative.load_pixels(data), 0.5, 0.5)
   train = whole.parts.train
   if not 0 <= data.limit <= len(train):
     raise UserError("config.data.limit", data.limit, f"there are {len(train)} training examples; 0 uses all.")

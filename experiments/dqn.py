@@ -56,12 +56,13 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     case "pqn":
       settings = on_policy.Settings(rows=agent.rows, steps=agent.steps, **agent.pqn)
       learner = on_policy.pqn_learner(world, network, optimizer, settings, exploration, schedule)
-  episodes = lambda count: clock(min(config.data.eval_batch_size, count), count=count, name=world.name)
+  data = config.data
+  episodes = lambda count, first: clock(min(data.eval_batch_size, count), count=count, first=first, name=world.name)
   return Experiment(
     learner=learner,
     train_data=train_data,
-    eval_data=episodes(config.data.eval_episodes) if config.data.eval_episodes else None,
-    test_data=episodes(config.data.test_episodes),
+    eval_data=episodes(data.eval_episodes, data.test_episodes) if data.eval_episodes else None,
+    test_data=episodes(data.test_episodes, 0),
     report=lambda state: dqn_report.report(state, world, network, config),
     predict=lambda state, source: dqn_report.predictions(state, world, network, source, config),
     definitions=DEFINITIONS,

@@ -77,10 +77,7 @@ def load(data: ml_collections.ConfigDict) -> report_lib.Data:
     read = lambda split: table.load(rows, data.name, split)
     parts = splits.of(read("train"), read("test"), data.validation)
     return report_lib.Data("table", parts, *pipeline.statistics(parts.train.inputs), rows.columns)
-  parts = generative.load(data)
-  if parts.train.inputs.ndim != 4 or parts.train.inputs.dtype != np.uint8:
-    raise UserError("config.data.name", data.name, "name points, a table or a set of images of bytes.")
-  return report_lib.Data("images", parts)
+  return report_lib.Data("images", generative.load_pixels(data))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A VAE, or the VQ-VAE where the config asks for it."""
   if config.model.name == "vq":
     return quantised(config)
-  data = generative.load(config.data)
+  data = generative.load_pixels(config.data)
   left_out = anomaly.classes_left_out(config.data.leave_out, data.train, data.test)
   train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
   likelihood = likelihood_of(config.model)
@@ -71,12 +71,12 @@ def quantised(config: ml_collections.ConfigDict) -> Experiment:
   for field, value in {**unused, "model.conditional": config.model.conditional}.items():
     if value:
       raise UserError(f"config.{field}", value, "a VQ-VAE does not do it: leave it out.")
-  data, model = generative.load(config.data), config.model.vq
+  data, model = generative.load_pixels(config.data), config.model.vq
   train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
   likelihood = likelihood_of(config.model, dequantise=False)
   sizes: dict[str, Any] = {"code_size": model.code_size, "widths": tuple(model.widths), "blocks": model.blocks}
   compute = precision.dtype(config.train.precision)
-  network = VQAutoencoder(image_shape(config, data.train), likelihood.parameters, **sizes, dtype=compute)
+  network = VQAutoencoder(image_shape(data.train), likelihood.parameters, **sizes, dtype=compute)
   family = vq_vae.vq_vae(network, likelihood, codes=model.codes, commitment=model.commitment, decay=model.code_decay)
   return Experiment(
     learner=learning.gradient_learner(config, family, train_data),
@@ -107,16 +107,14 @@ def network(config: ml_collections.ConfigDict, data: Examples, parameters: int) 
   classes, compute = data.num_classes if model.conditional else 0, precision.dtype(config.train.precision)
   match model.name:
     case "mlp":
-      return MLPAutoencoder(image_shape(config, data), parameters, **model.mlp, num_classes=classes, dtype=compute)
+      return MLPAutoencoder(image_shape(data), parameters, **model.mlp, num_classes=classes, dtype=compute)
     case "conv":
-      return ConvAutoencoder(image_shape(config, data), parameters, **model.conv, num_classes=classes, dtype=compute)
+      return ConvAutoencoder(image_shape(data), parameters, **model.conv, num_classes=classes, dtype=compute)
   raise UserError("config.model.name", model.name, "choose mlp, conv or vq.")
 
 
-def image_shape(config: ml_collections.ConfigDict, data: Examples) -> tuple[int, int, int]:
-  """(height, width, channel); UserError where examples are no images of bytes."""
-  if data.inputs.ndim != 4 or data.inputs.dtype != np.uint8:
-    raise UserError("config.data.name", config.data.name, "name a set of images of bytes: these examples are none.")
+def image_shape(data: Examples) -> tuple[int, int, int]:
+  """(height, width, channel)."""
   return data.inputs.shape[1], data.inputs.shape[2], data.inputs.shape[3]
 
 

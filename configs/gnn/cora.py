@@ -21,8 +21,6 @@ PUBLISHED = {
 }
 BARS = {"gcn": 0.81, "gat": 0.823, "grand": 0.85}  # of 81.5 +- 0.5 and 83.0 +- 0.7 the lower end
 
-CONFORMANCE = "every promise"  # for its kind of state: see tests/conformance
-
 
 def get_config(variant: str = ""):
   """The config of a network, GCN by default; `smoke` is that one in seconds."""

@@ -26,6 +26,20 @@ def load(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
   return splits.in_memory(data)
 
 
+def load_pixels(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
+  """`load` of images of bytes.
+
+  Raises:
+    UserError: as there; or the examples are no images, or floats, whose range would be taken for that of bytes.
+  """
+  parts = load(data)
+  inputs = parts.train.inputs
+  if inputs.ndim != 4 or inputs.dtype != np.uint8:
+    value = f"{data.name} ({inputs.dtype} {list(inputs.shape[1:])} each)"
+    raise UserError("config.data.name", value, "name a set of images of bytes, uint8 [height, width, channel] each.")
+  return parts
+
+
 def inputs_at(
   path: str,
   shape: tuple[int, ...],

@@ -8,7 +8,7 @@ from research.data.dataset import Dataset
 from research.errors import UserError
 
 
-def clock(rows: int, *, count: int = 0, frames: int = 0, name: str = "clock") -> Dataset:
+def clock(rows: int, *, count: int = 0, frames: int = 0, first: int = 0, name: str = "clock") -> Dataset:
   """Batches that hold nothing but places, a function of the step; what happens there follows from the run's key.
 
   A batch has `row`, int32 [rows], which row of the clock each is (for evaluation, which of `count` episodes or draws),
@@ -20,6 +20,7 @@ def clock(rows: int, *, count: int = 0, frames: int = 0, name: str = "clock") ->
     count: for evaluation, how many there are in all: one pass in order, the last batch padded and masked; 0 for
       training, which has no end and no epochs.
     frames: environment frames that one step of all rows comes to, where durations are to be given in frames.
+    first: number of the first row, so that two clocks (validation, test) have no row, and so no key, in common.
     name: for messages.
 
   Raises:
@@ -31,8 +32,8 @@ def clock(rows: int, *, count: int = 0, frames: int = 0, name: str = "clock") ->
   def feed(step: int) -> dict[str, np.ndarray]:
     if count:
       place = pipeline.in_order(count, step * rows, rows)
-      return {"row": place["index"], "mask": place["mask"]}
-    return {"row": np.arange(rows, dtype=np.int32)}
+      return {"row": place["index"] + np.int32(first), "mask": place["mask"]}
+    return {"row": np.arange(first, first + rows, dtype=np.int32)}
 
   def assemble(resident, fed):
     del resident

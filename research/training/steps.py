@@ -182,6 +182,28 @@ def learn_if(finite: jax.Array, learn: Callable, old):
   return jax.lax.platform_dependent(finite, old, cpu=branch, default=select)
 
 
+def guarded_step(optimizer: optax.GradientTransformation, local: Mean, grads, params, opt_state):
+  """One step of the optimizer, for learners that make several an update: (params, opt_state, whether it was finite).
+
+  Args:
+    optimizer, params, opt_state: Optax's.
+    local: this device's loss, as a (sum over examples, count) pair.
+    grads: of its total, over this device's examples.
+
+  The step follows the gradient of the global mean; where that or the loss is not finite, nothing moves.
+  """
+  total, summed = axes.psum((local, grads))
+  grads = jax.tree.map(lambda g: g / total.count, summed)
+  finite = jnp.isfinite(total.total) & jnp.isfinite(global_norm(grads))
+
+  def learn(old):
+    params, opt_state = old
+    updates, opt_state = optimizer.update(grads, opt_state, params)
+    return optax.apply_updates(params, updates), opt_state
+
+  return *learn_if(finite, learn, (params, opt_state)), finite
+
+
 def global_norm(grads) -> jax.Array:
   """Norm of all leaves together, by dot products: XLA's CPU backend takes a third longer to sum squares."""
   return jnp.sqrt(sum(jnp.vdot(g, g, preferred_element_type=jnp.float32) for g in jax.tree.leaves(grads)))

@@ -46,6 +46,8 @@ def test_a_clock_of_a_count_is_one_pass():
   read = batches(clock.clock(4, count=10), range(3))
   seen = np.concatenate([batch["row"][batch["mask"] > 0] for batch in read])
   np.testing.assert_array_equal(seen, np.arange(10))
+  others = batches(clock.clock(4, count=6, first=10), range(2))
+  np.testing.assert_array_equal(np.concatenate([batch["row"][batch["mask"] > 0] for batch in others]), 10 + np.arange(6))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from configs import _generative
+from experiments import autoregressive, diffusion, flow, gan, vae
+from experiments.command import cli
 from experiments.parts import generative
 from research.data import examples, pipeline
 from research.errors import UserError
@@ -34,6 +36,16 @@ def test_refuses_what_does_not_fit_into_memory(tmp_path):
 def test_refuses_a_normalisation_that_it_would_not_do():
   with pytest.raises(UserError, match=r"data\.normalise.*leave it"):
     generative.load(config(name="digits", normalise="train"))
+
+
+@pytest.mark.parametrize("experiment", [autoregressive, diffusion, flow, gan, vae])
+def test_floats_are_not_taken_for_bytes(experiment, tmp_path):
+  """An archive of pixels from 0 to 1 would otherwise be one of nearly black bytes."""
+  images = np.random.default_rng(0).random((40, 8, 8, 1), np.float32)
+  np.savez(tmp_path / "own.npz", inputs=images, label=np.arange(40) % 2)
+  config = cli.load_config(f"{experiment.DEFAULT}:smoke", {"data.path": str(tmp_path / "own.npz"), "data.name": "own"})
+  with pytest.raises(UserError, match=r"float32.*images of bytes"):
+    experiment.experiment(config)
 
 
 def test_function_of_every_example_in_order_without_the_padding():

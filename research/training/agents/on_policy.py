@@ -145,15 +145,7 @@ def _learn(network: Network, optimizer, settings: Settings, state: OnPolicyState
 
     value, grads = jax.value_and_grad(loss)(state.params)
     local = Mean(value, jnp.float32(share))
-    mean, grads = axes.psum((local, grads))
-    grads = jax.tree.map(lambda g: g / mean.count, grads)
-    finite = jnp.isfinite(mean.total) & jnp.isfinite(steps.global_norm(grads))
-
-    def learn(old):
-      updates, opt_state = optimizer.update(grads, old[1], old[0])
-      return optax.apply_updates(old[0], updates), opt_state
-
-    params, opt_state = steps.learn_if(finite, learn, (state.params, state.opt_state))
+    params, opt_state, finite = steps.guarded_step(optimizer, local, grads, state.params, state.opt_state)
     state = state.replace(
       params=params, opt_state=opt_state, updates=state.updates + 1, skipped=state.skipped + ~finite
     )

@@ -288,16 +288,7 @@ def _gradient_step(network: Network, optimizer, settings: Settings, i, rows: int
 
   (value, errors), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
   local = Mean(value, jnp.float32(rows))
-  mean, grads = axes.psum((local, grads))
-  grads = jax.tree.map(lambda g: g / mean.count, grads)
-  finite = jnp.isfinite(mean.total) & jnp.isfinite(steps.global_norm(grads))
-
-  def learn(old):
-    params, opt_state = old
-    updates, opt_state = optimizer.update(grads, opt_state, params)
-    return optax.apply_updates(params, updates), opt_state
-
-  params, opt_state = steps.learn_if(finite, learn, (state.params, state.opt_state))
+  params, opt_state, finite = steps.guarded_step(optimizer, local, grads, state.params, state.opt_state)
   updates = state.updates + 1
   due = updates % settings.target_every == 0
   target_params = learner_lib.keep_if(
