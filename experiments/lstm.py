@@ -1,4 +1,4 @@
-"""Recurrent networks, LSTM and GRU: they write text, tell classes of sequences, and forecast.
+"""Recurrent networks, LSTM and GRU: they write text, tell classes of sequences, forecast, translate.
 
   python -m experiments.lstm                                             Python's manual, embedded: two minutes
   python -m experiments.lstm --config=configs/lstm/shakespeare.py --config.data.path=input.txt
@@ -7,6 +7,7 @@
   python -m experiments.lstm --config=configs/lstm/mnist_rows.py --config.data.data_dir=...
   python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.path=...      forecasts, with bands
   python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.name=own --config.data.path=my.csv
+  python -m experiments.lstm --config=configs/lstm/multi30k.py --config.data.path=...   or two files of one's own
   python -m experiments.lstm --mode=predict --workdir=... --input="The "   goes on from a prompt or file; classifies
 
 Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Merity et al. 2018.
@@ -15,10 +16,11 @@ Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Meri
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, forecasting, language, sentences
+from experiments.parts import classification, forecasting, language, sentences, translation
 from research.errors import UserError
 from research.networks.forecasting import RecurrentForecaster
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
+from research.networks.translation import RecurrentTranslator
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/lstm/pydoc.py"
@@ -54,7 +56,14 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return RecurrentForecaster(recurrent(model, dtype), horizon, outputs, model.segment, model.head_dropout)
 
       return forecasting.experiment(config, forecaster)
-  raise UserError("config.task", config.task, "choose language, classes, sentences or forecast.")
+    case "translation":
+
+      def translator(vocabulary, dtype):
+        encoder, decoder = recurrent(model, dtype, bidirectional=True), recurrent(model, dtype)
+        return RecurrentTranslator(vocabulary, encoder, decoder, model.embedding)
+
+      return translation.experiment(config, translator, lambda batch: (batch["source_segment"],))
+  raise UserError("config.task", config.task, "choose language, classes, sentences, forecast or translation.")
 
 
 def recurrent(model: ml_collections.ConfigDict, dtype, bidirectional: bool = False) -> Recurrent:

@@ -1,10 +1,11 @@
-"""Transformers: they write text, tell its classes, and forecast.
+"""Transformers: they write text, tell its classes, forecast, translate.
 
   python -m experiments.transformer                                      Python's manual, embedded: two minutes
   python -m experiments.transformer --config=configs/transformer/shakespeare.py --config.data.path=input.txt
   python -m experiments.transformer --config.data.path=my_texts/         a .txt file of one's own, or a folder of them
   python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...   or one's own table
   python -m experiments.transformer --config=configs/transformer/etth1.py --config.data.path=...   or one's own .csv
+  python -m experiments.transformer --config=configs/transformer/multi30k.py --config.data.path=...   or one's own pairs
   python -m experiments.transformer --mode=predict --workdir=... --input="The "   goes on, or classifies
 
 Vaswani et al. 2017; Radford et al. 2019.  What layers may be made of: `research/networks/attention.py`, `Style`.
@@ -15,11 +16,11 @@ import dataclasses
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import forecasting, language, sentences
+from experiments.parts import forecasting, language, sentences, translation
 from research.errors import UserError
-from research.networks.attention import Style
+from research.networks.attention import Place, Style
 from research.networks.forecasting import PatchForecaster
-from research.networks.transformer import Decoder, TransformerClassifier
+from research.networks.transformer import Decoder, EncoderDecoder, TransformerClassifier
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/transformer/pydoc.py"
@@ -48,7 +49,19 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return PatchForecaster(style(model, dtype), model.depth, horizon, outputs, *patches)
 
       return forecasting.experiment(config, forecaster)
-  raise UserError("config.task", config.task, "choose language, sentences or forecast.")
+    case "translation":
+
+      def translator(vocabulary, dtype):
+        depths = model.encoder_depth, model.depth
+        return EncoderDecoder(style(model, dtype), vocabulary, depths, config.data.length, model.tied)
+
+      return translation.experiment(config, translator, places)
+  raise UserError("config.task", config.task, "choose language, sentences, forecast or translation.")
+
+
+def places(batch) -> tuple:
+  """Where the pairs of a pack stand, as `EncoderDecoder` takes it."""
+  return batch["source_segment"], Place(batch["position"], batch["segment"]), batch["source_position"]
 
 
 def style(model: ml_collections.ConfigDict, dtype) -> Style:

@@ -16,12 +16,13 @@ def get_config(variant: str = ""):
   config = _forecasting.etth1(_forecasting.base(), mse=0.39)
   config.model = _base.network()
   del config.model["tied"]
-  config.model.update({"features": 16, "depth": 3, "heads": 4, "hidden": 128, "positions": "learned", "dropout": 0.3})
+  config.model.update({"features": 32, "depth": 2, "heads": 4, "hidden": 128, "positions": "learned", "dropout": 0.3})
   config.model.quantiles = (0.1, 0.5, 0.9)  # that are forecast
-  config.model.patch = 16  # times of a patch
-  config.model.stride = 8  # times from one patch to the next
+  config.model.patch = 24  # times of a patch
+  config.model.stride = 24  # times from one patch to the next
   config.model.head_dropout = 0.3  # rate in front of the last product
   config.optimizer.update({"learning_rate": 1e-3, "warmup": "100 steps"})
+  config.data.context = 504
   config.train.batch_size = 64
   config.train.duration = "8 epochs"
   if variant == "smoke":

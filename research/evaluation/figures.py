@@ -257,13 +257,22 @@ def spectrograms(rows: Mapping[str, Float[np.ndarray, "sound time"]], window: in
   return figure
 
 
-def attention(layers: Sequence[Float[np.ndarray, "head time length"]], labels: Sequence[str]) -> "Figure":
-  """What each token (row) attends to (column), a panel a head (across) and layer (down), 8 of each at most."""
+def attention(
+  layers: Sequence[Float[np.ndarray, "head time length"]], labels: Sequence[str], rows: Sequence[str] = ()
+) -> "Figure":
+  """What each token (row) attends to (column), a panel a head (across) and layer (down), 8 of each at most.
+
+  Args:
+    layers: weights of each.
+    labels: of the columns.
+    rows: labels of the rows, where they are of other tokens than the columns are.
+  """
   from matplotlib.figure import Figure
 
   layers = [weights[:8] for weights in layers[:8]]
   heads = max(map(len, layers))
-  figure = Figure(figsize=(1.6 * heads + 0.8, 1.6 * len(layers) + 0.6), layout="constrained")
+  side = 3.2 if rows else 1.6  # room for words
+  figure = Figure(figsize=(side * heads + 0.8, side * len(layers) + 0.6), layout="constrained")
   panels = figure.subplots(len(layers), heads, squeeze=False)
   for row, (weights, axes) in enumerate(zip(layers, panels)):
     for head, (panel, values) in enumerate(zip(axes, weights)):
@@ -272,7 +281,14 @@ def attention(layers: Sequence[Float[np.ndarray, "head time length"]], labels: S
       if not row:
         panel.set_title(f"head {head + 1}", fontsize=8)
     axes[0].set_ylabel(f"layer {row + 1}", fontsize=8)
-  if len(labels) <= 60:
+    if rows:
+      axes[0].set_yticks(range(len(rows)), rows, fontsize=6)
+      axes[0].tick_params(length=0)
+  if rows:
+    for panel in panels[-1]:
+      panel.set_xticks(range(len(labels)), labels, fontsize=6, rotation=90)
+      panel.tick_params(length=0)
+  elif len(labels) <= 60:
     panels[-1, 0].set_xticks(range(len(labels)), labels, fontsize=3)
     panels[-1, 0].tick_params(length=0)
   return figure

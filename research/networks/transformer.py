@@ -369,7 +369,13 @@ class EncoderDecoder(nn.Module):
     self.encoder = Stack(style, encoder, False)
 
   def __call__(
-    self, source: Int[Array, "batch source"], target: Int[Array, "batch time"], train: bool, segments=None, place=None
+    self,
+    source: Int[Array, "batch source"],
+    target: Int[Array, "batch time"],
+    train: bool,
+    segments=None,
+    place=None,
+    positions=None,
   ) -> Float[Array, "batch time vocabulary"]:
     """Logits of each next target token.
 
@@ -379,15 +385,16 @@ class EncoderDecoder(nn.Module):
       train: with dropout.
       segments: int [batch, source], 0 where the source is padding.
       place: of the target; packed pairs have equal segments in both.
+      positions: int [batch, source], of the source within its segment; by default counted along the row.
     """
-    memory = self.encode(source, train, segments)
+    memory = self.encode(source, train, segments, positions)
     if place is None and segments is not None:
       place = Place.of(target.shape, jnp.ones_like(target))  # a target sees the source's segment 1
     return self.decoder(target, train, place, memory)
 
-  def encode(self, source, train: bool, segments=None) -> Memory:
+  def encode(self, source, train: bool, segments=None, positions=None) -> Memory:
     """The memory of a source."""
-    place = Place.of(source.shape, segments)
+    place = Place.of(source.shape, segments, positions)
     return Memory(self.encoder(self.decoder.embedding(source, place, train), place, None, train), place)
 
   def init_carry(self, batch: int, length: int, context) -> Carry:
@@ -403,9 +410,15 @@ class EncoderDecoder(nn.Module):
     return self.decoder.prefill(carry, tokens, lengths)
 
 
-def attention_maps(intermediates) -> list[Float[Array, "batch head time length"]]:
-  """Weights of every layer, in order, of a network applied with `mutable=["intermediates"]`."""
+def attention_maps(intermediates, module: str = "") -> list[Float[Array, "batch head time length"]]:
+  """Weights of every layer, in order, of a network applied with `mutable=["intermediates"]`.
+
+  Args:
+    intermediates: that collection.
+    module: only of modules of that name, such as `memory`, what a decoder attends to its memory by.
+  """
   found = jax.tree_util.tree_leaves_with_path(intermediates)
+  found = [item for item in found if not module or module in [getattr(key, "key", key) for key in item[0]]]
   order = lambda item: [(len(k), k) for k in (str(getattr(p, "key", p)) for p in item[0])]
   leaves = [leaf for _, leaf in sorted(found, key=order)]
   return [layer for leaf in leaves for layer in (leaf if leaf.ndim == 5 else leaf[None])]  # scanned: all in one
