@@ -1,0 +1,76 @@
+"""The fields of Bayesian inference: a model, a method, and how long."""
+
+import ml_collections
+
+from configs import common
+from configs._choice import Choice
+
+MODELS = {
+  "eight_schools": {"centred": False},  # effects themselves as parameters, which makes a funnel of them
+  "linear": {"scale": 1.0},  # prior deviation of intercept and weights
+  "logistic": {"scale": 1.0},
+  "poisson": {"scale": 1.0},
+  "mixture": {"components": 3},
+  "gaussian_process": {},
+  "own": {"path": ""},  # a Python file whose model() returns a research.inference.model.Model
+  "numpyro": {"path": ""},  # a Python file whose model() is a NumPyro model (the extra `inference`)
+}
+CHAINS = {
+  "warmup": 1000,  # transitions that adapt step size and mass; not kept
+  "thin": 1,  # each so many-th transition is kept
+  "step_size": 0.5,  # at the beginning, in units of the posterior's scale
+  "dense": False,  # a dense mass matrix, in place of a diagonal one
+}
+METHODS = {
+  "nuts": {**CHAINS, "acceptance": 0.8, "max_depth": 10},  # mean acceptance adapted to; doublings at most
+  "hmc": {**CHAINS, "acceptance": 0.8, "path": 1.5, "most": 256},  # mean length in time; steps at most
+  "metropolis": {**CHAINS, "acceptance": 0.234},
+  "gibbs": dict(CHAINS),
+  "langevin": {
+    **CHAINS,
+    "step_size": 0.05,
+    "batch_size": 0,  # rows of a gradient; 0: all
+    "decay": 0.0,  # step size ~ (1 + t / delay) ** -decay
+    "delay": 1000.0,
+  },
+}
+
+
+def inference(model: str, method: str = "nuts", data: str = "") -> ml_collections.ConfigDict:
+  """A model by a method."""
+  config = common.classical()
+  config.data = ml_collections.ConfigDict(
+    {
+      "name": data,  # breast_cancer, diabetes, linnerud, petals, waves; table; "" where the model has its own
+      "path": "",  # of table: a CSV file of numbers, whose last column is explained by the others
+      "eval_batch_size": 1000,  # over all devices
+    }
+  )
+  config.model = Choice(model, MODELS)
+  config.method = Choice(method, METHODS)
+  config.train.update({"batch_size": 4, "duration": "3000 steps"})  # chains, over all devices; warm-up among the steps
+  del config.train["accumulate"]
+  config.report = ml_collections.ConfigDict(
+    {
+      "quantities": (),  # what is drawn and told by name, such as ("mu", "theta[1]"); () takes the first six
+      "reference": {},  # name -> (means, their standard errors), which means are held against
+      "draws": 1000,  # that scores of rows held out are averaged over
+    }
+  )
+  config.run.steps_per_dispatch = 100
+  return config
+
+
+def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
+  """`common.variant`; smoke warms up for three transitions of four chains."""
+  config = common.variant(config, name, also)
+  if name == "smoke":
+    config.train.batch_size = 4
+    config.report.draws = 8
+    config.run.steps_per_dispatch = 2
+    fields = config.method[config.method.name]
+    if "warmup" in fields:
+      fields.update({"warmup": 3, "thin": 1})
+    if "max_depth" in fields:
+      fields.max_depth = 4
+  return config

@@ -1,0 +1,211 @@
+"""What is drawn and told of a posterior: diagnostics, quantities and their errors, figures, draws as files."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from experiments.parts.posteriors import Method, Problem
+from research.data import regressions, table
+from research.errors import UserError
+from research.evaluation import posteriors as figures
+from research.inference import diagnostics
+from research.training.experiment import Report
+
+DEFINITIONS = {
+  "log_density": "mean log-density of the posterior, unnormalised and unconstrained, where the chains are",
+  "log_loss": "mean of -log p(row | training rows), the density averaged over posterior draws, nats",
+  "accuracy": "share of rows whose outcome has a posterior predictive probability above 1/2",
+  "r_hat": "largest rank-normalised split R-hat of all quantities (Vehtari et al. 2021)",
+  "ess_bulk": "least effective sample size of the bulk, over all quantities",
+  "ess_tail": "least effective sample size of the 5 % and 95 % quantiles, over all quantities",
+  "divergences": "divergent transitions after warm-up, of all chains",
+  "e_bfmi": "least energy Bayesian fraction of missing information of the chains",
+  "acceptance": "mean acceptance probability after warm-up",
+  "gradients": "gradient evaluations of all chains, warm-up included",
+}
+DEVIATION = "largest distance of a mean from the reference's, in combined Monte Carlo standard errors"
+
+FEW = 10  # draws of a chain, below which nothing is said of its errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Use:
+  """What a posterior is used for, from a state."""
+
+  config: ml_collections.ConfigDict
+  problem: Problem
+  method: Method
+
+  def quantities(self, state: Any) -> dict[str, np.ndarray]:
+    """Draws [chain, draw] of every number, by name: `mu`, `theta[1]`."""
+    return scalars(constrained(self.problem, self.method.draws(state)))
+
+  def measure(self, state: Any, data: Any) -> dict[str, float]:
+    """Diagnostics of chains, as far as they have come."""
+    del data
+    if not self.method.is_chains:
+      return {}
+    quantities, record = self.quantities(state), recorded(state, self.method.draws(state).shape[1])
+    measured = {
+      "divergences": int(record["divergent"].sum()),
+      "acceptance": float(record["acceptance"].mean()),
+      "gradients": int(np.asarray(state.gradients).sum()),
+    }
+    if record["energy"].shape[1] < FEW:
+      return measured
+    varying = [draws for draws in quantities.values() if np.ptp(draws) > 0]
+    of = lambda function: [function(draws) for draws in varying] or [float("nan")]
+    return measured | {
+      "r_hat": max(of(diagnostics.r_hat)),
+      "ess_bulk": min(of(diagnostics.bulk_ess)),
+      "ess_tail": min(of(diagnostics.tail_ess)),
+      "e_bfmi": float(diagnostics.e_bfmi(record["energy"]).min()),
+    }
+
+  def report(self, state: Any) -> Report:
+    """Means and deviations of what `config.report.quantities` names (the first six by default), and figures."""
+    quantities = self.quantities(state)
+    chosen = self.chosen(quantities)
+    metrics, definitions = {}, {}
+    for name, draws in chosen.items():
+      metrics |= {name: float(draws.mean()), f"{name}_sd": float(draws.std(ddof=1))}
+      definitions |= {name: f"posterior mean of {name}", f"{name}_sd": f"posterior standard deviation of {name}"}
+    reference = self.reference(quantities)
+    if reference and next(iter(quantities.values())).shape[1] >= FEW:
+      metrics["deviation"], definitions["deviation"] = deviation(quantities, reference), DEVIATION
+    drawn: dict[str, Any] = {"pairs": figures.pairs(chosen, self.divergent(state))}
+    drawn["intervals"] = figures.intervals(dict(list(quantities.items())[:40]), reference)
+    if self.method.is_chains:
+      drawn |= {"traces": figures.traces(chosen), "ranks": figures.ranks(chosen)}
+      energies = recorded(state, next(iter(quantities.values())).shape[1])["energy"]
+      if energies.shape[1] > 1:
+        drawn["energy"] = figures.energy(energies, diagnostics.e_bfmi(energies).tolist())
+    drawn |= self.predictive(state)
+    files = {"summary.tsv": summary(quantities)} if next(iter(quantities.values())).shape[1] >= FEW else {}
+    return Report(metrics, drawn, definitions, files)
+
+  def chosen(self, quantities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those that the config names."""
+    names = tuple(self.config.report.quantities) or tuple(quantities)[:6]
+    for name in names:
+      if name not in quantities:
+        raise UserError("config.report.quantities", name, f"there are {', '.join(quantities)}.")
+    return {name: quantities[name] for name in names}
+
+  def reference(self, quantities: dict[str, np.ndarray]) -> dict[str, tuple[float, float]]:
+    """Means and their standard errors, by the name of each number."""
+    listed = {}
+    for name, (means, errors) in self.config.report.reference.items():
+      pair = {name: np.asarray(means, float)}, {name: np.asarray(errors, float)}
+      means, errors = (scalars({k: v[None, None] for k, v in part.items()}) for part in pair)
+      listed |= {key: (float(means[key][0, 0]), float(errors[key][0, 0])) for key in means}
+    missing = [name for name in listed if name not in quantities]
+    if missing:
+      raise UserError("config.report.reference", missing[0], f"there are {', '.join(quantities)}.")
+    return listed
+
+  def divergent(self, state: Any) -> np.ndarray | None:
+    """Which draws ended a divergent trajectory; None of what has none."""
+    if self.config.method.name not in ("nuts", "hmc"):
+      return None
+    return recorded(state, self.method.draws(state).shape[1])["divergent"]
+
+  def predictive(self, state: Any) -> dict[str, Any]:
+    """Replicated data, and, of one input, the fitted line."""
+    model, drawn = self.problem.model, {}
+    if model is None:
+      return drawn
+    positions = self.some(state, 200)
+    replicate, constrain = model.replicate, self.problem.target.constrain
+    if replicate is not None and model.observed is not None:
+      keys = jax.random.split(jax.random.key(0), len(positions))
+      one = lambda pair: replicate(pair[0], constrain(pair[1]))
+      replicated = jax.device_get(jax.jit(lambda: jax.lax.map(one, (keys, positions)))())
+      drawn["predictive"] = figures.predictive(model.observed, replicated)
+    data = self.problem.data
+    if data is not None and model.predict is not None and len(data.columns) == 1:
+      x = data.train.inputs[:, 0]
+      margin = 0.15 * np.ptp(x)
+      points = np.linspace(x.min() - margin, x.max() + margin, 200)
+      mean, deviation = self.predicted(positions, points[:, None])
+      truth = regressions.waves(points) if self.config.data.name == "waves" else None
+      drawn["fit"] = figures.fit(x, data.train.outcome, points, mean, deviation, truth)
+    return drawn
+
+  def some(self, state: Any, count: int) -> Any:
+    """So many of the draws [draw, size], evenly."""
+    draws = self.method.draws(state)
+    flat = draws.reshape(-1, draws.shape[-1])
+    return flat[np.linspace(0, len(flat) - 1, min(count, len(flat))).astype(int)]
+
+  def predicted(self, positions: Any, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of an outcome at each of the inputs, over draws and noise."""
+    model, target = self.problem.model, self.problem.target
+    assert model is not None
+    predict = model.predict
+    assert predict is not None
+    one = lambda z: predict(target.constrain(z), inputs)
+    means, variances = jax.device_get(jax.jit(lambda: jax.lax.map(one, positions))())
+    return means.mean(0), np.sqrt(variances.mean(0) + means.var(0))
+
+  def predict(self, state: Any, source: str) -> dict[str, Any]:
+    """Draws by name [chain, draw, ...]; or, for rows of a CSV file of inputs, outcomes' means and deviations."""
+    if not source:
+      return constrained(self.problem, self.method.draws(state))
+    model, data = self.problem.model, self.problem.data
+    if data is None or model is None or model.predict is None:
+      raise UserError("--input", source, "this model predicts no outcomes of rows: leave it out, for draws.")
+    rows = table.read_csv(source)
+    if rows.values.shape[1] != len(data.columns):
+      remedy = f"give the {len(data.columns)} columns {', '.join(data.columns)}."
+      raise UserError("--input", f"{source}, {rows.values.shape[1]} columns", remedy)
+    mean, deviation = self.predicted(self.some(state, self.config.report.draws), data.scaled(rows.values))
+    return {"mean": mean, "deviation": deviation}
+
+
+def constrained(problem: Problem, draws: Any) -> dict[str, np.ndarray]:
+  """Values by name [chain, draw, ...], from unconstrained draws; parameters first, in the model's order."""
+  values = jax.device_get(_compiled(problem.target.constrain)(draws))
+  order = [*problem.model.parameters] if problem.model else []
+  return {name: values[name] for name in (*order, *(name for name in values if name not in order))}
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(constrain):
+  return jax.jit(jax.vmap(jax.vmap(constrain)))
+
+
+def scalars(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Each number of arrays [chain, draw, ...] by a name of its own; indices begin with 1, as the literature's do."""
+  numbers = {}
+  for name, array in values.items():
+    for index in np.ndindex(*array.shape[2:]):
+      place = ",".join(str(i + 1) for i in index)
+      numbers[f"{name}[{place}]" if index else name] = array[(slice(None), slice(None), *index)]
+  return numbers
+
+
+def recorded(state: Any, count: int) -> dict[str, np.ndarray]:
+  """What is told of the draws that there are."""
+  return {name: np.asarray(values)[:, :count] for name, values in state.record.items()}
+
+
+def deviation(quantities: dict[str, np.ndarray], reference: dict[str, tuple[float, float]]) -> float:
+  """The largest distance of a mean from its reference, over the root of the sum of both squared errors."""
+  of = lambda name, mean, error: (
+    abs(quantities[name].mean() - mean) / np.hypot(diagnostics.mcse_mean(quantities[name]), error)
+  )
+  return float(max(of(name, *pair) for name, pair in reference.items()))
+
+
+def summary(quantities: dict[str, np.ndarray]) -> bytes:
+  """A table, tabs between columns: every quantity's mean, deviation, quantiles, error and diagnostics."""
+  rows = {name: diagnostics.summary(draws) for name, draws in quantities.items()}
+  columns = list(next(iter(rows.values())))
+  lines = ["\t".join(["quantity", *columns])]
+  lines += ["\t".join([name, *(f"{row[column]:.5g}" for column in columns)]) for name, row in rows.items()]
+  return ("\n".join(lines) + "\n").encode()
