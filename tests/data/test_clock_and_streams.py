@@ -47,7 +47,8 @@ def test_a_clock_of_a_count_is_one_pass():
   seen = np.concatenate([batch["row"][batch["mask"] > 0] for batch in read])
   np.testing.assert_array_equal(seen, np.arange(10))
   others = batches(clock.clock(4, count=6, first=10), range(2))
-  np.testing.assert_array_equal(np.concatenate([batch["row"][batch["mask"] > 0] for batch in others]), 10 + np.arange(6))
+  seen = np.concatenate([batch["row"][batch["mask"] > 0] for batch in others])
+  np.testing.assert_array_equal(seen, 10 + np.arange(6))
 
 
 @pytest.mark.parametrize(
