@@ -19,7 +19,7 @@ import numpy as np
 from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
 from experiments.reports import autoregressive as report_lib
-from research.data import pipeline, spoken_digits
+from research.data import pipeline, remembered, spoken_digits
 from research.data.examples import Examples
 from research.errors import UserError
 from research.families import autoregressive as family_lib
@@ -53,6 +53,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=measured.test,
     report=use.report,
     predict=use.predict,
+    sample=lambda state: use.predict(state, ""),
     definitions=family_lib.DEFINITIONS,
   )
 
@@ -70,7 +71,7 @@ def load(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
       raise UserError("config.data.levels", data.levels, "sound has 256 levels here, as in the paper.")
     fields.refuse_unread(data, {"validation", "path"})
     read = lambda split: _companded(spoken_digits.load(split, data.path or None, data.length))
-    return splits.of(read("train"), read("test"), data.validation)
+    return remembered.data("recordings", lambda: splits.of(read("train"), read("test"), data.validation))
   images = generative.load_pixels(data)
   if images.test.inputs.shape[-1] != 1:
     raise UserError("config.data.name", data.name, "name a set of grey images, or config.data.channels = 1.")

@@ -18,7 +18,7 @@ import ml_collections
 from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
 from experiments.reports import diffusion as diffusion_report
-from research.data import mixtures, pipeline, spoken_digits
+from research.data import mixtures, pipeline, remembered, spoken_digits
 from research.data.examples import Examples
 from research.errors import UserError
 from research.evaluation.generative import subset
@@ -75,6 +75,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=sets.test,
     report=use.report,
     predict=use.predict,
+    sample=lambda state: use.predict(state, ""),
     definitions=family.DEFINITIONS,
   )
 
@@ -92,8 +93,9 @@ def load(config: ml_collections.ConfigDict) -> Data:
     whole = Data("points", splits.of(train, test, data.validation), 0.0, 1.0)
   elif data.name == spoken_digits.NAME:
     fields.refuse_unread(data, {"path", "validation"})
-    train, test = (spoken_digits.load(part, data.path or None, data.length) for part in ("train", "test"))
-    whole = Data("sound", splits.of(train, test, data.validation), 0.0, 1.0)
+    read = lambda part: spoken_digits.load(part, data.path or None, data.length)
+    recordings = remembered.data("recordings", lambda: splits.of(read("train"), read("test"), data.validation))
+    whole = Data("sound", recordings, 0.0, 1.0)
   else:
     whole = Data("images", generative.load_pixels(data), 0.5, 0.5)
   train = whole.parts.train

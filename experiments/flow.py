@@ -16,7 +16,8 @@ from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
 from experiments.parts.flows import bijection_of, dequantiser_of
 from experiments.reports import flow as report_lib
-from research.data import mixtures, pipeline, table
+from research.data import mixtures, pipeline, remembered, table
+from research.data.examples import Examples
 from research.errors import UserError
 from research.families.flows import base
 from research.families.flows import model as family_lib
@@ -56,6 +57,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=measured.test,
     report=use.report,
     predict=use.predict,
+    sample=lambda state: use.predict(state, ""),
     definitions=family_lib.DEFINITIONS,
   )
 
@@ -73,11 +75,17 @@ def load(data: ml_collections.ConfigDict) -> report_lib.Data:
     return report_lib.Data("points", parts)
   if data.name in (*table.EMBEDDED, "table"):
     fields.refuse_unread(data, {"validation", "path"} if data.name == "table" else {"validation"})
-    rows = table.read_csv(data.path) if data.name == "table" else table.embedded(data.name)
-    read = lambda split: table.load(rows, data.name, split)
-    parts = splits.of(read("train"), read("test"), data.validation)
-    return report_lib.Data("table", parts, *pipeline.statistics(parts.train.inputs), rows.columns)
+    parts, columns = remembered.data("rows", lambda: rows_of(data))
+    constants = remembered.value("standardisation", lambda: pipeline.statistics(parts.train.inputs))
+    return report_lib.Data("table", parts, *constants, columns)
   return report_lib.Data("images", generative.load_pixels(data))
+
+
+def rows_of(data: ml_collections.ConfigDict) -> tuple[splits.Splits[Examples], tuple[str, ...]]:
+  """The rows of the table that `config.data` names, divided, and its columns."""
+  rows = table.read_csv(data.path) if data.name == "table" else table.embedded(data.name)
+  read = lambda split: table.load(rows, data.name, split)
+  return splits.of(read("train"), read("test"), data.validation), rows.columns
 
 
 if __name__ == "__main__":

@@ -63,6 +63,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=data.sets.test,
     report=lambda state: report(gan_report.Sampler(family, state, data, config), config),
     predict=lambda state, path: gan_report.predictions(gan_report.Sampler(family, state, data, config), path, config),
+    sample=lambda state: gan_report.predictions(gan_report.Sampler(family, state, data, config), "", config),
     definitions=family_lib.DEFINITIONS,
   )
 

@@ -51,13 +51,15 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   else:
     learner = best_of(member, model, config, data)
   measured = lambda part: pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name)
+  predict = lambda state, path: gmm_report.predictions(state, path, config, model, data)
   return Experiment(
     learner=learner,
     train_data=train_data,
     eval_data=measured(data.validation) if data.validation else None,
     test_data=measured(data.test),
     report=lambda state: gmm_report.report(state, config, model, data, left_out),
-    predict=None if left_out else lambda state, path: gmm_report.predictions(state, path, config, model, data),
+    predict=None if left_out else predict,
+    sample=None if left_out else lambda state: predict(state, ""),
     definitions=definitions,
   )
 

@@ -16,7 +16,7 @@ from experiments.command import cli
 from experiments.parts import fields, splits, tagging
 from experiments.parts import learning as learning_lib
 from experiments.reports import hmm as hmm_report
-from research.data import chorales, pipeline, weather
+from research.data import chorales, pipeline, remembered, weather
 from research.data.dataset import Dataset
 from research.data.sequences import Sequences
 from research.errors import UserError
@@ -49,6 +49,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=measure(data.test),
     report=lambda state: report(params(state), state.key, family, config, data.test),
     predict=lambda state, path: predict(params(state), state.key, family, config, path),
+    sample=lambda state: predict(params(state), state.key, family, config, ""),
     definitions=learning.DEFINITIONS,
   )
 
@@ -60,7 +61,8 @@ def load(data: ml_collections.ConfigDict) -> splits.Splits[Sequences]:
     return splits.of(weather.load("train"), weather.load("test"), data.validation)
   if data.name == "jsb_chorales":
     fields.refuse_unread(data, {"path", "resolution", "validation"})
-    return splits.with_own_validation(lambda part: chorales.load(part, data.path or None, data.resolution), data)
+    read = lambda part: chorales.load(part, data.path or None, data.resolution)
+    return remembered.data("chorales", lambda: splits.with_own_validation(read, data))
   raise UserError("config.data.name", data.name, "choose weather, jsb_chorales or brown.")
 
 

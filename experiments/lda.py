@@ -15,7 +15,7 @@ from experiments.command import cli
 from experiments.parts import fields
 from experiments.parts.splits import batch_size
 from experiments.reports import lda as lda_report
-from research.data import documents, pipeline
+from research.data import documents, pipeline, remembered
 from research.data.dataset import Dataset
 from research.data.documents import Documents
 from research.errors import UserError
@@ -66,7 +66,8 @@ def perplexity(means) -> dict[str, float]:
 def load(data: ml_collections.ConfigDict) -> tuple[Documents, Documents | None, Documents]:
   """Training, validation and test documents; the vocabulary is of the training documents, validation's included."""
   fields.refuse_unread(data, {"validation", *({"path"} if data.name != "python_help" else ())})
-  train, test = documents.load(data.name, data.path or None, least=data.least, most=data.most, passage=data.passage)
+  options = {"least": data.least, "most": data.most, "passage": data.passage}
+  train, test = remembered.data("documents", lambda: documents.load(data.name, data.path or None, **options))
   if not data.validation:
     return train, None, test
   held = round(data.validation * len(train))

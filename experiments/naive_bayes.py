@@ -50,13 +50,15 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     combine=statistics.total,
     accumulate=train.accumulate,
   )
+  predict = lambda state, path: naive_bayes_report.predictions(state, path, config, family, data)
   return Experiment(
     learner=learner,
     train_data=train_data,
     eval_data=measure(data.validation) if data.validation else None,
     test_data=measure(data.test),
     report=lambda state: naive_bayes_report.report(state, config, family, learner, data),
-    predict=lambda state, path: naive_bayes_report.predictions(state, path, config, family, data),
+    predict=predict,
+    sample=lambda state: predict(state, ""),
     definitions=family_lib.DEFINITIONS,
   )
 

@@ -61,6 +61,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=sets.test,
     report=anomalies if left_out else report,
     predict=None if left_out else predict,
+    sample=None if left_out else lambda state: predict(state, ""),
     definitions=vae.DEFINITIONS,
   )
 

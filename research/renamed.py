@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 RENAMED = {"model.network": "model.name"}  # of GANs
+# Fields that configs have been given since, with the values by which they change nothing.
+ADDED: dict[str, Any] = {}
 
 
 def now(field: str, fields: Collection[str]) -> str:
@@ -26,6 +28,11 @@ def brought_up(old: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any
   """An older revision's fields by their paths of now; without those of networks that were not chosen."""
   found = {now(name, fields): value for name, value in old.items()}
   return {name: value for name, value in found.items() if name in fields or not _of_a_network(name)}
+
+
+def added(fields: Collection[str]) -> dict[str, Any]:
+  """Those of `ADDED` that a config has: what a run that was begun before them had."""
+  return {field: value for field, value in ADDED.items() if field in fields}
 
 
 def _of_a_network(field: str) -> bool:

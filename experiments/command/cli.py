@@ -1,7 +1,9 @@
 """The command line that every experiment shares.
 
 python -m experiments.cnn [--config=configs/cnn/mnist.py[:smoke]] [--workdir=...] [--config.x=y]
-                          [--mode=train|evaluate|predict] [--input=PATH]
+                          [--mode=train|evaluate|predict|sample] [--input=PATH]
+
+Of a run that there is, --workdir alone will do: its folder holds its config.
 """
 
 import ast
@@ -21,7 +23,7 @@ from research import renamed
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODES = ("train", "evaluate", "predict")
+MODES = ("train", "evaluate", "predict", "sample")
 EXIT_ERROR = 1
 EXIT_USER_ERROR = 2
 
@@ -32,13 +34,18 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
   Exit codes: 0 finished; 2 bad input; 3 training stopped by non-finite numbers; 75 preempted, saved: run it again.
   One of several processes ends with 1 on any other error, at once, so that the others do not wait for it.
   """
+  from experiments.command import runs
   from research.training import processes  # imports jax, as what is run does
 
   logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
   name = pathlib.Path(inspect.getfile(experiment)).stem
   try:
-    flags, overrides = parse(sys.argv[1:] if argv is None else argv, default_config)
-    config = load_config(flags["config"], overrides)
+    flags, overrides = parse(sys.argv[1:] if argv is None else argv, "")
+    if not flags["config"] and runs.holds_one(flags["workdir"]):
+      flags["config"], config = runs.load(flags["workdir"], name, default_config, overrides)
+    else:
+      flags["config"] = flags["config"] or default_config
+      config = load_config(flags["config"], overrides)
     workdir = flags["workdir"] or default_workdir(name, flags["config"], overrides, config.seed)
     processes.join()
     if not processes.is_main():  # process 0 has the same warnings
@@ -116,9 +123,7 @@ def load_config(spec: str, overrides: Mapping[str, str] | None = None) -> ml_col
   except (AttributeError, ImportError, SyntaxError, ValueError) as error:  # configs know no class of ours
     raise UserError("--config", spec, f"{error}.") from error
   config.lock()
-  # A name first: where it chooses a part of the config, the other fields may be those of that part.
-  for field, text in sorted((overrides or {}).items(), key=lambda item: not item[0].endswith((".name", ".network"))):
-    override(config, field, text)
+  override_all(config, overrides or {})
   return config
 
 
@@ -134,6 +139,15 @@ def _load(file: pathlib.Path) -> types.ModuleType:
   module.__file__ = str(file)
   loader.exec_module(module)
   return module
+
+
+def override_all(config: ml_collections.ConfigDict, overrides: Mapping[str, str]) -> None:
+  """`override` of every one.
+
+  A name first: where it chooses a part of the config, the other fields may be those of that part.
+  """
+  for field, text in sorted(overrides.items(), key=lambda item: not item[0].endswith((".name", ".network"))):
+    override(config, field, text)
 
 
 def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:

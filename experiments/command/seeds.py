@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import ml_collections
 
 from experiments.command import cli, session
+from research.data import remembered
 from research.errors import UserError
 from research.training import compilation, loop, parallel, rundir, side_by_side
 from research.training.preemption import Preemption
@@ -49,7 +50,8 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
   seeds, first = list(configs), next(iter(configs.values()))
   session.check_claims(first)
   compilation.use_persistent_cache(first.run.compilation_cache)
-  experiments = [build(config) for config in configs.values()]
+  memories = [remembered.Memory() for _ in configs]
+  experiments = [session.built(build, config, memory, "train") for config, memory in zip(configs.values(), memories)]
   reason = "each seed has a best checkpoint of its own" if first.run.report_best else side_by_side.why_not(experiments)
   if reason:
     print(f"not side by side: {reason}", file=sys.stderr)
@@ -61,8 +63,9 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
     whole = open_run(workdir / f"seeds{'-'.join(map(str, seeds))}")
     whole.claim({**first.to_dict(), "seed": seeds}, "seeds.json")
     runs = [open_run(workdir / f"seed{seed}") for seed in seeds]
-    for directory, config in zip(runs, configs.values()):
+    for directory, config, memory in zip(runs, configs.values(), memories):
       directory.claim(config.to_dict())
+      memory.save(directory.path)
     together = loop.executor(side_by_side.experiment(experiments, seeds), settings, plan)
     trained = loop.train(together, settings, whole, preemption)
     preemption.nothing_to_save(trained.step)
@@ -70,12 +73,13 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
     share = trained.wall_seconds / len(seeds)
     for i, (seed, directory) in enumerate(zip(seeds, runs)):
       _write_rows(directory, rows, seed)
-      launch = {**rundir.environment(), "parallelism": plan.mode, "mode": "train", "seed": seed, "side_by_side": seeds}
+      begun = {"experiment": name, "config": config_name, "overrides": {**overrides, "seed": str(seed)}}
+      how = {"parallelism": plan.mode, "mode": "train", "seed": seed, "side_by_side": seeds}
+      launch = {**rundir.environment(), **begun, **how}
       directory.write_json("run.json", {"launches": [{**launch, "wall_seconds": share}]})
       state = side_by_side.member(trained.state, i)
       metrics, paths = session.final(loop.executor(experiments[i], settings, plan), configs[seed], directory, state)
-      header = {"experiment": name, "config": config_name, "overrides": {**overrides, "seed": str(seed)}, "seed": seed}
-      found = {**header, "step": trained.step, "metrics": metrics}
+      found = {**begun, "seed": seed, "step": trained.step, "metrics": metrics}
       session.conclude(directory, found, launch, paths, share, clock.seconds / len(seeds))
     session.check_claims(first, metrics)  # the same names for all seeds
   print(f"{len(seeds)} seeds side by side in {time.perf_counter() - start:.0f} s")

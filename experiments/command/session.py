@@ -10,6 +10,8 @@ import jax
 import ml_collections
 import numpy as np
 
+from experiments.command import runs
+from research.data import remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures
@@ -81,23 +83,83 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   compilation.use_persistent_cache(config.run.compilation_cache)
   start = time.perf_counter()
   check_claims(config)
-  experiment: Experiment = build(config)
+  fit_devices(config, mode)
+  memory = remembered.Memory(workdir, stand_in=mode not in ("train", "evaluate"))
+  experiment = built(build, config, memory, mode)
   settings = settings_of(config, experiment.train_data)
   executor = loop.executor(experiment, settings, plan_of(config, experiment))
-  if mode == "predict" and experiment.predict is None:
-    raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
+  check_mode(experiment, mode, source, memory)
   if mode != "train" and not (pathlib.Path(workdir) / "checkpoints").is_dir():
     raise UserError("--workdir", workdir, "it holds no checkpoint: train there first (--mode=train).")
   with processes.together():  # process 0 holds the folder for all
     directory = rundir.RunDirectory(workdir, writes=processes.is_main())
   try:
     with processes.together():
-      directory.claim(config.to_dict())
-    if mode == "predict":
-      return _predict(executor, settings, directory, source)
+      claim(directory, config, mode, memory)
+    if mode in ("predict", "sample"):
+      return _predict(executor, settings, directory, mode, source)
     return _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption)
   finally:
     directory.close()
+
+
+def built(build: Callable, config: ml_collections.ConfigDict, memory: remembered.Memory, mode: str) -> Experiment:
+  """`build(config)` with what the run remembers of its data.
+
+  Raises:
+    UserError: as it has; of a run that there is, with how to say where its data are now.
+  """
+  try:
+    with memory:
+      return build(config)
+  except UserError as error:
+    about_place = any(word in error.field for word in ("path", "data_dir"))
+    places = [name for name in ("path", "data_dir") if name in config.get("data", {})]
+    if mode == "train" or not about_place or not places:
+      raise
+    where = " or ".join(f"--config.data.{name}=..." for name in places)
+    raise UserError(error.field, error.value, f"{error.remedy} (Where its data have moved, say so: {where})") from error
+
+
+def claim(
+  directory: rundir.RunDirectory, config: ml_collections.ConfigDict, mode: str, memory: remembered.Memory
+) -> None:
+  """Makes the folder this run's; or, where nothing is trained, holds the config against that of the run in it.
+
+  Raises:
+    UserError: it is a run of another config, or of data that have changed since.
+  """
+  if mode != "train":
+    notes = directory.claim(config.to_dict(), free=(*runs.FREE, *runs.PLACES, "data.eval_batch_size"), write=False)
+    notes += [f"data are not here ({why}): going by what the run remembers" for why in memory.absent.values()]
+    for note in notes:
+      _say(f"note: {note}", file=sys.stderr)
+    return
+  directory.claim(config.to_dict())
+  if changed := memory.changed():
+    remedy = f"its data have changed since it was begun ({changed}): bring them back, or use another workdir."
+    raise UserError("--workdir", str(directory.path), remedy)
+  if directory.writes:
+    memory.save(directory.path)
+
+
+def check_mode(experiment: Experiment, mode: str, source: str, memory: remembered.Memory) -> None:
+  """Raises UserError where an experiment has not what a mode asks for, or the data for it are not here."""
+  if mode == "predict" and experiment.predict is None:
+    raise UserError("--mode", "predict", "this experiment has nothing to predict; use evaluate.")
+  if mode == "sample" and experiment.sample is None:
+    raise UserError("--mode", "sample", "this experiment generates nothing; use predict or evaluate.")
+  if mode == "predict" and not source and experiment.sample is None and memory.absent:
+    why = next(iter(memory.absent.values()))
+    raise UserError("--input", source, f"its test set, which would be predicted, is not here ({why}): name an input.")
+
+
+def fit_devices(config: ml_collections.ConfigDict, mode: str) -> None:
+  """Where nothing is trained, a run of more devices than there are here is looked at on one."""
+  if mode != "train" and config.run.num_devices > jax.device_count():
+    _say(f"note: it was trained on {config.run.num_devices} devices; here on one", file=sys.stderr)
+    with config.unlocked():
+      config.run.update({"num_devices": 1, "parallelism": "auto"})
 
 
 def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settings:
@@ -161,7 +223,8 @@ def plan_of(
 
 def _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption) -> int:
   history = directory.read_json("run.json") or {"launches": []}
-  launch = {**rundir.environment(), "parallelism": executor.plan.mode, "mode": mode, "seed": config.seed}
+  begun = {name: header[name] for name in ("experiment", "config", "overrides")}
+  launch = {**rundir.environment(), **begun, "parallelism": executor.plan.mode, "mode": mode, "seed": config.seed}
   directory.write_json("run.json", {"launches": [*history["launches"], launch]})
   clock = compilation.CompileClock()
   before = sum(entry.get("wall_seconds", 0) for entry in history["launches"])
@@ -307,19 +370,19 @@ def _write(directory: rundir.RunDirectory, files: Mapping[str, bytes]) -> list[p
   return [folder / name for name in files]
 
 
-def _predict(executor, settings, directory, source) -> int:
+def _predict(executor, settings, directory, mode, source) -> int:
   state = executor.plan.local(restore(executor, settings, directory))
   if not directory.writes:
     processes.wait_for_main("predicted")
     return 0
-  found = executor.experiment.predict(state, source)
+  found = executor.experiment.sample(state) if mode == "sample" else executor.experiment.predict(state, source)
   for file in _write(directory, {name: value for name, value in found.items() if isinstance(value, bytes)}):
     print(f"sample {file}")
   arrays = {name: value for name, value in found.items() if not isinstance(value, bytes)}
-  path = directory.path / "predictions.npz"
+  path = directory.path / ("samples.npz" if mode == "sample" else "predictions.npz")
   np.savez(path, **arrays)
   for name, value in arrays.items():
     print(f"{name} {np.asarray(value).shape}: {np.array2string(np.asarray(value).ravel()[:8], precision=3)} ...")
-  print(f"predictions {path}")
+  print(f"{path.stem} {path}")
   processes.wait_for_main("predicted")
   return 0

@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from experiments.parts import fields, generative, learning, splits
-from research.data import augmentation, examples, files, pipeline, sources
+from research.data import augmentation, examples, files, pipeline, remembered, sources
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import classification as measures
@@ -68,7 +68,7 @@ def experiment(
   data, train = splits.load(config.data), config.train
   if isinstance(data.train, examples.Examples):
     fields.refuse_unread(config.data, fields.NEUTRAL.keys() - {"random_area", "centre"}, "a set in memory")
-  constants = normalisation(config.data.normalise, data.train)
+  constants = remembered.value("normalisation", lambda: normalisation(config.data.normalise, data.train))
   compute = precision.dtype(train.precision)
   family = family_lib.classifier(
     network(num_classes=data.train.num_classes, dtype=compute),

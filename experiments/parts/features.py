@@ -20,7 +20,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Float, Int
 
-from experiments.command import cli, session
+from experiments.command import cli, runs, session
 from experiments.parts import classification, convolutional, generative, splits
 from research.data import cache
 from research.data.examples import Examples
@@ -194,7 +194,7 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     remedy = "name the folder of a finished run of experiments.cnn, or leave it empty."
     raise UserError("config.measure.classifier", str(folder), remedy)
   with contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    config = ml_collections.ConfigDict(_with_tuples(directory.read_json("config.json")))
+    config = runs.restored(directory.read_json("config.json") or {}, runs.origin(str(folder)).get("config", ""))
     try:
       experiment = convolutional.classifier(config)
     except (AttributeError, KeyError) as error:  # what ml_collections raises of a field that is not there
@@ -204,13 +204,6 @@ def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, 
     executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
     state = session.restore(executor, settings, directory)
   return config, _arrays(executor, state)
-
-
-def _with_tuples(tree: Any) -> Any:
-  """What JSON has kept as lists are tuples in a config."""
-  if isinstance(tree, dict):
-    return {name: _with_tuples(value) for name, value in tree.items()}
-  return tuple(map(_with_tuples, tree)) if isinstance(tree, list) else tree
 
 
 def _arrays(executor, state) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import ml_collections
 
 from experiments.parts import fields, learning
 from experiments.reports.forecasting import Oracle
+from research.data import remembered
 from research.data import series as series_lib
 from research.errors import UserError
 from research.families import forecasting as family_lib
@@ -25,8 +26,8 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
   fields.refuse_unread(data, {"path"})
   if not 1 <= data.season <= data.context:
     raise UserError("config.data.season", data.season, f"give 1 to the {data.context} of config.data.context.")
-  series = series_lib.load(data.name, data.path or None)
-  scale = family_lib.naive_scale(series.values[: series.train_end], data.season)
+  series = remembered.data("series", lambda: series_lib.load(data.name, data.path or None))
+  scale = remembered.value("scale", lambda: family_lib.naive_scale(series.values[: series.train_end], data.season))
   module = network(horizon=data.horizon, outputs=len(levels), dtype=precision.dtype(config.train.precision))
   family = family_lib.forecaster(module, levels, data.season, scale)
   cut = lambda split, size, **options: series_lib.windows(series, split, data.context, data.horizon, size, **options)

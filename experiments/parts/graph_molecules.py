@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from typing import Any
 
 import flax.linen as nn
 import ml_collections
@@ -9,7 +10,7 @@ import numpy as np
 
 from experiments.parts import learning
 from experiments.parts.splits import Splits
-from research.data import graph_packs
+from research.data import graph_packs, remembered
 from research.data import molecules as molecules_lib
 from research.data.dataset import Dataset
 from research.data.molecules import Molecules
@@ -54,11 +55,8 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     report: `report(state, family, config, test_data, test) -> Report`.
     predict: `predict(state, family, config, path, test) -> arrays`.
   """
-  data = load(config.data)
-  mean, std = 0.0, 1.0
-  if config.data.kind == "regression":
-    mean, std = (np.float32(statistic(data.train.targets, axis=0)) for statistic in (np.nanmean, np.nanstd))
-    std = np.where(std > 0, std, np.float32(1))
+  data = remembered.data("molecules", lambda: load(config.data))
+  mean, std = remembered.value("standardisation", lambda: standardisation(config.data.kind, data.train.targets))
   family = graph_predictor(network_of(config.model, len(data.train.tasks)), config.data.kind, mean=mean, std=std)
   train_data = packed(config.data, data.train, config.train.batch_size, config.seed)
   learner = learning.gradient_learner(config, family, train_data)
@@ -75,6 +73,14 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     derive=DERIVED[config.data.kind],
     definitions=DEFINITIONS[config.data.kind],
   )
+
+
+def standardisation(kind: str, targets: np.ndarray) -> tuple[Any, Any]:
+  """Mean and deviation of each target of a regression, which the network predicts at unit scale; 0 and 1 of others."""
+  if kind != "regression":
+    return 0.0, 1.0
+  mean, std = (np.float32(statistic(targets, axis=0)) for statistic in (np.nanmean, np.nanstd))
+  return mean, np.where(std > 0, std, np.float32(1))
 
 
 def own(path: str, like: Molecules, smiles: str) -> Molecules:

@@ -1,5 +1,6 @@
 """What the language models share: a text becomes batches of tokens, and a trained model goes on from a prompt."""
 
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 
 from experiments.parts import fields, learning, splits
 from experiments.reports import language as report_lib
-from research.data import streams, validation
+from research.data import remembered, streams, validation
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.families import language_model as family_lib
@@ -32,8 +33,22 @@ class Corpus(NamedTuple):
 
 
 def load(data: ml_collections.ConfigDict) -> Corpus:
-  """The text that `config.data` names; `limit` and `validation` count its characters."""
+  """The text that `config.data` names, as tokens; of a finished run, by the tokenizer that it has learned."""
   fields.refuse_unread(data, {"path", "validation"} | ({"data_dir"} if data.name == "tiny_shakespeare" else set()))
+  read = functools.cache(lambda: text_of(data))
+
+  def learned() -> tokenizers.Tokenizer:
+    train, held, test = read()
+    if data.tokens == "characters":  # as nanoGPT: of the whole text, so that nothing in it is unknown
+      return tokenizers.Characters.learned(train + (held or "") + test)
+    return tokenizers.learned(data.tokens, train, data.vocabulary)
+
+  tokenizer = remembered.value("tokenizer", learned)
+  return Corpus(tokenizer, remembered.data("tokens", lambda: read().map(tokenizer.encode)))
+
+
+def text_of(data: ml_collections.ConfigDict) -> splits.Splits[str]:
+  """The text that `config.data` names; `limit` and `validation` count its characters."""
   text = corpora.load(data.name, data.path or None, data.data_dir or None)
   limit = data.limit or None
   train, test, held = text.train[:limit], text.test[:limit], text.validation[:limit]
@@ -42,11 +57,7 @@ def load(data: ml_collections.ConfigDict) -> Corpus:
   if data.validation:
     kept = len(train) - validation.count(data.validation, len(train))
     train, held = train[:kept], train[kept:]
-  tokenizer = tokenizers.learned(data.tokens, train, data.vocabulary)
-  if data.tokens == "characters":  # as nanoGPT: of the whole text, so that nothing in it is unknown
-    tokenizer = tokenizers.Characters.learned(train + held + test)
-  validation_tokens = tokenizer.encode(held) if held else None
-  return Corpus(tokenizer, splits.Splits(tokenizer.encode(train), validation_tokens, tokenizer.encode(test)))
+  return splits.Splits(train, held or None, test)
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module], *, carried: bool) -> Experiment:
@@ -70,7 +81,8 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     eval_data=None if corpus.parts.validation is None else measure(corpus.parts.validation),
     test_data=measure(corpus.parts.test),
     report=writer.report,
-    predict=lambda state, source: writer.predictions(state, prompts(source)),
+    predict=lambda state, source: writer.predictions(state, prompts(source or writer.prompt)),
+    sample=lambda state: writer.predictions(state, [writer.prompt]),
     derive=family_lib.derived,
     definitions=family_lib.DEFINITIONS,
   )
@@ -91,9 +103,9 @@ def evaluation(config: ml_collections.ConfigDict, tokens: np.ndarray, carried: b
 
 
 def prompts(source: str) -> list[str]:
-  """What to go on from: the contents of a file of that name, else the words themselves; by default a line's end."""
+  """What to go on from: the contents of a file of that name, else the words themselves."""
   try:
     file = pathlib.Path(source)
-    return [corpora.read(file)] if source and file.is_file() else [source or "\n"]
+    return [corpora.read(file)] if file.is_file() else [source]
   except OSError:  # a prompt too long to be a file's name
     return [source]

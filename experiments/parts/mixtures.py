@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from experiments.parts import splits
-from research.data import projection
+from research.data import projection, remembered
 from research.data.examples import Examples
 from research.data.projection import Projection
 from research.errors import UserError
@@ -57,7 +57,8 @@ def load(config: ml_collections.ConfigDict) -> FeatureSplits:
     )
   given = splits.in_memory(wanted)
   train = given.test if wanted.whole else given.train
-  features = projection.fit(train.inputs, wanted.principal_components, "config.data.principal_components")
+  fit = lambda: projection.fit(train.inputs, wanted.principal_components, "config.data.principal_components")
+  features = remembered.value("projection", fit)
   project = lambda part: dataclasses.replace(part, inputs=features.forward(part.inputs, dtype))
   return FeatureSplits(*given._replace(train=train).map(project), features)
 

@@ -1,5 +1,6 @@
 """What the classifiers of texts share: a table of labelled texts, a network, and an Experiment of both."""
 
+import functools
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from experiments.parts import classification, fields, learning, splits
-from research.data import pipeline
+from research.data import pipeline, remembered
 from research.data.examples import Examples
 from research.errors import UserError
 from research.families import classifier as family_lib
@@ -27,15 +28,14 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
   """
   data = config.data
   fields.refuse_unread(data, {"path", "validation"})
-  texts = splits.of(
-    *(labelled.load(data.name, split, data.path or None) for split in ("train", "test")), data.validation
-  )
-  joined = "\n".join(texts.train.texts)
-  if data.tokens == "words":
-    tokenizer = tokenizers.Words.learned(joined, data.vocabulary, data.least, lower=True)
-  else:
-    tokenizer = tokenizers.learned(data.tokens, joined, data.vocabulary)
-  found = texts.map(lambda part: labelled.encoded(part, tokenizer, data.length))
+
+  @functools.cache
+  def read() -> splits.Splits[labelled.LabelledTexts]:
+    parts = (labelled.load(data.name, split, data.path or None) for split in ("train", "test"))
+    return splits.of(*parts, data.validation)
+
+  tokenizer = remembered.value("tokenizer", lambda: learned(data, "\n".join(read().train.texts)))
+  found = remembered.data("texts", lambda: read().map(lambda part: labelled.encoded(part, tokenizer, data.length)))
   module = network(
     num_classes=found.train.num_classes,
     vocabulary=tokenizer.size + 1,
@@ -55,6 +55,13 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     predict=lambda state, source: predictions(state, predict, source, tokenizer, found.test, data),
     definitions=family_lib.DEFINITIONS,
   )
+
+
+def learned(data: ml_collections.ConfigDict, text: str) -> tokenizers.Tokenizer:
+  """The tokenizer that `config.data` asks for, of the training texts."""
+  if data.tokens == "words":
+    return tokenizers.Words.learned(text, data.vocabulary, data.least, lower=True)
+  return tokenizers.learned(data.tokens, text, data.vocabulary)
 
 
 def predictions(

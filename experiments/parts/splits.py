@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from experiments.parts import fields
-from research.data import binarized_mnist, sources
+from research.data import binarized_mnist, remembered, sources
 from research.data import validation as validation_lib
 from research.data.examples import Examples, Stream
 from research.errors import UserError
@@ -69,7 +69,7 @@ def load(data: ml_collections.ConfigDict) -> Splits[Examples | Stream]:
       streamed=data.streamed or None,
     )
 
-  return of(read("train"), read(data.test_split), data.validation)
+  return remembered.data("examples", lambda: of(read("train"), read(data.test_split), data.validation))
 
 
 def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
@@ -80,7 +80,8 @@ def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
   """
   if data.name == binarized_mnist.NAME:
     fields.refuse_unread(data, {"path", "validation"})
-    return with_own_validation(lambda split: binarized_mnist.load(split, data.path or None), data)
+    read = lambda: with_own_validation(lambda split: binarized_mnist.load(split, data.path or None), data)
+    return remembered.data("examples", read)
 
   def whole(part: Examples | Stream) -> Examples:
     if isinstance(part, Stream):

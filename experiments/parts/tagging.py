@@ -1,5 +1,6 @@
 """Part-of-speech tagging as an experiment: counting, one pass over the training sentences, and Viterbi."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from experiments.parts import fields, splits
-from research.data import pipeline, tagged
+from research.data import pipeline, remembered, tagged
 from research.data.sequences import Sequences, padded
 from research.errors import UserError
 from research.evaluation import figures
@@ -30,14 +31,22 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   if config.train.learning != "counts" or config.train.precision != "float32":
     given = (config.train.learning, config.train.precision)
     raise UserError("config.train.learning, config.train.precision", given, "a tagger counts, in float32.")
-  train, validation, test = splits.of(
-    *(tagged.load(split, data.path or None) for split in ("train", "test")), data.validation
-  )
-  lexicon = lexicon_lib.build(train.words, train.tags, suffix=model.suffix, rare=model.rare, least=model.least)
+
+  @functools.cache
+  def read() -> splits.Splits[tagged.Tagged]:
+    parts = (tagged.load(split, data.path or None) for split in ("train", "test"))
+    return splits.of(*parts, data.validation)
+
+  def learned() -> Lexicon:
+    train = read().train
+    return lexicon_lib.build(train.words, train.tags, suffix=model.suffix, rare=model.rare, least=model.least)
+
+  lexicon = remembered.value("lexicon", learned)
+  parts = remembered.data("sentences", lambda: read().map(lambda part: encoded(part, lexicon)))
   family = family_lib.tagger(lexicon, base_of(lexicon), strength=model.strength, rare=model.rare)
 
   def measure(part):
-    return pipeline.sequential(by_length(encoded(part, lexicon)).arrays, data.eval_batch_size, name=part.name)
+    return pipeline.sequential(by_length(part).arrays, data.eval_batch_size, name=part.name)
 
   return Experiment(
     learner=statistics.statistics_learner(
@@ -48,13 +57,11 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
       combine=statistics.total,
       accumulate=config.train.accumulate,
     ),
-    train_data=pipeline.passes(
-      encoded(train, lexicon).arrays, config.train.batch_size, seed=config.seed, name=train.name
-    ),
-    eval_data=None if validation is None else measure(validation),
-    test_data=measure(test),
-    report=lambda state: report(state, family, lexicon, encoded(test, lexicon), data.eval_batch_size),
-    predict=lambda state, path: predictions(state, family, lexicon, path or test, data.eval_batch_size),
+    train_data=pipeline.passes(parts.train.arrays, config.train.batch_size, seed=config.seed, name=parts.train.name),
+    eval_data=None if parts.validation is None else measure(parts.validation),
+    test_data=measure(parts.test),
+    report=lambda state: report(state, family, lexicon, parts.test, data.eval_batch_size),
+    predict=lambda state, path: predictions(state, family, lexicon, path or read().test, data.eval_batch_size),
     definitions=family_lib.DEFINITIONS,
   )
 

@@ -41,6 +41,13 @@ class Writer:
   test: np.ndarray
   config: ml_collections.ConfigDict
 
+  @property
+  def prompt(self) -> str:
+    """`config.report.prompt`; where that is a line's end and the text has none, what the test set begins with."""
+    wanted = self.config.report.prompt
+    known = wanted != "\n" or not isinstance(self.tokenizer, tokenizers.Characters) or "\n" in self.tokenizer.alphabet
+    return wanted if known else self.tokenizer.decode(self.test[:1])
+
   @functools.cached_property
   def _continue(self):
     wanted = self.config.report
@@ -64,7 +71,7 @@ class Writer:
 
   def report(self, state) -> Report:
     """Text, the tokenizer, and, of a Transformer, its attention."""
-    prompt = self.config.report.prompt
+    prompt = self.prompt
     found = self.write(state, prompt)
     texts = [prompt + self.tokenizer.decode(tokens) for tokens in found.tokens]
     files = {

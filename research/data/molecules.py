@@ -43,7 +43,7 @@ class Molecules:
   """
 
   name: str
-  smiles: tuple[str, ...]
+  smiles: tuple[str, ...] = dataclasses.field(metadata={"example": True})
   atoms: Int[np.ndarray, "atom category"]
   bonds: Int[np.ndarray, "bond category"]
   senders: Int[np.ndarray, " bond"]

@@ -42,6 +42,8 @@ class Experiment:
     report: `report(state) -> Report`, run with the test set's evaluation, from the state alone.
     predict: `predict(state, path) -> {name: array}` for `--mode=predict`: predictions for the examples at `path`, or
       samples where the family generates.  A value that is bytes is the file of that name, kept as those of a report.
+    sample: `sample(state) -> {name: array}` for `--mode=sample`: new examples, `config.report.samples` of them where
+      there is such a field, drawn by the state's key; None where the family generates nothing.
     definitions: what each metric of `learner.evaluate`, `derive` and `measure` is, a sentence.
   """
 
@@ -51,6 +53,7 @@ class Experiment:
   eval_data: Dataset | None = None
   report: Callable[[Any], Report] = lambda state: Report()
   predict: Callable[[Any, str], Mapping[str, Any]] | None = None
+  sample: Callable[[Any], Mapping[str, Any]] | None = None
   derive: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
   measure: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
   definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -15,7 +15,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TextIO
 
 from research import renamed
@@ -90,31 +90,51 @@ class RunDirectory:
       remedy = f"it is damaged ({error}): delete it, the checkpoints beside it are not touched, and run again."
       raise UserError("file", str(target), remedy) from error
 
-  def claim(self, config: Mapping[str, Any], name: str = "config.json") -> None:
+  def claim(
+    self,
+    config: Mapping[str, Any],
+    name: str = "config.json",
+    free: Collection[str] = ("run", "published", "bars"),
+    write: bool = True,
+  ) -> list[str]:
     """Writes the config to the file `name`, or holds the one there against it: a workdir belongs to one config.
 
     The section `run` (devices, intervals, logging) and what results are shown beside (`published`, `bars`) may change
     between launches; nothing that changes the numbers may.
 
+    Args:
+      config: resolved.
+      name: of the file.
+      free: sections, and fields by their paths, that may differ.
+      write: False to look only.
+
+    Returns:
+      The free fields, but for those of `run`, that differ, each with what it was and is.
+
     Raises:
       UserError: the workdir holds a run of another config.
     """
     if not self.writes:
-      return  # the process that does compares
-    old = self.read_json(name)
+      return []  # the process that does compares
+    old, notes = self.read_json(name), []
     config = json.loads(json.dumps(config, default=str))
     if old is not None:
       after = _flatten(config)
-      before = renamed.brought_up(_flatten(old), after)
-      names = [k for k in sorted({*before, *after}) if k.partition(".")[0] not in ("run", "published", "bars")]
-      changed = [k for k in names if before.get(k) != after.get(k)]
+      before = {**renamed.added(after), **renamed.brought_up(_flatten(old), after)}
+      differs = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k)]
+      told = lambda k: f"{k} was {before.get(k)!r}, now {after.get(k)!r}"
+      allowed = [k for k in differs if k in free or k.partition(".")[0] in free]
+      changed = [k for k in differs if k not in allowed]
       if changed:
-        differences = "; ".join(f"{k} was {before.get(k)!r}, now {after.get(k)!r}" for k in changed[:5])
+        differences = "; ".join(map(told, changed[:5]))
         remedy = (
           f"it holds a run of another config ({differences}): use another workdir, or the config it was begun with."
         )
         raise UserError("--workdir", str(self.path), remedy)
-    self.write_json(name, config)
+      notes = [told(k) for k in allowed if not k.startswith("run.")]
+    if write:
+      self.write_json(name, config)
+    return notes
 
 
 def _flatten(tree, prefix=""):
