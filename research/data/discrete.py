@@ -1,0 +1,135 @@
+"""Tables of discrete columns: a user's own CSV file, with cells that are missing."""
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from research.data.bayesian_network import Variable, index_of
+from research.errors import UserError
+
+MISSING = ("", "?", "NA", "nan", "NaN")  # what a cell that is not known may hold
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscreteTable:
+  """Rows of states.
+
+  Attributes:
+    name: for messages, such as 'asia train'.
+    values: int32 [row, column], places in the column's states; -1 where the cell is missing.
+    variables: the columns' names and states.
+  """
+
+  name: str
+  values: Int[np.ndarray, "row column"]
+  variables: tuple[Variable, ...]
+
+  def __len__(self) -> int:
+    return len(self.values)
+
+  @property
+  def arrays(self) -> dict[str, np.ndarray]:
+    """The fields as `pipeline.passes` and `pipeline.sequential` take them."""
+    return {"states": self.values}
+
+  @property
+  def complete(self) -> bool:
+    """Whether no cell is missing."""
+    return bool((self.values >= 0).all())
+
+  def select(self, index: Int[np.ndarray, " some"] | slice) -> "DiscreteTable":
+    """The rows at `index`."""
+    return dataclasses.replace(self, values=self.values[index])
+
+  def without(self, columns: Sequence[str], share: float, seed: int) -> "DiscreteTable":
+    """The table with whole columns hidden, and a share of the other cells, at random.
+
+    Raises:
+      UserError: no such column, or no share of 0 to below 1.
+    """
+    if not 0 <= share < 1:
+      raise UserError("config.data.missing", share, "give the share of cells to hide, 0 to below 1.")
+    hidden = np.random.Generator(np.random.Philox(key=seed)).random(self.values.shape) < share
+    hidden[:, [index_of(self.variables, column, self.name) for column in columns]] = True
+    return dataclasses.replace(self, values=np.where(hidden, -1, self.values).astype(np.int32))
+
+  def split(self) -> dict[str, "DiscreteTable"]:
+    """'train' and 'test': a fifth of the rows, drawn with seed 0, are held out.
+
+    Raises:
+      UserError: fewer than five rows.
+    """
+    if len(self) < 5:
+      raise UserError(f"{self.name}: rows", len(self), "give five at least, of which one is to test.")
+    order, held = np.random.default_rng(0).permutation(len(self)), len(self) // 5
+    parts = {"train": order[held:], "test": order[:held]}
+    return {name: dataclasses.replace(self.select(index), name=f"{self.name} {name}") for name, index in parts.items()}
+
+
+def read_csv(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> DiscreteTable:
+  """A CSV file with a line of names and then states as text; empty cells, `?`, `NA` and `nan` are missing.
+
+  Args:
+    path: of the file.
+    variables: the columns that the table is to have, and their states: those that the file lacks are missing in every
+      row.  None: the file's, and the states that it holds, numbers in their order and then words in theirs.
+
+  Raises:
+    UserError: the file cannot be read, it has no rows, rows of different lengths, a name twice, a column that
+      `variables` lacks or a state that its variable lacks (by its line), or a column without a state.
+  """
+  header, rows = _cells(path)
+  if variables:
+    places = [index_of(variables, name, str(path)) for name in header]
+  else:
+    columns = ([row[i] for _, row in rows if row[i] not in MISSING] for i in range(len(header)))
+    variables = [Variable(name, _states(cells)) for name, cells in zip(header, columns)]
+    places = list(range(len(header)))
+    for variable in variables:
+      if not variable.states:
+        raise UserError(f"{path}, column {variable.name}", "", "all its cells are missing: remove it.")
+  values = np.full((len(rows), len(variables)), -1, np.int32)
+  lookup = [{state: i for i, state in enumerate(variables[place].states)} for place in places]
+  for i, (line, row) in enumerate(rows):
+    for place, states, cell in zip(places, lookup, row):
+      if cell in MISSING and cell not in states:
+        continue
+      if cell not in states:
+        remedy = f"there is no such state: it has {', '.join(variables[place].states[:12])}."
+        raise UserError(f"{path}, line {line}, column {variables[place].name}", cell, remedy)
+      values[i, place] = states[cell]
+  return DiscreteTable(pathlib.Path(path).stem, values, tuple(variables))
+
+
+def _cells(path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+  """Names, and cells with the number of their line."""
+  try:
+    with pathlib.Path(path).expanduser().open(newline="", encoding="utf-8-sig") as lines:
+      read = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(lines), 1) if row]
+  except (OSError, UnicodeDecodeError, csv.Error) as error:
+    raise UserError("config.data.path", str(path), f"it cannot be read ({error}): give a CSV file.") from error
+  if len(read) < 2:
+    raise UserError("config.data.path", str(path), "it has no rows below the line of names.")
+  (_, header), *rows = read
+  if len(set(header)) < len(header):
+    raise UserError(f"{path}, line 1", ",".join(header), "name every column once.")
+  for number, row in rows:
+    if len(row) != len(header):
+      raise UserError(f"{path}, line {number}", len(row), f"the first line has {len(header)} cells: give as many.")
+  return header, rows
+
+
+def _states(cells: Sequence[str]) -> tuple[str, ...]:
+  """What cells hold, each once: numbers by size, then words."""
+
+  def key(text: str):
+    try:
+      return 0, float(text), text
+    except ValueError:
+      return 1, 0.0, text
+
+  return tuple(sorted(set(cells), key=key))
