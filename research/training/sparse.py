@@ -25,15 +25,24 @@ class RowOptimizer(NamedTuple):
   Attributes:
     init: `init(table [id, feature]) -> slots`, arrays [id, ...].
     update: `update(rows [n, feature], slots of these rows, gradients [n, feature], step) -> rows, slots`.
+    change: `change(gradients [n, feature], step) -> changes [n, feature]`, where an update is no more than a sum of
+      what each gradient changes: those of one id are then summed by scattering them, unsorted and the rows unread.
   """
 
   init: Callable[[Array], Any]
   update: Callable[[Array, Any, Array, Array], tuple[Array, Any]]
+  change: Callable[[Array, Array], Array] | None = None
 
 
-def sgd(schedule: Callable) -> RowOptimizer:
-  """Gradient descent, at the rate `schedule(step)`."""
-  return RowOptimizer(lambda table: (), lambda rows, slots, grads, step: (rows - schedule(step) * grads, slots))
+def sgd(schedule: Callable, scattered: bool = False) -> RowOptimizer:
+  """Gradient descent, at the rate `schedule(step)`.
+
+  `scattered` adds gradients to the table as they come, which on CPUs takes half the time, or less, of summing them by
+  id first; the logged `grad_norm` is then that of the rows as they come, collisions not summed.
+  """
+  change = lambda grads, step: -schedule(step) * grads
+  update = lambda rows, slots, grads, step: (rows + change(grads, step), slots)
+  return RowOptimizer(lambda table: (), update, change if scattered else None)
 
 
 def adagrad(schedule: Callable, initial: float = 0.1, eps: float = 1e-7) -> RowOptimizer:
@@ -101,6 +110,12 @@ def update_rows(table, slots, ids, grads, optimizer: RowOptimizer, step, allowed
   return put(table, rows), jax.tree.map(put, slots, new)
 
 
+def add_rows(table, ids, changes, allowed=True):
+  """The table with `changes` [n, feature] added to the rows `ids`, those of one id summed; as `update_rows` else."""
+  target = jnp.where(allowed & (ids >= 0), ids, len(table))
+  return table.at[target].add(changes.astype(table.dtype), mode="drop")
+
+
 @struct.dataclass
 class SparseState(learner_lib.State):
   """State of a learner of tables.
@@ -158,14 +173,19 @@ def sparse_learner(
     counted = mean.count > 0
     weight = 1 / jnp.where(counted, mean.count, 1)
     gathered = axes.whole({name: (named[name].ravel(), _flat(grads[name]) * weight) for name in named})
-    summed = {name: summed_by_id(*gathered[name], len(state.tables[name])) for name in named}
-    value, norm = mean.total * weight, steps.global_norm([grad for _, grad in summed.values()])
+    if not optimizer.change:
+      gathered = {name: summed_by_id(*gathered[name], len(state.tables[name])) for name in named}
+    value, norm = mean.total * weight, steps.global_norm([grad for _, grad in gathered.values()])
     finite = jnp.isfinite(value) & jnp.isfinite(norm)
     tables, slots = dict(state.tables), dict(state.slots)
-    for name, (row, grad) in summed.items():
-      tables[name], slots[name] = update_rows(
-        tables[name], slots[name], row, grad, optimizer, state.step, finite & counted
-      )
+    for name, (row, grad) in gathered.items():
+      if optimizer.change:
+        changes = optimizer.change(grad, state.step)
+        tables[name] = add_rows(tables[name], row, changes, finite & counted)
+      else:
+        tables[name], slots[name] = update_rows(
+          tables[name], slots[name], row, grad, optimizer, state.step, finite & counted
+        )
     new = state.replace(step=state.step + 1, skipped=state.skipped + ~finite, tables=tables, slots=slots)
     logged = {"loss": Mean.where(counted, value), **metrics, "grad_norm": Mean.where(counted, norm)}
     if schedule is not None:

@@ -1,0 +1,32 @@
+"""Vectors of the words of the Brown corpus, each of the four models beside gensim's at equal settings.
+
+Paper: Mikolov et al. 2013a, 2013b; published for Brown: gensim's notebook on WordRank, 0.32 (fastText 0.38).
+Command: python -m experiments.word2vec --config=configs/word2vec/brown.py[:cbow|:sg_hs|:cbow_hs|:best]
+Hardware: 2 CPU cores
+Time: not yet measured
+Expected: not yet measured; Spearman on WordSim-353 within 0.02 of gensim's, >= 0.36 with `best`
+"""
+
+from configs.word2vec import _base
+
+VARIANTS = {
+  "": {},
+  "cbow": {"context": "cbow"},
+  "sg_hs": {"output": "hierarchical"},
+  "cbow_hs": {"context": "cbow", "output": "hierarchical"},
+  "subwords": {"buckets": 100_000},
+  "best": {"window": 15, "negatives": 15},
+}
+
+
+def get_config(variant: str = ""):
+  """The config: skip-gram by negative sampling; variants `cbow`, `sg_hs`, `cbow_hs`, `subwords`, `best`; `smoke`."""
+  config = _base.word2vec()
+  config.data.name = "brown"
+  config.model.update(VARIANTS.get(variant, {}))
+  config.report.update({"similarity": "wordsim353 simlex999", "analogies": True, "map": "tsne"})
+  if variant == "best":
+    config.data.units = "block"
+    config.train.duration = "30 epochs"
+    config.bars = {"wordsim353": {"min": 0.36}}
+  return _base.variant(config, variant, also=tuple(VARIANTS))
