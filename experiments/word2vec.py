@@ -26,7 +26,7 @@ from research.data.dataset import Dataset
 from research.errors import UserError
 from research.families import word2vec
 from research.text import vocabulary, word_vectors
-from research.training import durations, optimizers, sparse
+from research.training import sparse
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/word2vec/pydoc.py"
@@ -38,7 +38,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   family, resident = family_of(config.model, train)
   train_data = beside(rows(config, train, config.seed), resident)
   test_data = None if held_out is None else beside(rows(config, held_out, None), resident)
-  optimizer, schedule = optimizer_of(config, train_data)
+  optimizer, schedule = learning.row_optimizer(config, train_data)
   init = lambda key, batch: start(family.init(key, batch), config.model.vectors, train)
   learner = sparse.sparse_learner(
     init=init, ids=family.ids, loss=family.loss, evaluate=family.evaluate, optimizer=optimizer, schedule=schedule
@@ -122,31 +122,6 @@ def beside(data: Dataset, resident: dict) -> Dataset:
   """The set, whose batches hold `resident` too, whole."""
   assemble = lambda given, fed: {**data.assemble(given, fed), **{name: given[name] for name in resident}}
   return dataclasses.replace(data, resident={**data.resident, **resident}, assemble=assemble)
-
-
-def optimizer_of(config: ml_collections.ConfigDict, train_data: Dataset):
-  """The optimizer of rows, and the learning rate of one prediction by step."""
-  wanted = config.optimizer
-  total = learning.duration(config, train_data)
-  schedule = optimizers.schedule(
-    wanted.schedule,
-    learning_rate=wanted.learning_rate,
-    total_steps=total,
-    warmup_steps=durations.steps(
-      wanted.warmup, per_step=train_data.per_step, total_steps=total, field="config.optimizer.warmup"
-    ),
-    final_fraction=wanted.final_fraction,
-  )
-  # The loss is a mean over rows: so many times its gradient is the sum over predictions.
-  of_rows = lambda step: schedule(step) * train_data.batch_size
-  match wanted.name:
-    case "sgd":
-      return sparse.sgd(of_rows, scattered=True), schedule
-    case "adagrad":
-      return sparse.adagrad(schedule), schedule
-    case "adam":
-      return sparse.lazy_adam(schedule), schedule
-  raise UserError("config.optimizer.name", wanted.name, "choose sgd, adagrad or adam.")
 
 
 def start(tables: dict, path: str, train: vocabulary.Stream) -> dict:

@@ -7,7 +7,8 @@ import ml_collections
 import optax
 
 from research.data.dataset import Dataset
-from research.training import durations, optimizers, steps
+from research.errors import UserError
+from research.training import durations, optimizers, sparse, steps
 from research.training.learner import Learner
 
 
@@ -48,6 +49,34 @@ def optimizer(
     total_steps=duration(config, train_data),
     per_step=train_data.per_step,
   )
+
+
+def row_optimizer(config: ml_collections.ConfigDict, train_data: Dataset) -> tuple[sparse.RowOptimizer, optax.Schedule]:
+  """The optimizer of tables' rows that `config.optimizer` asks for, and its learning rate by step.
+
+  That of `sgd` is the rate of one example's gradient, summed over the batch: where a family's loss is a mean over rows,
+  so many times its gradient.
+
+  Raises:
+    UserError: no such optimizer or schedule.
+  """
+  wanted, total = config.optimizer, duration(config, train_data)
+  warmup = {"per_step": train_data.per_step, "total_steps": total, "field": "config.optimizer.warmup"}
+  schedule = optimizers.schedule(
+    wanted.schedule,
+    learning_rate=wanted.learning_rate,
+    total_steps=total,
+    warmup_steps=durations.steps(wanted.warmup, **warmup),
+    final_fraction=wanted.final_fraction,
+  )
+  match wanted.name:
+    case "sgd":
+      return sparse.sgd(lambda step: schedule(step) * train_data.batch_size, scattered=True), schedule
+    case "adagrad":
+      return sparse.adagrad(schedule), schedule
+    case "adam":
+      return sparse.lazy_adam(schedule), schedule
+  raise UserError("config.optimizer.name", wanted.name, "choose sgd, adagrad or adam.")
 
 
 def gradient_learner(
