@@ -61,12 +61,14 @@ def row_optimizer(config: ml_collections.ConfigDict, train_data: Dataset) -> tup
     UserError: no such optimizer or schedule.
   """
   wanted, total = config.optimizer, duration(config, train_data)
-  warmup = {"per_step": train_data.per_step, "total_steps": total, "field": "config.optimizer.warmup"}
+  warmup = durations.steps(
+    wanted.warmup, per_step=train_data.per_step, total_steps=total, field="config.optimizer.warmup"
+  )
   schedule = optimizers.schedule(
     wanted.schedule,
     learning_rate=wanted.learning_rate,
     total_steps=total,
-    warmup_steps=durations.steps(wanted.warmup, **warmup),
+    warmup_steps=warmup,
     final_fraction=wanted.final_fraction,
   )
   match wanted.name:
