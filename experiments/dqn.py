@@ -37,7 +37,7 @@ DEFINITIONS = {
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """An agent in a world."""
-  world = worlds.load(config.environment.name, config.environment.path)
+  world = worlds.load(**config.environment)
   agent, train = config.agent, config.train
   network = network_of(config, world)
   exploration = replayed.Exploration(**config.exploration.to_dict())

@@ -42,9 +42,10 @@ def dqn(agent: str = "dqn") -> ml_collections.ConfigDict:
   config.environment = ml_collections.ConfigDict(
     {
       # cart_pole, grid; Gymnax's: Acrobot-v1, MountainCar-v0, Catch-bsuite, asterix, breakout, freeway, seaquest,
-      # space_invaders; own: what environment() in the file at `path` returns
+      # space_invaders; gymnasium:ID: Gymnasium's, on the host; own: what environment() in the file at `path` returns
       "name": "cart_pole",
       "path": "",  # of own: a Python file
+      "bins": 0,  # of Gymnasium's continuous actions: values of each component to choose from
     }
   )
   config.agent = Choice(

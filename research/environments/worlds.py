@@ -1,20 +1,24 @@
-"""The environment of a name: own, Gymnax's, or one of the user's in a file."""
+"""The environment of a name: own, Gymnax's, Gymnasium's, or one of the user's in a file."""
 
 import importlib.util
 import pathlib
 
-from research.environments import cart_pole, from_gymnax, grid
+from research.environments import cart_pole, from_gymnasium, from_gymnax, grid
 from research.environments.protocol import Environment
 from research.errors import UserError
 
 
-def load(name: str, path: str = "") -> Environment:
+def load(name: str, path: str = "", bins: int = 0) -> Environment:
   """`cart_pole` and `grid` are own; `own` is the `Environment` that the function `environment()` in the file at `path`
-  returns; the rest are Gymnax's.
+  returns; `gymnasium:ID` is Gymnasium's, its continuous actions, if any, in so many `bins`; the rest are Gymnax's.
 
   Raises:
-    UserError: there is no such environment, or no such file, or it holds none.
+    UserError: there is no such environment, or no such file, or it holds none; or what is set it does not read.
   """
+  if name.startswith(from_gymnasium.PREFIX) and not path:
+    return from_gymnasium.load(name, bins)
+  if bins:
+    raise UserError("config.environment.bins", bins, f"{name} has actions to choose from: leave it at 0.")
   if name == "own":
     return _from_file(path)
   if path:

@@ -133,8 +133,7 @@ def test_several_devices_are_one(changes):
   )
 
   def run(state, batch):
-    for _ in range(4):
-      state, metrics = learner.update(state, batch)
+    state, metrics = jax.lax.scan(lambda state, _: learner.update(state, batch), state, None, 4)
     return state, {name: mean.value() for name, mean in axes.psum(metrics).items()}
 
   start = jax.jit(learner.init)(jax.random.key(0), BATCH)

@@ -116,8 +116,10 @@ def act(environment: Environment, choose: Choose, actors: Actors, key, steps: in
     after = jax.vmap(environment.step)(keys[:, 1], actors.env, action)
     total, length = actors.episode_return + after.reward, actors.episode_length + 1
     done = after.terminated | after.truncated
-    begun, first = jax.vmap(environment.reset)(keys[:, 2])
-    env, observation = where_rows(done, (begun, first), (after.state, after.observation))
+    going = after.state, after.observation
+    # Where none has ended none is begun: a host's environments take their time for it.
+    begun = jax.lax.cond(done.any(), lambda: jax.vmap(environment.reset)(keys[:, 2]), lambda: going)
+    env, observation = where_rows(done, begun, going)
     record = Record(
       actors.observation, action, after.reward, after.terminated, after.truncated, after.observation, total
     )
