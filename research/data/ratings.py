@@ -1,16 +1,20 @@
-"""Who has had what, and when: MovieLens 100K, or a user's own table; as implicit feedback, the last item left out."""
+"""Who has had what, when, and how it was rated: MovieLens, or a user's own table.
+
+As implicit feedback the last item of everyone is left out; ratings are held out at random, in folds.
+"""
 
 import csv
 import dataclasses
 import pathlib
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from research.data import raw
 from research.errors import UserError
 
 NAME = "movielens"
+_CALLED = {"userId": "user", "movieId": "item", "timestamp": "time"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Interactions:
     user, item: int32 [pair].
     time: float64 [pair], by which a user's are ordered; equal times stay in the order of the file.
     user_names, item_names: by number.
+    rating: float32 [pair]; 1 where none is given.
   """
 
   name: str
@@ -30,13 +35,16 @@ class Interactions:
   time: np.ndarray
   user_names: tuple[str, ...]
   item_names: tuple[str, ...]
+  rating: Float[np.ndarray, " pair"]
 
 
 def load(name: str, path: str | None = None) -> Interactions:
-  """MovieLens 100K, whatever the rating, or `own`: a CSV with `user`, `item`, and if there is one `time`.
+  """MovieLens 100K, or `own`: MovieLens' `ratings.dat`, or a CSV with `user`, `item`, and if there are `rating`, `time`.
+
+  A CSV may call them `userId`, `movieId`, `rating` and `timestamp`, as MovieLens' do.
 
   Raises:
-    UserError: no such name or file, columns that are missing, a time that is no number, or no rows.
+    UserError: no such name or file, columns that are missing, a rating or a time that is no number, or no rows.
   """
   if name == NAME:
     return _movielens(raw.locate(NAME, "u.data", path))
@@ -44,20 +52,30 @@ def load(name: str, path: str | None = None) -> Interactions:
     raise UserError("config.data.name", name, f"choose {NAME} or own.")
   file = pathlib.Path(path or "").expanduser()
   try:
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-      rows = list(csv.DictReader(lines))
+    if file.suffix == ".dat":
+      fields = ("user", "item", "rating", "time")
+      rows = [dict(zip(fields, line.split("::"))) for line in file.read_text(encoding="latin-1").splitlines()]
+    else:
+      with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = [{_CALLED.get(field, field): value for field, value in row.items()} for row in csv.DictReader(lines)]
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     raise UserError("config.data.path", str(file), f"it cannot be read as CSV in UTF-8 ({error}).") from error
   if not rows or "user" not in rows[0] or "item" not in rows[0]:
     given = list(rows[0]) if rows else "no rows"
-    raise UserError(f"{file}: columns", given, "give a first line that names user, item, and time if there is one.")
-  time = np.zeros(len(rows))
+    remedy = "give a first line that names user, item, and rating and time if there are any."
+    raise UserError(f"{file}: columns", given, remedy)
+  numbers = {"rating": np.ones(len(rows)), "time": np.zeros(len(rows))}
   for line, row in enumerate(rows):
-    try:
-      time[line] = float(row.get("time") or 0)
-    except ValueError:
-      raise UserError(f"{file} line {line + 2}: time", row["time"], "give a number, such as seconds.") from None
-  return numbered(str(file), [row["user"] for row in rows], [row["item"] for row in rows], time)
+    for field, values in numbers.items():
+      if not row.get(field):
+        continue
+      try:
+        values[line] = float(row[field])
+      except ValueError:
+        remedy = "give a number, such as seconds." if field == "time" else "give a number."
+        raise UserError(f"{file} line {line + 2}: {field}", row[field], remedy) from None
+  names = [row["user"] for row in rows], [row["item"] for row in rows]
+  return numbered(str(file), *names, numbers["time"], numbers["rating"])
 
 
 def _movielens(file: pathlib.Path) -> Interactions:
@@ -71,11 +89,12 @@ def _movielens(file: pathlib.Path) -> Interactions:
   if (beside := file.with_name("u.item")).is_file():
     lines = beside.read_text(encoding="latin-1").splitlines()
     titles = {number: title for number, title, *_ in (line.split("|") for line in lines if "|" in line)}
-  found = numbered(NAME, table[:, 0].astype(str).tolist(), table[:, 1].astype(str).tolist(), table[:, 3])
+  names = table[:, 0].astype(str).tolist(), table[:, 1].astype(str).tolist()
+  found = numbered(NAME, *names, table[:, 3], table[:, 2])
   return dataclasses.replace(found, item_names=tuple(titles.get(name, name) for name in found.item_names))
 
 
-def numbered(name: str, users, items, time) -> Interactions:
+def numbered(name: str, users, items, time, rating=None) -> Interactions:
   """Interactions of users and items by name, numbered in the order of their names; of equal pairs the first."""
   user_names, user = np.unique(np.array(users, str), return_inverse=True)
   item_names, item = np.unique(np.array(items, str), return_inverse=True)
@@ -88,7 +107,21 @@ def numbered(name: str, users, items, time) -> Interactions:
     np.asarray(time, np.float64)[kept],
     tuple(user_names.tolist()),
     tuple(item_names.tolist()),
+    np.ones(len(kept), np.float32) if rating is None else np.asarray(rating, np.float32)[kept],
   )
+
+
+def folds(data: Interactions, count: int, seed: int = 0) -> Int[np.ndarray, " pair"]:
+  """Which of so many parts each pair is in, at random; sizes differ by one at most.
+
+  Raises:
+    UserError: fewer than two parts, or fewer pairs than parts.
+  """
+  if not 2 <= count <= len(data.user):
+    raise UserError("config.data.folds", count, f"give 2 to {len(data.user)}, the number of ratings.")
+  part = np.empty(len(data.user), np.int64)
+  part[np.random.Generator(np.random.Philox(key=seed)).permutation(len(part))] = np.arange(len(part)) % count
+  return part
 
 
 def leave_last_out(data: Interactions) -> dict[str, Int[np.ndarray, " some"]]:

@@ -1,5 +1,6 @@
 """Measures of rankings; equal scores count half.  On the host, in float64, but for `ranks`."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -54,3 +55,36 @@ def ranks(scores: Float[Array, "row item"], target: Int[Array, " row"], seen: Bo
   own = jnp.take_along_axis(scores, target[:, None], 1)
   others = ~seen & (jnp.arange(scores.shape[1]) != target[:, None])
   return (others & (scores > own)).sum(1) + 0.5 * (others & (scores == own)).sum(1)
+
+
+def top_measures(
+  scores: Float[Array, "row item"], relevant: Bool[Array, "row item"], seen: Bool[Array, "row item"], first: int
+) -> dict[str, Float[Array, " row"]]:
+  """How well the first items of each row, those that are `seen` left out, hit the relevant ones.
+
+  Args:
+    scores: the higher, the sooner; of equal ones the earlier is first.
+    relevant: what is to be hit; what is also seen does not count.
+    seen: left out of the ranking.
+    first: k, how many items are looked at.
+
+  Returns:
+    Of each row `ndcg`, Σ 1 / log2(1 + place) over hits, by the most that there can be; `recall`, hits over the relevant
+    ones; `average_precision`, the mean over the relevant ones, k of them at most, of the precision at the hit's place, 0
+    of what is missed; 0 where none is relevant.
+  """
+  relevant = relevant & ~seen
+  order = jax.lax.top_k(jnp.where(seen, -jnp.inf, scores), min(first, scores.shape[1]))[1]
+  hits = jnp.take_along_axis(relevant, order, 1).astype(jnp.float32)
+  places = jnp.arange(1, hits.shape[1] + 1)
+  number = relevant.sum(1)
+  most = jnp.minimum(number, hits.shape[1])
+  gains = 1 / jnp.log2(1 + places)
+  ideal = jnp.concatenate([jnp.zeros(1), jnp.cumsum(gains)])[most]
+  precision = jnp.cumsum(hits, 1) / places
+  share = lambda total, of: jnp.where(of > 0, total / jnp.where(of > 0, of, 1), 0)
+  return {
+    "ndcg": share((hits * gains).sum(1), ideal),
+    "recall": share(hits.sum(1), number),
+    "average_precision": share((hits * precision).sum(1), most),
+  }
