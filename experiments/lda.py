@@ -1,12 +1,16 @@
-"""Topics of documents: latent Dirichlet allocation by variational Bayes, in one batch or in many.
+"""Topics of documents: latent Dirichlet allocation by variational Bayes, in one batch or in many, or by Gibbs sampling.
 
   python -m experiments.lda                                           pages of Python's help, embedded: seconds
-  python -m experiments.lda --config=configs/lda/brown.py[:online] --config.data.path=...
+  python -m experiments.lda --config=configs/lda/brown.py[:online|gibbs] --config.data.path=...
   python -m experiments.lda --config.data.name=own --config.data.path=folder_of_txt_files
   python -m experiments.lda --mode=predict --workdir=... --input=text.txt      the topics of one's own text
 
-Blei, Ng & Jordan 2003; Hoffman, Blei & Bach 2010 (online); Minka 2000 (priors); Wallach et al. 2009 (completion).
+Blei, Ng & Jordan 2003; Hoffman, Blei & Bach 2010 (online); Griffiths & Steyvers 2004 (Gibbs); Minka 2000 (priors);
+Wallach et al. 2009 (completion).
 """
+
+import dataclasses
+from collections.abc import Callable
 
 import ml_collections
 import numpy as np
@@ -19,9 +23,10 @@ from research.data import documents, pipeline, remembered
 from research.data.dataset import Dataset
 from research.data.documents import Documents
 from research.errors import UserError
-from research.families import lda
-from research.training import statistics
+from research.families import lda, lda_gibbs
+from research.training import statistics, transitions
 from research.training.experiment import Experiment
+from research.training.learner import Learner
 
 DEFAULT = "configs/lda/python_help.py"
 
@@ -32,13 +37,24 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   model = config.model
   if model.topics < 2:
     raise UserError("config.model.topics", model.topics, "give two or more.")
-  family = lda.lda(
-    model.topics,
-    alpha=model.alpha,
-    eta=model.eta,
-    learn_priors=model.learn_priors,
-    iterations=model.iterations,
+  learner, train_data, topics = (sampled if model.name == "gibbs" else variational)(train, config)
+  return Experiment(
+    learner=learner,
+    train_data=train_data,
+    eval_data=completion(validation, config) if validation else None,
+    test_data=completion(test, config),
+    report=lambda state: lda_report.report(topics(state), train, config),
+    predict=lambda state, source: lda_report.predictions(topics(state), source, train, test),
+    derive=perplexity,
+    definitions={**lda.DEFINITIONS, "perplexity": "e to the `nll`: perplexity a held-out word (Wallach et al. 2009)"},
   )
+
+
+def variational(train: Documents, config: ml_collections.ConfigDict) -> tuple[Learner, Dataset, Callable]:
+  """What learns by variational Bayes, from which batches, and `topics(state)`."""
+  model = config.model
+  priors = {"alpha": model.alpha, "eta": model.eta, "learn_priors": model.learn_priors}
+  family = lda.lda(model.topics, **priors, iterations=model.iterations)
   train_data = pipeline.passes(
     {"counts": train.counts}, batch_size(config, len(train)), seed=config.seed, name=train.name
   )
@@ -46,16 +62,25 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   if train_data.num_batches > 1:
     combine = statistics.stepwise(train_data.num_examples, config.train.step_power, config.train.step_delay)
   learner = statistics.statistics_learner(**family._asdict(), combine=combine, accumulate=config.train.accumulate)
-  return Experiment(
-    learner=learner,
-    train_data=train_data,
-    eval_data=completion(validation, config) if validation else None,
-    test_data=completion(test, config),
-    report=lambda state: lda_report.report(state.params, train, config),
-    predict=lambda state, source: lda_report.predictions(state.params, source, train, test),
-    derive=perplexity,
-    definitions={**lda.DEFINITIONS, "perplexity": "e to the `nll`: perplexity a held-out word (Wallach et al. 2009)"},
+  return learner, train_data, lambda state: state.params
+
+
+def sampled(train: Documents, config: ml_collections.ConfigDict) -> tuple[Learner, Dataset, Callable]:
+  """The same of a Gibbs sampler, whose chains are the documents, always in the same order."""
+  model = config.model
+  if config.train.batch_size or config.train.accumulate > 1:
+    given = (config.train.batch_size, config.train.accumulate)
+    remedy = "a sampler sweeps over all documents at once: set them to 0 and 1."
+    raise UserError("config.train.batch_size, accumulate", given, remedy)
+  priors = {"alpha": model.alpha, "eta": model.eta, "learn_priors": model.learn_priors}
+  family = lda_gibbs.sampler(
+    model.topics, len(train.vocabulary), **priors, burn_in=model.gibbs.burn_in, iterations=model.iterations
   )
+  words, rows = lda_gibbs.places(train.counts), batch_size(config, len(train))
+  once = pipeline.passes({"words": words}, rows, seed=config.seed, name=train.name)
+  train_data = dataclasses.replace(once, feed=lambda step: pipeline.in_order(len(words), 0, rows))
+  learner = transitions.transition_learner(init=family.init, move=family.move, evaluate=family.evaluate)
+  return learner, train_data, lambda state: family.topics(state.params)
 
 
 def perplexity(means) -> dict[str, float]:

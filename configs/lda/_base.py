@@ -3,6 +3,12 @@
 import ml_collections
 
 from configs import common
+from configs._choice import Choice
+
+LEARNING = {
+  "variational": {},  # variational Bayes
+  "gibbs": {"burn_in": 50},  # Gibbs sampling: sweeps before the first of those whose mean is the result
+}
 
 
 def lda() -> ml_collections.ConfigDict:
@@ -18,14 +24,14 @@ def lda() -> ml_collections.ConfigDict:
       "eval_batch_size": 64,  # documents, over all devices
     }
   )
-  config.model = ml_collections.ConfigDict(
-    {
-      "topics": 20,  # K
-      "alpha": 0.0,  # prior of a document's topics at the start; 0: one over their number
-      "eta": 0.0,  # prior of a topic's words at the start; 0: one over the number of topics
-      "learn_priors": True,  # both move to where the bound is highest
-      "iterations": 100,  # of the inference of a document, at most
-    }
+  config.model = Choice(
+    "variational",
+    LEARNING,
+    topics=20,  # K
+    alpha=0.0,  # prior of a document's topics at the start; 0: one over their number
+    eta=0.0,  # prior of a topic's words at the start; 0: one over the number of topics
+    learn_priors=True,  # both move to where the bound, or the likelihood, is highest
+    iterations=100,  # of the inference of a document, at most
   )
   config.train.update(
     {

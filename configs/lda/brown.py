@@ -1,7 +1,7 @@
 """Fifty topics of the Brown corpus in passages of 100 sentences; a tenth of them is held out.
 
 Paper: Blei, Ng & Jordan 2003; held against scikit-learn's LatentDirichletAllocation on the same split.
-Command: python -m experiments.lda --config=configs/lda/brown.py --config.data.path=...
+Command: python -m experiments.lda --config=configs/lda/brown.py[:online|gibbs] --config.data.path=...
 Hardware: 2 CPU cores
 Time: not measured
 Expected: not measured; the aim is a perplexity of document completion no higher than scikit-learn's
@@ -11,7 +11,7 @@ from configs.lda import _base
 
 
 def get_config(variant: str = ""):
-  """The config; `smoke` is the same in seconds; `online` learns from batches of 64 documents."""
+  """The config; `smoke` is the same in seconds; `online` learns from batches of 64 documents; `gibbs` samples."""
   config = _base.lda()
   config.data.name = "brown"
   config.model.topics = 50
@@ -19,4 +19,8 @@ def get_config(variant: str = ""):
   if variant == "online":
     config.train.batch_size = 64
     config.train.duration = "20 epochs"
-  return _base.variant(config, variant, also=("online",))
+  if variant == "gibbs":
+    config.model.name = "gibbs"
+    config.model.gibbs.burn_in = 200
+    config.train.duration = "400 steps"
+  return _base.variant(config, variant, also=("online", "gibbs"))

@@ -1,4 +1,4 @@
-"""Five hundred hidden units on the static binarisation of MNIST; the test log-likelihood by annealed importance sampling.
+"""Five hundred hidden units on the static binarisation of MNIST, and their test log-likelihood by annealing.
 
 Paper: Salakhutdinov & Murray 2008, whose machine of 500 units learnt by CD-25 has -86.3 nats (recalled, of another
   binarisation); Larochelle & Murray 2011 (the set)

@@ -34,7 +34,9 @@ def fine_tuned(
     UserError: a set of one class.
   """
   if data.train.num_classes < 2:
-    raise UserError("config.report.fine_tune", config.report.fine_tune, f"{data.train.name} has no labels: set it to 0.")
+    raise UserError(
+      "config.report.fine_tune", config.report.fine_tune, f"{data.train.name} has no labels: set it to 0."
+    )
   whole = _rows(sets.train)
   # The first of each class, then the second: all classes alike.
   rank = np.zeros(len(whole["label"]), int)
@@ -63,9 +65,7 @@ def _curve(family, machines, train, test, config) -> list[float]:
       params[f"Dense_{i}"] = {"kernel": machine.weights, "bias": machine.hidden}
     return {**variables, "params": params}
 
-  learner = steps.gradient_learner(
-    init=init, loss=family.loss, evaluate=family.evaluate, optimizer=optax.adam(3e-3)
-  )
+  learner = steps.gradient_learner(init=init, loss=family.loss, evaluate=family.evaluate, optimizer=optax.adam(3e-3))
   whole = {**test, "mask": jnp.ones(len(test["label"]))}
 
   @jax.jit

@@ -39,7 +39,7 @@ class Interactions:
 
 
 def load(name: str, path: str | None = None) -> Interactions:
-  """MovieLens 100K, or `own`: MovieLens' `ratings.dat`, or a CSV with `user`, `item`, and if there are `rating`, `time`.
+  """MovieLens 100K, or `own`: MovieLens' `ratings.dat`, or a CSV with `user`, `item`, and any of `rating` and `time`.
 
   A CSV may call them `userId`, `movieId`, `rating` and `timestamp`, as MovieLens' do.
 

@@ -69,9 +69,9 @@ def top_measures(
     first: k, how many items are looked at.
 
   Returns:
-    Of each row `ndcg`, Σ 1 / log2(1 + place) over hits, by the most that there can be; `recall`, hits over the relevant
-    ones; `average_precision`, the mean over the relevant ones, k of them at most, of the precision at the hit's place, 0
-    of what is missed; 0 where none is relevant.
+    Of each row `ndcg`, Σ 1 / log2(1 + place) over hits, by the most that there can be; `recall`, hits over relevant
+    ones; `average_precision`, the mean over the relevant ones, k of them at most, of the precision at the hit's place,
+    0 of what is missed; 0 where none is relevant.
   """
   relevant = relevant & ~seen
   order = jax.lax.top_k(jnp.where(seen, -jnp.inf, scores), min(first, scores.shape[1]))[1]

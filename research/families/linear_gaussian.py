@@ -1,8 +1,9 @@
 """Latent factors behind Gaussian data: x = W z + μ + ε, with z ~ N(0, 1) and ε ~ N(0, Ψ), Ψ diagonal.
 
-Ψ = σ² 1 is probabilistic principal component analysis (Tipping & Bishop 1999a), any other factor analysis (Rubin & Thayer
-1982); several side by side are a mixture of local ones (Tipping & Bishop 1999b).  Log densities are nats an example, of
-the values as they are scaled.  Where values are missing, `observed` is 0, and densities are those of what is observed.
+Ψ = σ² 1 is probabilistic principal component analysis (Tipping & Bishop 1999a), any other factor analysis (Rubin &
+Thayer 1982); several side by side are a mixture of local ones (Tipping & Bishop 1999b).
+Log densities are nats an example, of the values as they are scaled.  Where values are missing, `observed` is 0, and
+densities are those of what is observed.
 """
 
 from typing import Any, NamedTuple
@@ -146,7 +147,7 @@ def ppca(latents: int, components: int = 1, floor: float = 1e-6) -> Family:
     new = jax.vmap(one)(means + mixture.centre, covariances)
     kept = lambda a, b: jnp.where(alive.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
     weights = jnp.maximum(moments.counts / moments.counts.sum(), 1e-12)
-    return mixture.replace(weights=weights, components=jax.tree.map(kept, new, mixture.components))
+    return Mixture(weights, jax.tree.map(kept, new, mixture.components), mixture.centre)
 
   def init(key, batch):
     rows, mask = batch["inputs"], batch["mask"]
@@ -257,7 +258,7 @@ def factor_analysis(latents: int, *, shared: bool = False, missing: bool = False
     else:
       noise = jnp.where(sums.counts > 0, left / jnp.maximum(sums.counts, 1), params.model.noise)
     model = Factors(params.centre + weights[:, -1], weights[:, :-1], jnp.maximum(noise, floor))
-    return params.replace(model=model)
+    return Centred(model, params.centre)
 
   def evaluate(params: Centred, batch):
     found = infer(params.model, batch["inputs"], observed_of(batch))
@@ -326,7 +327,7 @@ def subspace_iteration(latents: int, oversampling: int = 10, floor: float = 1e-6
     rest = sums.square / sums.count - mean @ mean - values.sum()
     noise = jnp.maximum(rest / (len(mean) - latents), floor)
     model = of_spectrum(params.centre + mean, values, directions @ rotation, noise)
-    return params.replace(model=model, directions=jnp.linalg.qr(image)[0])
+    return Subspace(model, params.centre, jnp.linalg.qr(image)[0])
 
   def evaluate(params: Subspace, batch):
     return {"log_likelihood": Mean.of(infer(params.model, batch["inputs"]).log_density, batch["mask"])}

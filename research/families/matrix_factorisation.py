@@ -1,14 +1,14 @@
 """Ratings as products of vectors of users and items: r ≈ μ + b_u + b_i + p_u · q_i (Koren, Bell & Volinsky 2009).
 
-By gradient descent; by alternating least squares, of ratings (Zhou et al. 2008) or of who has had what, with a confidence
-for each (Hu, Koren & Volinsky 2008); or by Gibbs sampling of the posterior (Salakhutdinov & Mnih 2008).
+By gradient descent; by alternating least squares, of ratings (Zhou et al. 2008) or of who has had what, with a
+confidence for each (Hu, Koren & Volinsky 2008); or by Gibbs sampling of the posterior (Salakhutdinov & Mnih 2008).
 
-A node is a user, or, `users` further on, an item; its vector's last number is its bias.  What a node that no rating tells
-of is given is zero: it is predicted by the other's bias, and μ.
+The last number of a vector is its bias.  Who or what no rating tells of is predicted by the other's bias and μ: its own
+vector is zero, or, of Gibbs sampling, drawn from the prior that the others tell of.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -74,8 +74,9 @@ def by_gradient(scale: Scale, factors: int, penalty: float, known: tuple[np.ndar
 
   def init(key, batch):
     del batch
-    table = lambda i, mask: jnp.asarray(mask, jnp.float32)[:, None] * jnp.pad(
-      0.1 * jax.random.normal(jax.random.fold_in(key, i), (len(mask), factors)), ((0, 0), (0, 1))
+    table = lambda i, mask: (
+      jnp.asarray(mask, jnp.float32)[:, None]
+      * jnp.pad(0.1 * jax.random.normal(jax.random.fold_in(key, i), (len(mask), factors)), ((0, 0), (0, 1)))
     )
     return {"users": table(0, known[0]), "items": table(1, known[1])}
 
@@ -162,8 +163,8 @@ def normal_equations(
 class Moving(NamedTuple):
   """What `transitions.transition_learner` asks of a family.
 
-  `vectors(params) -> users, items, count`: [sample, node, number] each; a prediction is the sum of their affinities over
-  `count`, and the mean rating.
+  `vectors(params) -> users, items, count`: [sample, node, number] each; a prediction is the sum of their affinities
+  over `count`, and the mean rating.
   """
 
   init: Callable
@@ -181,7 +182,9 @@ class Pair:
 
 
 def _begin(key, scale: Scale, factors: int) -> Pair:
-  table = lambda i, count: jnp.pad(0.1 * jax.random.normal(jax.random.fold_in(key, i), (count, factors)), ((0, 0), (0, 1)))
+  table = lambda i, count: jnp.pad(
+    0.1 * jax.random.normal(jax.random.fold_in(key, i), (count, factors)), ((0, 0), (0, 1))
+  )
   return Pair(table(0, scale.users), table(1, scale.items))
 
 
@@ -262,7 +265,7 @@ class Sampling(NamedTuple):
   thin: int = 1
 
 
-def bayesian(scale: Scale, factors: int, sampling: Sampling = Sampling()) -> Moving:
+def bayesian(scale: Scale, factors: int, sampling: Sampling) -> Moving:
   """Bayesian probabilistic matrix factorisation, biases among the numbers of a vector: a move is a sweep.
 
   Priors as in Salakhutdinov & Mnih 2008, section 3.1: Λ ~ Wishart(1, d), μ | Λ ~ N(0, (2 Λ)⁻¹); and α, which they fix

@@ -1,7 +1,7 @@
 """Non-negative matrix factorisation, X ≈ W H (Lee & Seung 1999, 2001): parts that add up.
 
-The rows of W are of the examples and are inferred for each; H, the parts, is what is learnt, from sums over examples, so
-that examples may come in batches and from several devices (Mairal et al. 2010).
+The rows of W are of the examples and are inferred for each; H, the parts, is what is learnt, from sums over examples,
+so that examples may come in batches and from several devices (Mairal et al. 2010).
 """
 
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ class Sums:
 
 
 def non_negative_least_squares(inner: Float[Array, "part part"], cross: Float[Array, "row part"], start, steps: int):
-  """argmin over W ≥ 0 of ½ tr(W A Wᵀ) - tr(W Bᵀ), by accelerated projected gradients (Beck & Teboulle 2009), [row, part].
+  """argmin over W ≥ 0 of ½ tr(W A Wᵀ) - tr(W Bᵀ), [row, part], by accelerated projections (Beck & Teboulle 2009).
 
   Momentum is dropped where it leads uphill (O'Donoghue & Candès 2015).
   """

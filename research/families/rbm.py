@@ -23,7 +23,7 @@ from research.metrics import Mean
 DEFINITIONS = {
   "reconstruction": "mean squared difference of visible units and their mean given the hidden units' probabilities",
   "free_energy": "free energy of an example under the machine, nats; log p(v) = -free energy - log Z",
-  "pseudo_log_likelihood": "number of visible units times the log-probability of one, drawn at random, given all others",
+  "pseudo_log_likelihood": "number of visible units times the log-probability of a random one given all others",
 }
 BERNOULLI, GAUSSIAN = "bernoulli", "gaussian"
 
@@ -75,7 +75,7 @@ def between(machine: Machine, base: Float[Array, " visible"], beta) -> Machine:
   beta = jnp.asarray(beta)
   along = lambda x: beta.reshape(beta.shape + (1,) * x.ndim) * x
   visible = along(machine.visible) + along(-base) + base
-  return machine.replace(weights=along(machine.weights), visible=visible, hidden=along(machine.hidden))
+  return Machine(along(machine.weights), visible, along(machine.hidden), machine.kind)
 
 
 def gibbs(machine: Machine, visible: Float[Array, "chain visible"], keys: Key[Array, " chain"]):
@@ -138,6 +138,9 @@ class Negative(NamedTuple):
     return np.linspace(0, 1, self.temperatures, dtype=np.float32)
 
 
+PERSISTENT = Negative()
+
+
 def negative_phase(negative: Negative, machine: Machine, base, start, keys: Key[Array, " chain"]):
   """(samples [chain, visible], chains to go on from): `start` is the data, or the chains as they were left."""
   if negative.kind != "tempering":
@@ -166,7 +169,7 @@ class Stack(NamedTuple):
 def rbm(
   hidden: Sequence[int],
   kind: str = BERNOULLI,
-  negative: Negative = Negative(),
+  negative: Negative = PERSISTENT,
   *,
   average: Float[np.ndarray, " visible"],
   decay: float = 1e-4,

@@ -51,6 +51,4 @@ def transition_learner(
     new = state.replace(step=state.step + 1, skipped=state.skipped + (counted & ~finite), params=params)
     return new, dict(metrics)
 
-  return learner_lib.Learner(
-    init_state, update, lambda state, batch: evaluate(state.params, batch), watched=()
-  )
+  return learner_lib.Learner(init_state, update, lambda state, batch: evaluate(state.params, batch), watched=())

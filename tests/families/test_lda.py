@@ -9,7 +9,7 @@ import pytest
 from scipy.special import gammaln
 from sklearn.decomposition import LatentDirichletAllocation
 
-from research.families import lda
+from research.families import lda, lda_gibbs
 from research.training.precision import precision
 
 RNG = np.random.default_rng(0)
@@ -128,3 +128,31 @@ def test_coherence_by_hand():
   counts = jnp.asarray([[1, 2, 0], [3, 1, 0], [0, 0, 4], [0, 0, 1.0]])
   together, apart = jax.jit(lda.coherence)(jnp.asarray([[0, 1], [0, 2]]), counts)
   np.testing.assert_allclose((together, apart), (1, -1), atol=1e-4)
+
+
+def test_the_sampler_has_the_posterior_of_enumeration():
+  """Two documents of two words, two topics: p(all words' topics | words) by their Dirichlet-multinomials."""
+  counts, alpha, eta = np.array([[2.0, 1.0], [0.0, 2.0]]), 0.7, 0.6
+  words = lda_gibbs.places(counts)
+  assert words.tolist() == [[0, 0, 1], [1, 1, lda_gibbs.PADDING]]
+  flat, document = np.array([0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1])
+  states = list(itertools.product([0, 1], repeat=5))
+  log_joint = []
+  for z in np.array(states):
+    of_documents = [np.bincount(z[document == d], minlength=2) for d in (0, 1)]
+    of_topics = [np.bincount(flat[z == k], minlength=2) for k in (0, 1)]
+    term = lambda n, a: gammaln(n + a).sum() - gammaln((n + a).sum())
+    log_joint.append(sum(term(n, alpha) for n in of_documents) + sum(term(n, eta) for n in of_topics))
+  exact = np.exp(log_joint) / np.exp(log_joint).sum()
+  family = lda_gibbs.sampler(2, 2, alpha=alpha, eta=eta, learn_priors=False)
+  batch = {"words": jnp.asarray(words), "mask": jnp.ones(2)}
+
+  @jax.jit
+  @jax.vmap
+  def run(key):
+    step = lambda chain, i: ((new := family.move(chain, batch, jax.random.fold_in(key, i))[0]), new.assigned)
+    return jax.lax.scan(step, family.init(key, batch), jnp.arange(100))[1]
+
+  drawn = np.asarray(run(jax.random.split(jax.random.key(0), 250)))[:, 20:].reshape(-1, 6)[:, :5]
+  found = np.bincount(drawn @ 2 ** np.arange(4, -1, -1), minlength=32) / len(drawn)
+  np.testing.assert_allclose(found, exact, atol=0.012)
