@@ -192,25 +192,13 @@ def rbm(
 
   def init(key, batch):
     del batch
-    params, means, below = {}, {}, average
-    for i, units in enumerate(hidden):
-      bias = below if kinds[i] == GAUSSIAN else jnp.log(jnp.clip(below, 0.01, 0.99) / (1 - jnp.clip(below, 0.01, 0.99)))
-      noise = scale * jax.random.normal(jax.random.fold_in(key, i), (len(below), units))
-      params[f"layer_{i}"] = {"weights": noise, "visible": jnp.array(bias), "hidden": jnp.zeros(units)}
-      middle = {"visible": jnp.array(below), "hidden": jnp.full(units, 0.5)}
-      means[f"layer_{i}"] = {**middle, "base": jnp.array(bias)}  # copies: each is donated
-      below = jnp.full(units, 0.5)
-    return {"params": params, "means": means}
+    return _start(key, hidden, kinds, average, scale)
 
   def machines(variables):
     return tuple(Machine(**variables["params"][f"layer_{i}"], kind=kinds[i]) for i in range(len(hidden)))
 
-  def inputs(found, rows):
-    """Of every machine: the rows as it sees them."""
-    seen = [rows]
-    for machine in found[:-1]:
-      seen.append(jax.lax.stop_gradient(jax.nn.sigmoid(inputs_of(machine, seen[-1]))))
-    return seen
+  def base_of(variables, i):
+    return variables["means"][f"layer_{i}"]["base"]
 
   def init_carry(batch):
     rows = batch["inputs"]
@@ -219,52 +207,54 @@ def rbm(
       seen = [jnp.repeat(each[:, None], negative.temperatures, 1) for each in seen]
     return tuple(seen)
 
-  def phases(variables, batch, key, carry):
-    keys = randomness.example_keys(randomness.stream_key(key, "gibbs"), len(batch["mask"]))
-    found = jax.lax.stop_gradient(machines(variables))
-    seen, chains, samples = inputs(found, batch["inputs"]), [], []
-    for i, machine in enumerate(found):
-      start = seen[i] if carry is None else carry[i]
-      base = variables["means"][f"layer_{i}"]["base"]
-      drawn, left = negative_phase(negative, machine, base, start, randomness.fold_in(keys, 7919 + i))
-      samples.append(drawn)
-      chains.append(left)
-    return seen, samples, tuple(chains)
-
   def loss(variables, batch, key, carry=None):
-    seen, samples, chains = phases(variables, batch, key, carry)
-    means, total = {}, jnp.zeros(())
+    keys = randomness.example_keys(randomness.stream_key(key, "gibbs"), len(batch["mask"]))
+    fixed = jax.lax.stop_gradient(machines(variables))
+    seen, chains, means, total = batch["inputs"], [], {}, jnp.zeros(())
     for i, machine in enumerate(machines(variables)):
-      weight = batch["mask"]
-      if len(hidden) > 1:
-        weight = weight * (batch["layer"] == i)
-      own = variables["means"][f"layer_{i}"]
-      value, means[f"layer_{i}"] = _contrast(machine, seen[i], samples[i], weight, own, rate)
+      start, own = seen if carry is None else carry[i], variables["means"][f"layer_{i}"]
+      samples, left = negative_phase(negative, fixed[i], own["base"], start, randomness.fold_in(keys, 7919 + i))
+      weight = batch["mask"] * (batch["layer"] == i) if len(hidden) > 1 else batch["mask"]
+      value, means[f"layer_{i}"] = _contrast(machine, seen, samples, weight, own, rate)
       total = total + value + 0.5 * decay * weight.sum() * jnp.square(machine.weights).sum()
-    mean = Mean(total, batch["mask"].sum())
-    if carry is None:
-      return mean, ({}, {"means": means})
-    return mean, ({}, {"means": means}, chains)
+      chains.append(left)
+      seen = jax.nn.sigmoid(inputs_of(fixed[i], seen))
+    found = Mean(total, batch["mask"].sum()), ({}, {"means": means})
+    return found if carry is None else (found[0], (*found[1], tuple(chains)))
 
-  def measure(variables, batch):
-    machine, rows, mask = machines(variables)[0], batch["inputs"], batch["mask"]
-    again = mean_visible(machine, jax.nn.sigmoid(inputs_of(machine, rows)))
-    metrics = {
-      "reconstruction": Mean.of(jnp.square(again - rows).mean(-1), mask),
-      "free_energy": Mean.of(free_energy(machine, rows), mask),
-    }
-    if kind == BERNOULLI:
-      places = axes.index() * len(rows) + jnp.arange(len(rows))
-      metrics["pseudo_log_likelihood"] = Mean.of(pseudo_log_likelihood(machine, rows, places), mask)
-    return metrics
-
-  def base_of(variables, i):
-    return variables["means"][f"layer_{i}"]["base"]
-
+  measure = lambda variables, batch: measures(machines(variables)[0], batch)
   if negative.kind == "cd":
     return Stack(init, loss, measure, None, machines, base_of)
   evaluate = lambda variables, batch, carry: (measure(variables, batch), carry)
   return Stack(init, loss, evaluate, init_carry, machines, base_of)
+
+
+def _start(key, hidden, kinds, average, scale: float) -> dict[str, Any]:
+  """Small weights, the biases of independent units; `means`, that units are taken about, and the biases as `base`."""
+  params, means, below = {}, {}, average
+  for i, units in enumerate(hidden):
+    share = jnp.clip(below, 0.01, 0.99)
+    bias = below if kinds[i] == GAUSSIAN else jnp.log(share / (1 - share))
+    noise = scale * jax.random.normal(jax.random.fold_in(key, i), (len(below), units))
+    params[f"layer_{i}"] = {"weights": noise, "visible": jnp.array(bias), "hidden": jnp.zeros(units)}
+    middle = {"visible": jnp.array(below), "hidden": jnp.full(units, 0.5)}
+    means[f"layer_{i}"] = {**middle, "base": jnp.array(bias)}  # copies: each is donated
+    below = jnp.full(units, 0.5)
+  return {"params": params, "means": means}
+
+
+def measures(machine: Machine, batch) -> dict[str, Mean]:
+  """Of a batch, what `DEFINITIONS` names."""
+  rows, mask = batch["inputs"], batch["mask"]
+  again = mean_visible(machine, jax.nn.sigmoid(inputs_of(machine, rows)))
+  metrics = {
+    "reconstruction": Mean.of(jnp.square(again - rows).mean(-1), mask),
+    "free_energy": Mean.of(free_energy(machine, rows), mask),
+  }
+  if machine.kind == BERNOULLI:
+    places = axes.index() * len(rows) + jnp.arange(len(rows))
+    metrics["pseudo_log_likelihood"] = Mean.of(pseudo_log_likelihood(machine, rows, places), mask)
+  return metrics
 
 
 def _contrast(machine: Machine, data, samples, weight, means, rate: float):
