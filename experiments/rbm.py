@@ -3,7 +3,8 @@
   python -m experiments.rbm                                        digits, embedded: a minute
   python -m experiments.rbm --config=configs/rbm/digits.py:deep    a deep belief net that initialises an MLP
   python -m experiments.rbm --config=configs/rbm/binarized_mnist.py --config.data.path=...
-  python -m experiments.rbm --mode=predict --workdir=... [--input=images.npz]    features and free energy; or samples
+  python -m experiments.rbm --mode=predict --workdir=... --input=images.npz    features and free energy
+  python -m experiments.rbm --mode=sample --workdir=...
 
 Hinton 2002 (contrastive divergence); Tieleman 2008 (chains that go on); Desjardins et al. 2010 (tempering);
 Salakhutdinov & Murray 2008 (log Z); Hinton, Osindero & Teh 2006 (stacks).
@@ -17,7 +18,7 @@ import numpy as np
 from experiments.command import cli
 from experiments.parts import generative, learning
 from experiments.reports import rbm as rbm_report
-from research.data import pipeline
+from research.data import pipeline, remembered
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
@@ -38,13 +39,15 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble
   )
   sets = data.map(measured)
+  predict = lambda state, path: rbm_report.predictions(state, family, config, path, data.test, assemble)
   return Experiment(
     learner=learner,
     train_data=train_data,
     eval_data=sets.validation,
     test_data=sets.test,
     report=lambda state: rbm_report.report(state, family, config, data, sets),
-    predict=lambda state, path: rbm_report.predictions(state, family, config, path, data.test, assemble),
+    predict=predict,
+    sample=lambda state: predict(state, ""),
     definitions=rbm.DEFINITIONS,
   )
 
@@ -60,11 +63,13 @@ def family_of(config: ml_collections.ConfigDict, train: Examples) -> rbm.Stack:
   if negative.sweeps < 1 or negative.temperatures < 2:
     given = (negative.sweeps, negative.temperatures)
     raise UserError(f"config.model.{model.name}", given, "give one sweep and two temperatures at least.")
+  flat = lambda: _flat(config, train).mean(0)
+  average = remembered.value("average", flat) if model.visible == rbm.BERNOULLI else np.zeros(_size(train), np.float32)
   return rbm.rbm(
     tuple(model.hidden),
     model.visible,
     negative,
-    average=_flat(config, train).mean(0) if model.visible == rbm.BERNOULLI else np.zeros(_size(train), np.float32),
+    average=average,
     decay=config.train.decay,
     rate=config.train.follow,
   )
@@ -88,9 +93,12 @@ def training(config: ml_collections.ConfigDict, train: Examples, assemble: pipel
 def assembly(config: ml_collections.ConfigDict, train: Examples) -> pipeline.Assemble:
   """Rows [row, visible]: pixels that are 0 or 1, or, for Gaussian units, of mean 0 and deviation 1."""
   if config.model.visible == rbm.GAUSSIAN:
-    values = _flat(config, train).reshape(-1, *train.inputs.shape[1:])
-    std = values.std(0)
-    scaled = pipeline.normalised(values.mean(0), np.where(std > 0.01, std, 1))
+    values = lambda: _flat(config, train).reshape(-1, *train.inputs.shape[1:])
+    mean, std = (
+      remembered.value(name, of)
+      for name, of in (("mean", lambda: values().mean(0)), ("deviation", lambda: values().std(0)))
+    )
+    scaled = pipeline.normalised(mean, np.where(std > 0.01, std, 1))
   else:
     scaled = pipeline.normalised()
 
