@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 LOG_ZERO = -1e30
 Scope = tuple[int, ...]
@@ -63,10 +63,10 @@ def log(probabilities) -> Float[Array, "..."]:
 
 
 def evidence(
-  cards: Sequence[int], states: Int[Array, "*batch variable"], dtype=None
+  cards: Sequence[int], states: Int[ArrayLike, "*batch variable"], dtype=None
 ) -> Float[Array, "*batch variable state"]:
   """`unary` of states that are known, and of those that are not, which are below 0."""
-  places = np.arange(max(cards))
+  states, places = jnp.asarray(states), np.arange(max(cards))
   allowed = ((states[..., None] < 0) | (states[..., None] == places)) & (places < np.asarray(cards)[:, None])
   dtype = dtype or jnp.zeros(()).dtype
   return jnp.where(allowed, jnp.zeros((), dtype), jnp.asarray(LOG_ZERO, dtype))

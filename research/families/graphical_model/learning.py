@@ -69,18 +69,27 @@ def bayesian_network(
   scopes = factors.families([tuple(each) for each in parents])
   shapes = [tuple(cards[v] for v in scope) for scope in scopes]
   plan = elimination.plan(cards, scopes)
+  # Tables of one shape are drawn, looked up and normalised together: programs are as long as there are shapes.
+  groups = [[n for n, shape in enumerate(shapes) if shape == each] for each in dict.fromkeys(shapes)]
+  grouped = lambda tables: [(jnp.stack([tables[n] for n in nodes]), nodes) for nodes in groups]
+
+  def ungrouped(stacked):
+    tables = {n: group[i] for group, nodes in zip(stacked, groups) for i, n in enumerate(nodes)}
+    return tuple(tables[n] for n in range(len(shapes)))
 
   def init(key, batch):
     del batch
     if given is not None:
       return tuple(factors.log(jnp.asarray(table, jnp.zeros(()).dtype)) for table in given)
-    keys = randomness.place_keys(key, np.arange(len(shapes)))
+    draw = lambda nodes: jax.vmap(lambda key: jax.random.exponential(key, shapes[nodes[0]]))(
+      randomness.place_keys(key, np.asarray(nodes))
+    )
     # Exponential waiting times, normalised, are uniform on the simplex.
-    return tuple(_distribution(jax.random.exponential(keys[node], shape)) for node, shape in enumerate(shapes))
+    return ungrouped([_distribution(draw(nodes)) for nodes in groups])
 
   def log_likelihood(params, states):
     if complete:
-      return sum(table[tuple(states[:, v] for v in scope)] for table, scope in zip(params, scopes))
+      return sum(_looked_up(group, [scopes[n] for n in nodes], states) for group, nodes in grouped(params))
     unary = factors.evidence(cards, states)
     return jax.vmap(lambda row: elimination.log_joint(plan, params, row))(unary)
 
@@ -95,7 +104,7 @@ def bayesian_network(
 
   def maximise(params, statistics):
     del params
-    return tuple(_distribution(counts + prior) for counts in statistics)
+    return ungrouped([_distribution(counts + prior) for counts, _ in grouped(statistics)])
 
   def evaluate(params, batch):
     return {"nll": Mean.of(-log_likelihood(params, batch["states"]), batch["mask"])}
@@ -109,6 +118,14 @@ def bayesian_network(
 def num_parameters(cards: Sequence[int], parents: Sequence[Sequence[int]]) -> int:
   """Numbers that a network's tables are free in."""
   return sum((size - 1) * int(np.prod([cards[p] for p in each])) for size, each in zip(cards, parents))
+
+
+def _looked_up(
+  tables: Float[Array, "node ..."], scopes: Sequence[factors.Scope], states: Int[Array, "batch variable"]
+) -> Float[Array, " batch"]:
+  """The sum of the entries of several tables of one shape, for each row of states."""
+  here = states[:, np.asarray(scopes)]
+  return tables[(np.arange(len(scopes)), *jnp.moveaxis(here, -1, 0))].sum(-1)
 
 
 def _distribution(counts) -> Float[Array, "..."]:
