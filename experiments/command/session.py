@@ -282,13 +282,15 @@ def conclude(
   _say(f"result {path}  step {found['step']}  {shown}  ({wall_seconds:.0f} s)")
 
 
-def restore(executor: Executor, settings: loop.Settings, directory: rundir.RunDirectory) -> Any:
-  """The state to report: the newest, or the best where `report_best` asks for it.
+def restore(
+  executor: Executor, settings: loop.Settings, directory: rundir.RunDirectory, read_only: bool = False
+) -> Any:
+  """The state to report: the newest, or the best where `report_best` asks for it; `read_only`, nothing is moved.
 
   Raises:
     UserError: nothing is saved there.
   """
-  checkpoints = loop.open_checkpoints(directory, settings)
+  checkpoints = loop.open_checkpoints(directory, settings, read_only)
   best = checkpoints.best_step() if settings.report_best else None
   state = checkpoints.restore(executor.abstract_state(), best)
   checkpoints.close()

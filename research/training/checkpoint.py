@@ -52,6 +52,7 @@ class Checkpoints:
     keep_every: int = 0,
     best_metric: str = "",
     best_mode: str = "max",
+    read_only: bool = False,
   ):
     self.directory = directory.absolute()
     self._best_metric, self._sign = best_metric, {"max": 1, "min": -1}[best_mode]
@@ -60,11 +61,12 @@ class Checkpoints:
       policies.append(keep_policy.EveryNSteps(keep_every))
     if best_metric:
       policies.append(_Best(self))
+    self._read_only = read_only
     self._options = ocp.CheckpointManagerOptions(
       preservation_policy=keep_policy.AnyPreservationPolicy(policies),
       enable_async_checkpointing=True,
       async_options=ocp.AsyncOptions(post_finalization_callback=self._finish),
-      cleanup_tmp_directories=True,
+      cleanup_tmp_directories=not read_only,  # a live run's are not ours
     )
     with disk_errors(self.directory.parent):
       self._open()
@@ -174,7 +176,10 @@ class Checkpoints:
       except UserError:
         raise
       except Exception as error:  # Orbax and TensorStore raise many kinds for a damaged file
-        self._set_aside(candidate, error)
+        if self._read_only:
+          logging.warning("checkpoint %d cannot be read (%s): falling back", candidate, _brief(error))
+        else:
+          self._set_aside(candidate, error)
     if steps:
       remedy = f"none of the checkpoints {steps} can be read (they were moved to {DAMAGED}/): start in a new workdir."
       raise UserError("workdir", str(self.directory.parent), remedy)

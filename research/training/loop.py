@@ -124,7 +124,7 @@ def train(
   return Outcome(state, settings.total_steps, time.perf_counter() - start, clock.seconds)
 
 
-def open_checkpoints(run: rundir.RunDirectory, settings: Settings) -> Checkpoints:
+def open_checkpoints(run: rundir.RunDirectory, settings: Settings, read_only: bool = False) -> Checkpoints:
   """The checkpoints of a run directory, kept by the settings' policy."""
   return Checkpoints(
     run.path / "checkpoints",
@@ -132,6 +132,7 @@ def open_checkpoints(run: rundir.RunDirectory, settings: Settings) -> Checkpoint
     keep_every=settings.keep_every,
     best_metric=settings.best_metric,
     best_mode=settings.best_mode,
+    read_only=read_only,
   )
 
 
