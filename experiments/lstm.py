@@ -1,4 +1,5 @@
-"""Recurrent networks, LSTM and GRU: they write text, tell classes of sequences, forecast, translate.
+"""Recurrent networks, LSTM and GRU: they write text, tell classes of sequences, forecast,
+translate and transcribe speech.
 
   python -m experiments.lstm                                             Python's manual, embedded: two minutes
   python -m experiments.lstm --config=configs/lstm/shakespeare.py --config.data.path=input.txt
@@ -8,6 +9,8 @@
   python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.path=...      forecasts, with bands
   python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.name=own --config.data.path=my.csv
   python -m experiments.lstm --config=configs/lstm/multi30k.py --config.data.path=...   or two files of one's own
+  python -m experiments.lstm --config=configs/lstm/spoken_digits.py      which was spoken; of one's own, .wav by class
+  python -m experiments.lstm --config=configs/lstm/spoken_strings.py     transcribes several words
   python -m experiments.lstm --mode=predict --workdir=... --input="The "   goes on from a prompt or file; classifies
 
 Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Merity et al. 2018.
@@ -16,14 +19,17 @@ Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Meri
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, forecasting, language, sentences, translation
+from experiments.parts import classification, forecasting, language, sentences, speech, translation
 from research.errors import UserError
 from research.networks.forecasting import RecurrentForecaster
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
+from research.networks.speech import SoundClassifier, SoundTranscriber
 from research.networks.translation import RecurrentTranslator
+from research.training import precision
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/lstm/pydoc.py"
+TASKS = ("language", "classes", "sentences", "forecast", "translation", "words", "strings")
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
@@ -63,7 +69,14 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return RecurrentTranslator(vocabulary, encoder, decoder, model.embedding)
 
       return translation.experiment(config, translator, lambda batch: (batch["source_segment"],))
-  raise UserError("config.task", config.task, "choose language, classes, sentences, forecast or translation.")
+    case "words" | "strings":
+      network, experiment_of = {
+        "words": (SoundClassifier, speech.words),
+        "strings": (SoundTranscriber, speech.strings),
+      }[config.task]
+      layers = recurrent(model, precision.dtype(config.train.precision), model.bidirectional)
+      return experiment_of(config, lambda outputs, features: network(outputs, features, layers))
+  raise UserError("config.task", config.task, f"choose one of {', '.join(TASKS)}.")
 
 
 def recurrent(model: ml_collections.ConfigDict, dtype, bidirectional: bool = False) -> Recurrent:

@@ -3,8 +3,8 @@
 Paper: Zhou et al. 2021 (the data and its division); Lin et al. 2023 (SegRNN: segments in, all of the future's out).
 Command: python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured; the bar is a mean squared error <= 0.42, standardised, all windows of the test months
+Time: 4 minutes, on a busy machine
+Expected: mean squared error 0.377 (bar <= 0.42), mean absolute error 0.409; seasonal naive 0.512 and 0.433
 """
 
 from configs import _forecasting

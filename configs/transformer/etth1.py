@@ -3,8 +3,8 @@
 Paper: Zhou et al. 2021 (the data and its division); Nie et al. 2023 (PatchTST).
 Command: python -m experiments.transformer --config=configs/transformer/etth1.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured; the bar is a mean squared error <= 0.39, standardised, all windows of the test months
+Time: 6 minutes, on a busy machine
+Expected: mean squared error 0.412, which misses the bar, 0.39; mean absolute error 0.418; naive 0.512 and 0.433
 """
 
 from configs import _forecasting
