@@ -114,6 +114,7 @@ def rows(config: ml_collections.ConfigDict, stream: vocabulary.Stream, seed: int
     window=config.model.window,
     block=8 if config.model.output == "hierarchical" else 32,  # what each is fastest with
     seed=seed,
+    shuffled=config.data.shuffled,
     name=config.data.name,
   )
 

@@ -19,6 +19,7 @@ def word2vec() -> ml_collections.ConfigDict:
       "phrases": 0,  # passes that join pairs of words to phrases: the second joins up to four
       "phrase_threshold": 10.0,  # score of a pair that is a phrase
       "length": 128,  # words of the text that a row is
+      "shuffled": True,  # rows come in random order; else in the text's, as in word2vec.c
       "eval_batch_size": 8,  # rows, over all devices
     }
   )

@@ -39,9 +39,10 @@ def contexts(
   window: int,
   seed: int | None,
   block: int = 32,
+  shuffled: bool = True,
   name: str = "contexts",
 ) -> Dataset:
-  """Rows of a stream in random order, or in order for evaluation, with the words around them.
+  """Rows of a stream for training, or in order for evaluation, with the words around them.
 
   A batch has, for every row, the places of the stream that are left, in order, padded behind: `word`, int32 [row,
   slot]; and `mask`, float32 [row].  Slots stand in blocks, `around` each of which are the slots that its windows may
@@ -56,6 +57,8 @@ def contexts(
     length: tokens of the stream that a row stands for.
     window: the furthest that a window reaches on each side; how far is drawn evenly from 1 to `window`.
     block: slots of a block.
+    shuffled: whether training takes the rows in random order; else in that of the text, as word2vec.c does, epoch after
+      epoch.
     seed: for training; None: one pass in order, always the same draws.
     name: for messages.
 
@@ -76,6 +79,8 @@ def contexts(
     if order is None:
       place = pipeline.in_order(rows, first, batch_size)
       return {"row": place["index"], "mask": place["mask"], "epoch": np.zeros(batch_size, np.int32)}
+    if not shuffled:
+      return {"row": ((first + np.arange(batch_size)) % rows).astype(np.int32), **order.epochs(first, batch_size)}
     return {"row": order(first, batch_size), **order.epochs(first, batch_size)}
 
   def assemble(resident, fed):

@@ -47,6 +47,11 @@ def words_of(text: str) -> list[str]:
   return _WORD.findall(text.lower())
 
 
+def sentences_of(text: str) -> Sentences:
+  """The words of a text's sentences, which end with a mark of punctuation or an empty line."""
+  return [words for sentence in _END.split(text) if (words := words_of(sentence))]
+
+
 def load(name: str, path: str | None = None, units: str = "sentence") -> Sentences:
   """A text's sentences of lower-case words.
 
@@ -64,14 +69,14 @@ def load(name: str, path: str | None = None, units: str = "sentence") -> Sentenc
   match name:
     case "pydoc":
       texts = [text for _, text in sorted(pydoc_data.topics.topics.items())]
-      sentences = [words_of(sentence) for text in texts for sentence in _END.split(text)]
+      sentences = [words for text in texts for words in sentences_of(text)]
     case "brown":
       lines = corpora.read(raw.locate("brown", "brown.txt", path)).lower().splitlines()
       sentences = [[w for w in line.split(" ") if any(map(str.isalnum, w))] for line in lines]
     case "sst2":
       sentences = [words_of(text) for text in labelled.load("sst2", "train", path).texts]
     case "own":
-      sentences = [words_of(sentence) for sentence in _END.split(corpora.own(path or ""))]
+      sentences = sentences_of(corpora.own(path or ""))
     case _:
       raise UserError("config.data.name", name, f"choose one of {', '.join(NAMES)}.")
   sentences = [words for words in sentences if words]

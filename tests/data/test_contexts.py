@@ -72,6 +72,9 @@ def test_an_epoch_has_every_row_once_and_another_epoch_other_windows():
   assemble = jax.jit(data.assemble)
   one, other = (pairs(assemble(dict(data.resident), {"row": np.array([1]), "epoch": np.array([e])})) for e in (0, 1))
   assert one != other
+  ordered = contexts.contexts(TOKENS, UNITS, ALL, 3, length=4, window=3, seed=1, shuffled=False)
+  np.testing.assert_array_equal(ordered.feed(1)["row"], [3, 0, 1])
+  np.testing.assert_array_equal(ordered.feed(1)["epoch"], [0, 1, 1])
   assert data.per_step["tokens"] == 13 / 4
 
 
