@@ -1,5 +1,5 @@
 """Recurrent networks, LSTM and GRU: they write text, tell classes of sequences, forecast,
-translate and transcribe speech.
+translate, transcribe speech and write music.
 
   python -m experiments.lstm                                             Python's manual, embedded: two minutes
   python -m experiments.lstm --config=configs/lstm/shakespeare.py --config.data.path=input.txt
@@ -11,6 +11,7 @@ translate and transcribe speech.
   python -m experiments.lstm --config=configs/lstm/multi30k.py --config.data.path=...   or two files of one's own
   python -m experiments.lstm --config=configs/lstm/spoken_digits.py      which was spoken; of one's own, .wav by class
   python -m experiments.lstm --config=configs/lstm/spoken_strings.py     transcribes several words
+  python -m experiments.lstm --config=configs/lstm/jsb_chorales.py       chorales; samples are MIDI files
   python -m experiments.lstm --mode=predict --workdir=... --input="The "   goes on from a prompt or file; classifies
 
 Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Merity et al. 2018.
@@ -19,9 +20,10 @@ Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Meri
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, forecasting, language, sentences, speech, translation
+from experiments.parts import classification, forecasting, language, music, sentences, speech, translation
 from research.errors import UserError
 from research.networks.forecasting import RecurrentForecaster
+from research.networks.music import RecurrentNade
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
 from research.networks.speech import SoundClassifier, SoundTranscriber
 from research.networks.translation import RecurrentTranslator
@@ -29,7 +31,7 @@ from research.training import precision
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/lstm/pydoc.py"
-TASKS = ("language", "classes", "sentences", "forecast", "translation", "words", "strings")
+TASKS = ("language", "classes", "sentences", "forecast", "translation", "words", "strings", "music")
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
@@ -76,6 +78,12 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
       }[config.task]
       layers = recurrent(model, precision.dtype(config.train.precision), model.bidirectional)
       return experiment_of(config, lambda outputs, features: network(outputs, features, layers))
+    case "music":
+
+      def frames(keys, dtype):
+        return RecurrentNade(recurrent(model, dtype), keys, model.hidden)
+
+      return music.experiment(config, frames)
   raise UserError("config.task", config.task, f"choose one of {', '.join(TASKS)}.")
 
 

@@ -1,4 +1,5 @@
-"""Transformers: they write text, tell its classes, forecast, translate.
+"""Transformers: they write text, tell its classes, forecast, translate,
+and tell images apart.
 
   python -m experiments.transformer                                      Python's manual, embedded: two minutes
   python -m experiments.transformer --config=configs/transformer/shakespeare.py --config.data.path=input.txt
@@ -6,6 +7,7 @@
   python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...   or one's own table
   python -m experiments.transformer --config=configs/transformer/etth1.py --config.data.path=...   or one's own .csv
   python -m experiments.transformer --config=configs/transformer/multi30k.py --config.data.path=...   or one's own pairs
+  python -m experiments.transformer --config=configs/transformer/mnist.py --config.data.data_dir=...
   python -m experiments.transformer --mode=predict --workdir=... --input="The "   goes on, or classifies
 
 Vaswani et al. 2017; Radford et al. 2019.  What layers may be made of: `research/networks/attention.py`, `Style`.
@@ -16,11 +18,12 @@ import dataclasses
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import forecasting, language, sentences, translation
+from experiments.parts import classification, forecasting, language, sentences, translation
 from research.errors import UserError
 from research.networks.attention import Place, Style
 from research.networks.forecasting import PatchForecaster
 from research.networks.transformer import Decoder, EncoderDecoder, TransformerClassifier
+from research.networks.vision import VisionTransformer
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/transformer/pydoc.py"
@@ -42,6 +45,12 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return TransformerClassifier(num_classes, style(model, dtype), vocabulary, model.depth, length)
 
       return sentences.experiment(config, reader)
+    case "classes":
+
+      def classifier(num_classes, dtype):
+        return VisionTransformer(num_classes, style(model, dtype), model.depth, model.patch)
+
+      return classification.experiment(config, classifier)
     case "forecast":
 
       def forecaster(horizon, outputs, dtype):
@@ -56,7 +65,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return EncoderDecoder(style(model, dtype), vocabulary, depths, config.data.length, model.tied)
 
       return translation.experiment(config, translator, places)
-  raise UserError("config.task", config.task, "choose language, sentences, forecast or translation.")
+  raise UserError("config.task", config.task, "choose language, sentences, classes, forecast or translation.")
 
 
 def places(batch) -> tuple:

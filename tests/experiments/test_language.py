@@ -64,7 +64,7 @@ def test_a_classifier_of_texts_reads_lines(tmp_path, capsys):
 def test_tasks_and_fields_that_there_are_not_are_refused():
   for experiment, spec in ((lstm, "lstm/pydoc"), (transformer, "transformer/pydoc")):
     with pytest.raises(UserError, match=r"config\.task"):
-      built(experiment, spec, task="translation")
+      built(experiment, spec, task="poetry")
   with pytest.raises(UserError, match="must divide"):
     built(transformer, "transformer/pydoc", **{"model.heads": "3"})
 
