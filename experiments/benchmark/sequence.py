@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from experiments import word2vec as word2vec_experiment
 from experiments.benchmark.timing import BATCH, image_batch, images, result, timed
+from experiments.command import cli, session
 from research.data import tagged
 from research.errors import UserError
 from research.families import classifier, language_model
@@ -19,8 +21,8 @@ from research.generation.model import buffered
 from research.networks.attention import Style
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
 from research.networks.transformer import Decoder, EncoderDecoder
-from research.text import corpora, tokenizers
-from research.training import steps
+from research.text import corpora, tokenizers, vocabulary
+from research.training import loop, parallel, steps
 
 GPT = Style(128, 4, positions="learned", norm="layer")
 
@@ -139,6 +141,30 @@ def transformer_base_step(name: str) -> dict:
   return result(name, "step_time", median, "ms", **measured, target_tokens_per_s=round(512 / median * 1e3))
 
 
+def word2vec(name: str) -> dict:
+  """Words of the text a second, five epochs of configs/word2vec/brown.py as the loop runs them; not compilation."""
+  config = cli.load_config("configs/word2vec/brown.py")
+  experiment = word2vec_experiment.experiment(config)
+  settings = session.settings_of(config, experiment.train_data)
+  executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
+  words = sum(map(len, vocabulary.load("brown")))
+  each, steps_done = settings.steps_per_dispatch, settings.total_steps
+  spans = [(first, min(each, steps_done - first)) for first in range(0, steps_done, each)]
+
+  def run(spans):
+    state = executor.init_state()
+    start, cpu = time.perf_counter(), time.process_time()
+    for _, _, feed, count in executor.feeds(experiment.train_data, spans, each):
+      state, metrics = executor.update(state, feed, count)
+    jax.block_until_ready((state, metrics))
+    return time.perf_counter() - start, time.process_time() - cpu
+
+  compiled, _ = run(spans[:1])
+  seconds, cpu = run(spans)
+  rate = words * 5 / seconds
+  return result(name, "raw_words", rate, "words/s", train_s=seconds, cpu_s=cpu, epochs=5, first_dispatch_s=compiled)
+
+
 WORKLOADS = {
   function.__name__: function
   for function in (
@@ -148,5 +174,6 @@ WORKLOADS = {
     gpt_generate_recompute,
     gpt_generate_cached,
     transformer_base_step,
+    word2vec,
   )
 }
