@@ -1,0 +1,400 @@
+"""PPCA, factor analysis, NMF, LDA and a Boltzmann machine with scikit-learn's interface, in float64.
+
+  PPCA(10).fit(X).score(X)          NMF(5).fit_transform(X)          LatentDirichletAllocation(20).fit(counts)
+
+PPCA takes NaN for what is missing, and is fitted by EM then, in closed form otherwise.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Float
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from research.errors import UserError
+from research.estimators import base
+from research.families import lda, linear_gaussian, nmf, rbm
+from research.metrics import Mean
+from research.training import statistics, steps
+from research.training.learner import Learner
+
+
+class _Program(NamedTuple):
+  """What is compiled once for all estimators of equal hyper-parameters.
+
+  Attributes:
+    learner: of the family.
+    latents: `latents(params, batch) -> [row, component]`.
+    measure: `measure(params, batch) -> [row]`: what `score_samples` returns.
+    metric: of the training, that ends it; negated where less is better.
+  """
+
+  learner: Learner
+  latents: Callable
+  measure: Callable
+  metric: str
+
+
+def _batch(X: np.ndarray) -> dict[str, np.ndarray]:
+  """Rows filled up to a power of two, so that few programs are compiled; NaN is not observed."""
+  rows = max(16, 1 << (len(X) - 1).bit_length())
+  padded = np.concatenate([X, np.repeat(X[:1], rows - len(X), axis=0)])
+  mask = (np.arange(rows) < len(X)).astype(np.float64)
+  observed = np.isfinite(padded).astype(np.float64)
+  filled = np.nan_to_num(padded)
+  return {"inputs": filled, "counts": filled, "observed": observed, "mask": mask}
+
+
+class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+  """What the estimators have in common.
+
+  Attributes:
+    components_: [component, feature].
+    n_iter_: updates done.
+    n_features_in_: features.
+  """
+
+  n_components: int
+  max_iter: int
+  tol: float
+  random_state: Any
+  n_features_in_: int
+  components_: Float[np.ndarray, "component feature"]
+  _negative = False  # whether inputs may be below 0
+  _missing = False  # whether they may be NaN
+
+  def _program(self, X) -> _Program:
+    raise NotImplementedError
+
+  def _components(self, params) -> np.ndarray:
+    raise NotImplementedError
+
+  def fit(self, X, y=None):
+    """Fits all rows at once, until an update gains less than `tol`.
+
+    Raises:
+      UserError: a hyper-parameter out of its range.
+    """
+    del y
+    X = self._checked(X, reset=True)
+    most = self._most(X)
+    for field, value, greatest in (("n_components", self.n_components, most), ("max_iter", self.max_iter, np.inf)):
+      if not 1 <= value <= greatest:
+        raise UserError(field, value, f"give 1 to {greatest}." if np.isfinite(greatest) else "give 1 or more.")
+    self._fitted_program = program = self._program(X)
+    with base.float64():
+      state: Any
+      state, _ = base.fit(
+        program.learner,
+        _batch(X),
+        key=base.key_of(self.random_state),
+        max_iterations=self.max_iter,
+        tolerance=self.tol or -np.inf,
+        metric=program.metric,
+      )
+      self._params = jax.device_get(state.params)
+    if int(state.skipped):
+      raise UserError("X", float(np.nanmax(np.abs(X))), "squares of the features overflow: scale them down.")
+    self.n_iter_, self.components_ = int(state.step), self._components(self._params)
+    return self
+
+  def transform(self, X) -> Float[np.ndarray, "row component"]:
+    """The latents of each row."""
+    return self._of_rows(X, "latents")
+
+  def score_samples(self, X) -> Float[np.ndarray, " row"]:
+    """Log density of each row, nats; of NMF minus its divergence, of LDA the bound of the document."""
+    return self._of_rows(X, "measure")
+
+  def score(self, X, y=None) -> float:
+    """The mean of `score_samples`."""
+    del y
+    return float(self.score_samples(X).mean())
+
+  @property
+  def _n_features_out(self) -> int:
+    return len(self.components_)
+
+  def _most(self, X) -> float:
+    """Components at most."""
+    return np.inf
+
+  def _of_rows(self, X, name: str) -> np.ndarray:
+    check_is_fitted(self, "_params")
+    X = self._checked(X, reset=False)
+    with base.float64():
+      return np.asarray(getattr(self._fitted_program, name)(self._params, _batch(X)))[: len(X)]
+
+  def _checked(self, X, reset: bool) -> np.ndarray:
+    finite = "allow-nan" if self._missing else True
+    X = validate_data(self, X, dtype=np.float64, reset=reset, ensure_all_finite=finite, ensure_min_samples=1 + reset)
+    if not self._negative and (X < 0).any():
+      raise ValueError(f"Negative values in data passed to {type(self).__name__}.")
+    return X
+
+  def __sklearn_tags__(self):
+    tags = super().__sklearn_tags__()
+    tags.input_tags.positive_only = not self._negative
+    tags.input_tags.allow_nan = self._missing
+    return tags
+
+  def __getstate__(self):
+    """Compiled programs are found again by the hyper-parameters."""
+    state = dict(super().__getstate__())
+    state.pop("_fitted_program", None)
+    return state
+
+  def __setstate__(self, state):
+    super().__setstate__(state)
+    if "_params" in self.__dict__:
+      self._fitted_program = self._program(None)
+
+
+class _LinearGaussian(_Factors):
+  """Attributes: mean_, noise_variance_ (a number, or one a feature), components_, the loadings."""
+
+  _negative = True
+
+  def _components(self, params):
+    model = params.model if hasattr(params, "model") else jax.tree.map(lambda x: x[0], params.components)
+    self.mean_ = np.asarray(model.mean)
+    noise = np.asarray(model.noise)
+    self.noise_variance_ = noise if isinstance(self, FactorAnalysis) else float(noise[0])
+    return np.asarray(model.loadings).T
+
+  def get_covariance(self) -> Float[np.ndarray, "feature feature"]:
+    """Of the model."""
+    check_is_fitted(self)
+    return self.components_.T @ self.components_ + np.diag(np.broadcast_to(self.noise_variance_, len(self.mean_)))
+
+  def inverse_transform(self, X) -> Float[np.ndarray, "row feature"]:
+    """The mean of rows of given latents."""
+    check_is_fitted(self)
+    return np.asarray(X) @ self.components_ + self.mean_
+
+  def _most(self, X):
+    if X.shape[1] == 1:
+      raise ValueError("n_features = 1: a factor needs two features or more.")
+    return X.shape[1] - 1
+
+
+class PPCA(_LinearGaussian):
+  """Probabilistic principal components.
+
+  Args:
+    n_components: latents, fewer than features.
+    tol: of EM, where values are missing: stop when an update adds less to the mean log-likelihood, nats.
+    max_iter: of EM, at most.
+    random_state: of its start.
+  """
+
+  _missing = True
+
+  def __init__(self, n_components=1, *, tol=1e-6, max_iter=1000, random_state=None):
+    self.n_components = n_components
+    self.tol = tol
+    self.max_iter = max_iter
+    self.random_state = random_state
+
+  def _program(self, X):
+    if X is not None:
+      self.missing_ = bool(np.isnan(X).any())
+    return _linear(self.n_components, "em" if self.missing_ else "closed")
+
+
+class FactorAnalysis(_LinearGaussian):
+  """Factor analysis by EM; arguments as `PPCA`."""
+
+  def __init__(self, n_components=1, *, tol=1e-4, max_iter=1000, random_state=None):
+    self.n_components = n_components
+    self.tol = tol
+    self.max_iter = max_iter
+    self.random_state = random_state
+
+  def _program(self, X):
+    return _linear(self.n_components, "fa")
+
+
+@functools.lru_cache(maxsize=64)
+def _linear(latents: int, kind: str) -> _Program:
+  if kind == "closed":
+    family = linear_gaussian.ppca(latents, floor=1e-12)
+  else:
+    family = linear_gaussian.factor_analysis(latents, shared=kind == "em", missing=kind == "em", floor=1e-12)
+
+  def infer(params, batch):
+    model = params.model if kind != "closed" else jax.tree.map(lambda x: x[0], params.components)
+    return linear_gaussian.infer(model, batch["inputs"], batch["observed"])
+
+  return _Program(
+    statistics.statistics_learner(**family._asdict()),
+    jax.jit(lambda params, batch: infer(params, batch).mean),
+    jax.jit(lambda params, batch: infer(params, batch).log_density),
+    "log_likelihood",
+  )
+
+
+class NMF(_Factors):
+  """Non-negative matrix factorisation.
+
+  Args:
+    n_components: parts.
+    loss: frobenius or kullback_leibler.
+    tol: stop when an update lowers the mean divergence by less.
+    max_iter: updates at most.
+    random_state: of the start.
+  """
+
+  def __init__(self, n_components=1, *, loss="frobenius", tol=1e-6, max_iter=200, random_state=None):
+    self.n_components = n_components
+    self.loss = loss
+    self.tol = tol
+    self.max_iter = max_iter
+    self.random_state = random_state
+
+  def _program(self, X):
+    if self.loss not in (nmf.FROBENIUS, nmf.KULLBACK_LEIBLER):
+      raise UserError("loss", self.loss, f"choose {nmf.FROBENIUS} or {nmf.KULLBACK_LEIBLER}.")
+    return _parts(self.n_components, self.loss)
+
+  def _components(self, params):
+    return np.asarray(params)
+
+  def inverse_transform(self, X) -> Float[np.ndarray, "row feature"]:
+    """Rows of given shares of the parts."""
+    check_is_fitted(self)
+    return np.asarray(X) @ self.components_
+
+
+@functools.lru_cache(maxsize=64)
+def _parts(parts: int, loss: str) -> _Program:
+  family = nmf.nmf(parts, loss)
+  learner = statistics.statistics_learner(**family._asdict())
+  codes = lambda params, batch: nmf.codes(params, batch["inputs"], loss)
+  measure = lambda params, batch: -nmf.divergence(batch["inputs"], codes(params, batch) @ params, loss)
+  return _Program(_negated(learner, "divergence"), jax.jit(codes), jax.jit(measure), "gain")
+
+
+class LatentDirichletAllocation(_Factors):
+  """Topics of counts of words, by batch variational Bayes, priors optimised.
+
+  Args:
+    n_components: topics.
+    doc_topic_prior, topic_word_prior: at the start; None: one over the number of topics.
+    learn_priors: whether they move.
+    tol: stop when an update adds less to the bound, nats a word.
+    max_iter: updates at most.
+    random_state: of the start.
+  """
+
+  def __init__(
+    self,
+    n_components=10,
+    *,
+    doc_topic_prior=None,
+    topic_word_prior=None,
+    learn_priors=True,
+    tol=1e-4,
+    max_iter=100,
+    random_state=None,
+  ):
+    self.n_components = n_components
+    self.doc_topic_prior = doc_topic_prior
+    self.topic_word_prior = topic_word_prior
+    self.learn_priors = learn_priors
+    self.tol = tol
+    self.max_iter = max_iter
+    self.random_state = random_state
+
+  def _program(self, X):
+    return _topics(self.n_components, self.doc_topic_prior or 0.0, self.topic_word_prior or 0.0, self.learn_priors)
+
+  def _components(self, params):
+    return np.asarray(params.weights)
+
+
+@functools.lru_cache(maxsize=64)
+def _topics(topics: int, alpha: float, eta: float, learn_priors: bool) -> _Program:
+  family = lda.lda(topics, alpha=alpha, eta=eta, learn_priors=learn_priors)
+
+  def shares(params, batch):
+    gamma = lda.infer(params, batch["counts"])
+    return gamma / gamma.sum(1, keepdims=True)
+
+  measure = lambda params, batch: lda.document_bound(params, batch["counts"], lda.infer(params, batch["counts"]))
+  return _Program(statistics.statistics_learner(**family._asdict()), jax.jit(shares), jax.jit(measure), "bound")
+
+
+class BernoulliRBM(_Factors):
+  """A Boltzmann machine of values of 0 to 1, by chains that go on, one for each row of a batch of all rows.
+
+  Args:
+    n_components: hidden units.
+    learning_rate: of gradient descent.
+    max_iter: updates.
+    random_state: of weights and chains.
+  """
+
+  tol = 0.0
+
+  def __init__(self, n_components=256, *, learning_rate=0.1, max_iter=200, random_state=None):
+    self.n_components = n_components
+    self.learning_rate = learning_rate
+    self.max_iter = max_iter
+    self.random_state = random_state
+
+  def _program(self, X):
+    average = np.full(self.n_features_in_, 0.5) if X is None else X.mean(0)
+    return _machine(self.n_components, self.learning_rate, tuple(average.tolist()))
+
+  def _components(self, params):
+    layer = params["layer_0"]
+    self.intercept_visible_, self.intercept_hidden_ = np.asarray(layer["visible"]), np.asarray(layer["hidden"])
+    return np.asarray(layer["weights"]).T
+
+  def score_samples(self, X):
+    """Pseudo-log-likelihood of each row, of a unit that its place decides, nats."""
+    return super().score_samples(X)
+
+  def _checked(self, X, reset):
+    X = super()._checked(X, reset)
+    if X.max(initial=0) > 1:
+      raise ValueError(f"Values of 0 to 1 are modelled; the largest of X is {X.max():g}: scale them.")
+    return X
+
+
+@functools.lru_cache(maxsize=64)
+def _machine(hidden: int, rate: float, average: tuple[float, ...]) -> _Program:
+  family = rbm.rbm((hidden,), average=np.array(average))
+  learner = steps.gradient_learner(
+    init=family.init,
+    loss=family.loss,
+    evaluate=family.evaluate,
+    optimizer=optax.sgd(rate),
+    init_carry=family.init_carry,
+  )
+  machine = lambda params: rbm.Machine(**params["layer_0"])
+  places = lambda batch: jnp.arange(len(batch["mask"]))
+  return _Program(
+    learner,
+    jax.jit(lambda params, batch: jax.nn.sigmoid(rbm.inputs_of(machine(params), batch["inputs"]))),
+    jax.jit(lambda params, batch: rbm.pseudo_log_likelihood(machine(params), batch["inputs"], places(batch))),
+    "loss",
+  )
+
+
+def _negated(learner: Learner, metric: str) -> Learner:
+  """With a training metric `gain`, which rises where `metric` falls."""
+
+  def update(state, batch):
+    new, metrics = learner.update(state, batch)
+    value = metrics[metric]
+    return new, {"gain": Mean(-value.total, value.count)}
+
+  return learner._replace(update=update)
