@@ -89,8 +89,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         raise UserError(field, value, f"give 1 to {greatest}." if np.isfinite(greatest) else "give 1 or more.")
     self._fitted_program = program = self._program(X)
     with base.float64():
-      state: Any
-      state, _ = base.fit(
+      found: tuple[Any, Any] = base.fit(
         program.learner,
         _batch(X),
         key=base.key_of(self.random_state),
@@ -98,6 +97,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         tolerance=self.tol or -np.inf,
         metric=program.metric,
       )
+      state = found[0]
       self._params = jax.device_get(state.params)
     if int(state.skipped):
       raise UserError("X", float(np.nanmax(np.abs(X))), "squares of the features overflow: scale them down.")
