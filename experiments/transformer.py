@@ -7,6 +7,7 @@ and tell images apart.
   python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...   or one's own table
   python -m experiments.transformer --config=configs/transformer/etth1.py --config.data.path=...   or one's own .csv
   python -m experiments.transformer --config=configs/transformer/multi30k.py --config.data.path=...   or one's own pairs
+  python -m experiments.transformer --config=configs/transformer/masked.py     fills in what is hidden of a text
   python -m experiments.transformer --config=configs/transformer/mnist.py --config.data.data_dir=...
   python -m experiments.transformer --mode=predict --workdir=... --input="The "   goes on, or classifies
 
@@ -18,11 +19,11 @@ import dataclasses
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, forecasting, language, sentences, translation
+from experiments.parts import classification, forecasting, language, masked, sentences, translation
 from research.errors import UserError
 from research.networks.attention import Place, Style
 from research.networks.forecasting import PatchForecaster
-from research.networks.transformer import Decoder, EncoderDecoder, TransformerClassifier
+from research.networks.transformer import Decoder, Encoder, EncoderDecoder, TransformerClassifier
 from research.networks.vision import VisionTransformer
 from research.training.experiment import Experiment
 
@@ -45,6 +46,12 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return TransformerClassifier(num_classes, style(model, dtype), vocabulary, model.depth, length)
 
       return sentences.experiment(config, reader)
+    case "masked":
+
+      def encoder(vocabulary, dtype):
+        return Encoder(style(model, dtype), vocabulary, model.depth, config.data.length, model.tied)
+
+      return masked.experiment(config, encoder)
     case "classes":
 
       def classifier(num_classes, dtype):
@@ -65,7 +72,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return EncoderDecoder(style(model, dtype), vocabulary, depths, config.data.length, model.tied)
 
       return translation.experiment(config, translator, places)
-  raise UserError("config.task", config.task, "choose language, sentences, classes, forecast or translation.")
+  raise UserError("config.task", config.task, "choose language, masked, sentences, classes, forecast or translation.")
 
 
 def places(batch) -> tuple:
