@@ -6,7 +6,7 @@ Paper: Hinton 2002; Tieleman 2008; the data are Alpaydin & Kaynak's 1,797 images
 Command: python -m experiments.rbm
 Hardware: 2 CPU cores
 Time: under a minute
-Expected: samples that a person recognises
+Expected: samples that a person recognises, and -19.2 nats; `deep`: 82.7 % test accuracy of an MLP, 81.1 % without
 """
 
 from configs.rbm import _base
