@@ -5,7 +5,7 @@ The variant `query` learns nothing and asks the published tables what is wrong w
 Paper: Beinlich, Suermondt, Chavez & Cooper 1989; EM: Lauritzen 1995
 Command: python -m experiments.graphical_model --config=configs/graphical_model/alarm.py[:query]
 Hardware: 2 CPU cores
-Time: a minute
+Time: `query`: a minute, nearly all of it compilation; EM was not timed
 Expected: `query`: pgmpy's marginals to 1e-10
 """
 

@@ -7,7 +7,7 @@ Paper: Lauritzen & Spiegelhalter 1988; EM: Lauritzen 1995
 Command: python -m experiments.graphical_model[ --config=configs/graphical_model/asia.py:hidden|:query]
 Hardware: 2 CPU cores
 Time: under a minute
-Expected: the held-out likelihood of the true tables to 0.005 nats; `query`: pgmpy's marginals to 1e-10
+Expected: 2.236 nats a held-out row, of the true tables 2.235; `query`: pgmpy's marginals to 1e-10
 """
 
 from configs.graphical_model import _base

@@ -5,8 +5,9 @@ Variant `chow_liu`: one tree of the pixels alone, without the class.
 Paper: Chow & Liu 1968; around a class: Friedman, Geiger & Goldszmidt 1997
 Command: python -m experiments.graphical_model --config=configs/graphical_model/digits_tree.py[:chow_liu]
 Hardware: 2 CPU cores
-Time: half a minute
-Expected: a higher accuracy and likelihood than naive Bayes, which has no tree
+Time: two minutes, most of it compilation of the completions
+Expected: 92.5 % test accuracy and 18.07 nats an image with its class; naive Bayes, which has no tree, 90.0 % and 20.22
+  of the same pixels (scikit-learn's BernoulliNB, alpha 0.1)
 """
 
 from configs.graphical_model import _base
