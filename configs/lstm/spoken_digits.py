@@ -3,8 +3,8 @@
 Paper: Graves & Schmidhuber 2005, in kind; Park et al. 2019 (SpecAugment); Jakobovski's free spoken digits (the data).
 Command: python -m experiments.lstm --config=configs/lstm/spoken_digits.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured; the bar is >= 98.3 % of the official test recordings (takes 0 to 4)
+Time: 10 minutes on a machine shared with about ten other jobs
+Expected: 96.4 % of the official test recordings (takes 0 to 4), one seed, which misses the bar, 98.3 %
 """
 
 from configs import _speech
