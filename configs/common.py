@@ -8,6 +8,8 @@ def classical() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(
     {
       "seed": 0,  # of initialisation, data order, augmentation, dropout: everything
+      "init_from": "",  # folder of a run whose parameters training begins with
+      "init_paths": "",  # of these alone, by the beginnings of their paths: "params/Conv_0,params/Conv_1"; empty: all
       "data": {
         "name": "digits",  # embedded: digits, iris; TFDS: mnist, fashion_mnist, cifar10, imagenet2012; own: npz, folder
         "data_dir": "",  # where TFDS sets lie; empty: TFDS_DATA_DIR
@@ -90,10 +92,8 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   # 0 is the whole set, and stays so: another size is another algorithm.
   config.train.update({"duration": "8 steps", "batch_size": min(config.train.batch_size, 8)})
   config.run.update({"eval_every": "4 steps", "save_every": "3 steps", "log_every": "2 steps"})
-  config.data.eval_batch_size = 64
-  config.bars = ml_collections.ConfigDict()
-  if "warmup" in config.get("optimizer", {}):
-    config.optimizer.warmup = "2 steps"
-  if "samples" in config.get("report", {}):
-    config.report.samples = 8
+  config.data.eval_batch_size, config.bars = 64, ml_collections.ConfigDict()
+  for section, field, value in (("optimizer", "warmup", "2 steps"), ("report", "samples", 8)):
+    if field in config.get(section, {}):
+      config[section][field] = value
   return config

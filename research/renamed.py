@@ -5,7 +5,7 @@ from typing import Any
 
 RENAMED = {"model.network": "model.name"}  # of GANs
 # Fields that configs have been given since, with the values by which they change nothing.
-ADDED: dict[str, Any] = {}
+ADDED: dict[str, Any] = {"init_from": "", "init_paths": ""}
 
 
 def now(field: str, fields: Collection[str]) -> str:

@@ -11,6 +11,7 @@ import difflib
 import importlib.machinery
 import inspect
 import logging
+import os
 import pathlib
 import sys
 import traceback
@@ -24,6 +25,7 @@ from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODES = ("train", "evaluate", "predict", "sample")
+DEBUG = "GENERA_DEBUG"  # variable that has failures shown with their tracebacks
 EXIT_ERROR = 1
 EXIT_USER_ERROR = 2
 
@@ -38,7 +40,7 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
   from research.training import processes  # imports jax, as what is run does
 
   logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-  name = pathlib.Path(inspect.getfile(experiment)).stem
+  name, overrides = pathlib.Path(inspect.getfile(experiment)).stem, {}
   try:
     flags, overrides = parse(sys.argv[1:] if argv is None else argv, "")
     if not flags["config"] and runs.holds_one(flags["workdir"]):
@@ -55,12 +57,26 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
     if not isinstance(error, processes.ToldError):
       print(f"error: {error}", file=sys.stderr)
     code = EXIT_USER_ERROR
-  except Exception:
+  except Exception as error:
+    if processes.count() == 1 and not os.environ.get(DEBUG):
+      print(f"error: {_told(error, overrides)}", file=sys.stderr)
+      processes.leave(EXIT_USER_ERROR if overrides else EXIT_ERROR)
     if processes.count() == 1:
       raise
     traceback.print_exc()
     code = EXIT_ERROR
   processes.leave(code)
+
+
+def _told(error: Exception, overrides: Mapping[str, str]) -> str:
+  """A failure that nothing has foreseen, in a paragraph: what failed, what was asked for, how to see more."""
+  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+  what = f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+  if "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError):
+    what += " (the device has not the memory: lower config.train.batch_size and config.data.eval_batch_size)"
+  given = ", ".join(f"config.{field} = {value!r}" for field, value in overrides.items())
+  cause = f"look first at what was set: {given}" if given else "no field was set, so the fault may be this program's"
+  return f"{what}. Nothing has foreseen this; {cause}. {DEBUG}=1 shows the traceback."
 
 
 def run(experiment, name, config_name, config, workdir, mode="train", source="", overrides=None) -> int:

@@ -15,7 +15,7 @@ from research.data import remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures
-from research.training import compilation, durations, loop, parallel, processes, rundir
+from research.training import compilation, durations, loop, parallel, processes, rundir, warm
 from research.training.disk import disk_errors
 from research.training.executor import Executor
 from research.training.experiment import Experiment, Report
@@ -95,9 +95,10 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
     directory = rundir.RunDirectory(workdir, writes=processes.is_main())
   try:
     with processes.together():
-      claim(directory, config, mode, memory)
+      prolonged = claim(directory, config, mode, memory, settings, experiment)
     if mode in ("predict", "sample"):
       return _predict(executor, settings, directory, mode, source)
+    header |= prolonged
     return _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption)
   finally:
     directory.close()
@@ -122,9 +123,16 @@ def built(build: Callable, config: ml_collections.ConfigDict, memory: remembered
 
 
 def claim(
-  directory: rundir.RunDirectory, config: ml_collections.ConfigDict, mode: str, memory: remembered.Memory
-) -> None:
+  directory: rundir.RunDirectory,
+  config: ml_collections.ConfigDict,
+  mode: str,
+  memory: remembered.Memory,
+  settings: loop.Settings,
+  experiment: Experiment,
+) -> dict[str, Any]:
   """Makes the folder this run's; or, where nothing is trained, holds the config against that of the run in it.
+
+  A run may be made longer; what is noted of that is returned.
 
   Raises:
     UserError: it is a run of another config, or of data that have changed since.
@@ -134,13 +142,28 @@ def claim(
     notes += [f"data are not here ({why}): going by what the run remembers" for why in memory.absent.values()]
     for note in notes:
       _say(f"note: {note}", file=sys.stderr)
-    return
-  directory.claim(config.to_dict())
+    return {}
+  before = ((directory.read_json("config.json") or {}).get("train") or {}).get("duration", config.train.duration)
+  field = "config.train.duration"
+  steps = durations.steps(before, per_step=experiment.train_data.per_step, field=field)
+  longer = settings.total_steps > steps
+  begun = any((directory.path / "checkpoints").glob("[0-9]*"))
+  may_differ = (*(("train.duration",) if longer else ()), *(() if begun else ("init_from", "init_paths")))
+  directory.claim(config.to_dict(), free=("run", "published", "bars", *may_differ))
   if changed := memory.changed():
     remedy = f"its data have changed since it was begun ({changed}): bring them back, or use another workdir."
     raise UserError("--workdir", str(directory.path), remedy)
   if directory.writes:
     memory.save(directory.path)
+  if not longer:
+    return {}
+  schedule = config.get("optimizer", {}).get("schedule", "constant")
+  _say(f"note: it goes on for {settings.total_steps} steps instead of {steps}", file=sys.stderr)
+  if schedule != "constant":
+    jumps = f"the schedule {schedule} is now one of {settings.total_steps} steps: the learning rate jumps"
+    anew = f"to begin one anew, take another workdir and --config.init_from={directory.path}"
+    _say(f"note: {jumps}; {anew}", file=sys.stderr)
+  return {"prolonged": {"from": steps, "to": settings.total_steps}}
 
 
 def check_mode(experiment: Experiment, mode: str, source: str, memory: remembered.Memory) -> None:
@@ -223,14 +246,22 @@ def plan_of(
 
 def _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption) -> int:
   history = directory.read_json("run.json") or {"launches": []}
-  begun = {name: header[name] for name in ("experiment", "config", "overrides")}
+  begun = {name: header[name] for name in ("experiment", "config", "overrides", "prolonged") if name in header}
   launch = {**rundir.environment(), **begun, "parallelism": executor.plan.mode, "mode": mode, "seed": config.seed}
   directory.write_json("run.json", {"launches": [*history["launches"], launch]})
   clock = compilation.CompileClock()
   before = sum(entry.get("wall_seconds", 0) for entry in history["launches"])
   try:
     if mode == "train":
-      state = loop.train(executor, settings, directory, preemption).state
+
+      def begin(state):
+        if not config.get("init_from"):
+          return state
+        state, launch["init_from"] = warm.begin(state, config.init_from, config.init_paths)
+        directory.write_json("run.json", {"launches": [*history["launches"], launch]})
+        return state
+
+      state = loop.train(executor, settings, directory, preemption, begin).state
       preemption.nothing_to_save(int(state.step))
       if settings.report_best:
         state = restore(executor, settings, directory)

@@ -9,6 +9,7 @@ Several processes write their parts of one checkpoint, and what is done once (ch
 one aside) is done by process 0.  What one of them cannot read, all fall back from.
 """
 
+import contextlib
 import difflib
 import itertools
 import json
@@ -17,8 +18,10 @@ import math
 import pathlib
 import zlib
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy as keep_policy
 
@@ -33,9 +36,14 @@ DAMAGED = "damaged"  # folder beside the checkpoints: what could not be read is 
 
 def structure(state) -> dict[str, str]:
   """`{'params/dense/kernel': 'float32[784,512]', ...}` of a state, abstract or not."""
+  return {name: f"{leaf.dtype}{list(leaf.shape)}".replace(" ", "") for name, leaf in named_leaves(state).items()}
+
+
+def named_leaves(state) -> dict[str, Any]:
+  """The leaves of a state by their paths, in the order of the tree."""
   leaves = jax.tree_util.tree_flatten_with_path(state)[0]
   name = lambda path: "/".join(str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path)
-  return {name(path): f"{leaf.dtype}{list(leaf.shape)}".replace(" ", "") for path, leaf in leaves}
+  return {name(path): leaf for path, leaf in leaves}
 
 
 class Checkpoints:
@@ -184,6 +192,24 @@ class Checkpoints:
       remedy = f"none of the checkpoints {steps} can be read (they were moved to {DAMAGED}/): start in a new workdir."
       raise UserError("workdir", str(self.directory.parent), remedy)
     return None
+
+  def raw(self) -> tuple[int, dict[str, Any]]:
+    """The newest checkpoint, whatever it is of: its step, and its arrays by path, on the host.
+
+    Raises:
+      UserError: there is none.
+    """
+    if not self.steps():
+      raise UserError("run", str(self.directory.parent), "it holds no checkpoint.")
+    step = self.steps()[-1]
+    _verify(self.directory / str(step))
+    meta = self._manager.item_metadata(step)["state"]
+    as_array = lambda leaf: ocp.RestoreArgs(restore_type=np.ndarray) if hasattr(leaf, "shape") else ocp.RestoreArgs()
+    handler = ocp.PyTreeCheckpointHandler()
+    with contextlib.closing(ocp.Checkpointer(handler)) as reader:
+      arguments = jax.tree.map(as_array, meta.tree if hasattr(meta, "tree") else meta)
+      tree = reader.restore(self.directory / str(step) / "state", args=ocp.args.PyTreeRestore(restore_args=arguments))
+    return step, {name: leaf for name, leaf in named_leaves(tree).items() if hasattr(leaf, "shape")}
 
   def _read(self, step, abstract_state):
     with processes.together():

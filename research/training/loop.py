@@ -7,7 +7,7 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -89,7 +89,11 @@ def executor(experiment: Experiment, settings: Settings, plan: Plan) -> Executor
 
 
 def train(
-  executor: Executor, settings: Settings, run: rundir.RunDirectory, preemption: Preemption | None = None
+  executor: Executor,
+  settings: Settings,
+  run: rundir.RunDirectory,
+  preemption: Preemption | None = None,
+  begin: Callable[[Any], Any] = lambda state: state,
 ) -> Outcome:
   """Trains, from the newest checkpoint of the run directory if there is one, to `settings.total_steps`.
 
@@ -102,6 +106,7 @@ def train(
     settings: how it is run.
     run: the folder that it leaves behind.
     preemption: an open one, where the caller holds the signals; by default they are held for as long as this runs.
+    begin: of the state at step 0, what training begins with; not called where there is a checkpoint.
 
   Raises:
     Preempted: SIGTERM or SIGINT came; the state is saved.
@@ -117,7 +122,7 @@ def train(
     checkpoints = stack.enter_context(contextlib.closing(open_checkpoints(run, settings)))
     state = checkpoints.restore(executor.abstract_state())
     if state is None:
-      state = executor.init_state()
+      state = begin(executor.init_state())
     writer = stack.enter_context(contextlib.closing(rundir.MetricsWriter(run, resume_step=int(state.step))))
     progress = _Progress(settings, writer, int(state.step), int(state.skipped))
     state = _steps(executor, settings, run, checkpoints, preemption, progress, writer, state)

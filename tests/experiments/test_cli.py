@@ -15,6 +15,7 @@ import pytest
 
 from experiments.command import cli, session
 from research.errors import UserError
+from research.training.checkpoint import Checkpoints
 from research.training.experiment import Report
 from research.training.rundir import RunDirectory, read_rows
 from tests.experiments import tiny
@@ -222,3 +223,41 @@ def test_a_report_that_has_a_test_metric_is_an_error_that_keeps_both(config, tmp
   assert metrics["test_loss"]["value"] >= 0
   assert metrics["test_loss"]["definition"] == "nats; test set"
   assert metrics["report_test_loss"] == {"value": -1.0, "definition": "another"}
+
+
+def test_a_run_can_go_on_for_longer_and_another_begin_with_what_it_learned(config, tmp_path, capsys):
+  begun, next_one = tmp_path / "begun", tmp_path / "next"
+  argv = [f"--config={config}:short", ONE]
+  assert call(capsys, *argv, f"--workdir={begun}")[0] == 0
+  assert_refused(capsys, [f"--workdir={begun}", "--config.train.duration=8 steps"], "train.duration was '12 steps'")
+  code, _, err = call(capsys, f"--workdir={begun}", "--config.train.duration=20 steps", ONE)
+  assert code == 0, err
+  assert "20 steps instead of 12" in err
+  assert "the schedule cosine is now one of 20 steps" in err
+  assert "--config.init_from" in err
+  assert json.loads((begun / "result.json").read_text())["step"] == 20
+  launches = json.loads((begun / "run.json").read_text())["launches"]
+  assert launches[-1]["prolonged"] == {"from": 12, "to": 20}
+  # A warm start: the state at step 0 has the other's arrays, all or some.
+  warm = [*argv, f"--config.init_from={begun}"]
+  code, _, err = call(capsys, *warm, f"--workdir={next_one}", "--config.optimizer.learning_rate=0.0")
+  assert code == 0, err
+  (_, before), (_, after) = (Checkpoints(folder / "checkpoints").raw() for folder in (begun, next_one))
+  for name in ("params/Dense_0/kernel", "params/Dense_1/bias"):  # nothing moved: its learning rate is 0
+    np.testing.assert_array_equal(before[name], after[name])
+  noted = json.loads((next_one / "run.json").read_text())["launches"][0]["init_from"]
+  assert (noted["step"], noted["paths"]) == (20, "")
+  other = [*warm, f"--workdir={tmp_path / 'other'}", "--config.model.width=9"]
+  assert_refused(capsys, other, "config.init_from", "params/Dense_1/kernel is [4, 9] here, [4, 8] there")
+  assert_refused(capsys, [*other, "--config.init_paths=params/Dense_7"], "config.init_paths", "params/Dense_0/bias")
+  code, _, err = call(capsys, *other, "--config.init_paths=params/Dense_0/bias")
+  assert code == 0, err
+  assert_refused(capsys, [*argv, f"--config.init_from={tmp_path}", f"--workdir={tmp_path / 'x'}"], "no folder of a run")
+
+
+def test_what_nothing_has_foreseen_is_told_in_a_paragraph(config, tmp_path, capsys, monkeypatch):
+  argv = [f"--config={config}", f"--workdir={tmp_path / 'run'}", ONE, "--config.model.width=-3"]
+  assert_refused(capsys, argv, "config.model.width = '-3'", "GENERA_DEBUG=1")
+  monkeypatch.setenv("GENERA_DEBUG", "1")
+  with pytest.raises((TypeError, ValueError)):
+    cli.main(tiny.experiment, "configs/none.py", argv)
