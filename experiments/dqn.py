@@ -3,11 +3,12 @@
   python -m experiments.dqn                                        CartPole, embedded: two minutes
   python -m experiments.dqn --config=configs/dqn/breakout.py       a game of MinAtar (pip install genera[rl])
   python -m experiments.dqn --config.agent.double=False --config.model.dueling=True     any part, on or off
+  python -m experiments.dqn --config=configs/dqn/offline.py --config.data.path=predictions.npz
   python -m experiments.dqn --mode=predict --workdir=... --input=20    returns of 20 greedy episodes, and a film
 
 Mnih et al. 2015; double: van Hasselt et al. 2016; dueling: Wang et al. 2016; priorities: Schaul et al. 2016; C51:
 Bellemare et al. 2017; quantiles: Dabney et al. 2018; noise: Fortunato et al. 2018; all: Hessel et al. 2018; no memory:
-Gallici et al. 2024.
+Gallici et al. 2024; from a file: Kumar et al. 2020.
 """
 
 import jax
@@ -15,15 +16,16 @@ import jax.numpy as jnp
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import learning
+from experiments.parts import fields, learning
 from experiments.reports import dqn as dqn_report
+from research.data import pipeline, transitions
 from research.data.clock import clock
 from research.environments import worlds
 from research.errors import UserError
 from research.families import dqn
 from research.networks.q_network import NOISE, QNetwork
 from research.training import optimizers
-from research.training.agents import on_policy, replayed
+from research.training.agents import offline, on_policy, replayed
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/dqn/cart_pole.py"
@@ -38,11 +40,16 @@ DEFINITIONS = {
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """An agent in a world."""
   world = worlds.load(**config.environment)
-  agent, train = config.agent, config.train
+  agent, train, data = config.agent, config.train, config.data
   network = network_of(config, world)
   exploration = replayed.Exploration(**config.exploration.to_dict())
   frames = agent.rows * agent.steps
-  train_data = clock(train.batch_size if agent.name == "dqn" else agent.rows, frames=frames, name=world.name)
+  if agent.name == "offline":
+    arrays = transitions.load(data.path, world)
+    train_data = pipeline.shuffled(arrays, train.batch_size, seed=config.seed, name=data.path)
+  else:
+    fields.refuse_unread(data, (), f"the agent {agent.name}")
+    train_data = clock(train.batch_size if agent.name == "dqn" else agent.rows, frames=frames, name=world.name)
   total = learning.duration(config, train_data)
   optimizer, schedule = optimizers.from_config(
     config.optimizer.to_dict(), total_steps=total * gradient_steps(agent), per_step=train_data.per_step
@@ -56,7 +63,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     case "pqn":
       settings = on_policy.Settings(rows=agent.rows, steps=agent.steps, **agent.pqn)
       learner = on_policy.pqn_learner(world, network, optimizer, settings, exploration, schedule)
-  data = config.data
+    case "offline":
+      settings = offline.Settings(**agent.offline)
+      learner = offline.offline_learner(world, network, optimizer, settings, exploration, schedule)
   episodes = lambda count, first: clock(min(data.eval_batch_size, count), count=count, first=first, name=world.name)
   return Experiment(
     learner=learner,
@@ -71,7 +80,12 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 def gradient_steps(agent: ml_collections.ConfigDict) -> int:
   """Of one update."""
-  return agent.dqn.gradient_steps if agent.name == "dqn" else agent.pqn.epochs * agent.pqn.minibatches
+  match agent.name:
+    case "dqn":
+      return agent.dqn.gradient_steps
+    case "pqn":
+      return agent.pqn.epochs * agent.pqn.minibatches
+  return 1
 
 
 def network_of(config: ml_collections.ConfigDict, world) -> replayed.Network:

@@ -18,6 +18,12 @@ AGENTS = {
     "priority": 0.0,  # power of the priorities by which transitions are drawn; 0 draws all alike
     "importance": 0.4,  # power of the weights that correct for it, at the beginning; 1 at the end
   },
+  "offline": {  # learns from a file of transitions, and never acts but to be measured
+    "target_every": 100,  # steps between two moves of the target network
+    "discount": 0.99,
+    "double": True,
+    "conservative": 1.0,  # weight of what holds down the values of actions that were not taken; 0: none
+  },
   "pqn": {  # learns from what has just happened: no memory, no target network
     "epochs": 2,  # passes over an update's frames
     "minibatches": 32,  # gradient steps of a pass
@@ -34,6 +40,7 @@ def dqn(agent: str = "dqn") -> ml_collections.ConfigDict:
     del config.train[field]
   config.data = ml_collections.ConfigDict(
     {
+      "path": "",  # of offline: an .npz archive of transitions, such as --mode=predict writes
       "eval_episodes": 0,  # greedy episodes played during training; 0: none
       "test_episodes": 100,  # greedy episodes played at the end
       "eval_batch_size": 100,  # of them side by side, over all devices
@@ -98,7 +105,7 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
     config.exploration.max_steps = 50
     if "dqn" in config.agent:
       config.agent.dqn.update({"capacity": 128, "gradient_steps": 2, "learning_starts": 16, "target_every": 3})
-    else:
+    elif "pqn" in config.agent:
       config.agent.pqn.update({"minibatches": 2})
     config.run.steps_per_dispatch = 2
   return config

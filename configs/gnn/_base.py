@@ -101,7 +101,7 @@ def nodes() -> ml_collections.ConfigDict:
 
 
 def links() -> ml_collections.ConfigDict:
-  """Links of one graph; the recipe of Kipf & Welling 2016."""
+  """Links of one graph; as Kipf & Welling 2016, but for a dropout of 0.2 and three times their steps."""
   config = nodes()
   config.task = "links"
   config.data.update(
@@ -117,8 +117,9 @@ def links() -> ml_collections.ConfigDict:
     latents=16,  # numbers a node
     variational=True,  # False: the plain autoencoder
   )
-  config.model.defaults(gcn={"features": (32,), "dropout": 0.0})
+  config.model.defaults(gcn={"features": (32,), "dropout": 0.2})
   config.optimizer.weight_decay = 0.0
+  config.train.duration = "600 steps"
   for field in ("select", "patience", "samples", "consistency", "temperature"):
     del config.train[field]
   return config

@@ -11,9 +11,12 @@ from research import randomness
 from research.environments.protocol import Environment
 from research.errors import UserError
 from research.evaluation import games
+from research.families import dqn
 from research.training.agents import acting
 from research.training.agents.replayed import Network
 from research.training.experiment import Report
+
+RECORDED = 500  # steps of each environment whose transitions are written
 
 
 def report(state: Any, world: Environment, network: Network, config: ml_collections.ConfigDict) -> Report:
@@ -24,7 +27,8 @@ def report(state: Any, world: Environment, network: Network, config: ml_collecti
   if observations.ndim == 2 and observations.shape[1] > max(config.report.plane):
     values = jax.jit(lambda seen: network.values(state.params, seen))
     figures["values"] = games.value_plane(values, observations, tuple(config.report.plane))
-  episodes = {"episodes": float(state.recent.episodes)}
+  acts = hasattr(state, "recent")  # an agent that learns from a file has no episodes of its own
+  episodes = {"episodes": float(state.recent.episodes)} if acts else {}
   return Report(episodes, figures, {"episodes": "episodes that ended in training"}, files)
 
 
@@ -50,7 +54,11 @@ def episode(state: Any, world: Environment, network: Network, frames: int) -> tu
 def predictions(
   state: Any, world: Environment, network: Network, source: str, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  """Returns and lengths of greedy episodes, as many as `source` says (10), and a film of one."""
+  """Returns and lengths of greedy episodes, as many as `source` says (10), and a film of one.
+
+  Beside them the transitions of as many environments, with `config.exploration.evaluation` of the actions at random: a
+  file that an offline agent learns from (`research.data.transitions`).
+  """
   if source and not source.isdigit():
     raise UserError("--input", source, "give the number of episodes to play, such as 20.")
   count = int(source or 10)
@@ -62,4 +70,18 @@ def predictions(
   returns, lengths, ended = jax.jit(lambda keys: acting.play(world, choose, keys, limit))(keys)
   observations, _ = episode(state, world, network, config.report.frames)
   film = games.gif(world.name, observations)
-  return {"return": returns, "length": lengths, "finished": ended, "episode.gif": film}
+  played = {"return": returns, "length": lengths, "finished": ended, "episode.gif": film}
+  return played | _transitions(state, world, network, count, min(limit, RECORDED), config.exploration.evaluation)
+
+
+def _transitions(state: Any, world: Environment, network: Network, count: int, steps: int, share: float):
+  """Arrays [transition, ...] by name: `steps` of each of `count` environments, begun again as their episodes end."""
+  key = randomness.stream_key(state.key, "record")
+
+  def choose(keys, seen, time):
+    del time
+    return jax.vmap(dqn.greedy_or_random, in_axes=(0, 0, None))(keys, network.values(state.params, seen), share)
+
+  record = jax.jit(lambda: acting.act(world, choose, acting.begin(world, key, count), key, steps)[1])()
+  names = ("observation", "action", "reward", "next_observation", "terminated", "truncated")
+  return {name: np.concatenate(np.asarray(getattr(record, name))) for name in names}

@@ -1,5 +1,6 @@
 """Graphs as figures: nodes as points, edges as lines."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,8 @@ def embedding_map(
     at = groups == group
     axes.plot(*points[at].T, ".", markersize=3, color=_COLOURS[group % len(_COLOURS)], label=legend[group])
   axes.legend(frameon=False, fontsize=8, markerscale=3, loc="best")
-  axes.set(title=title, xticks=[], yticks=[])
+  axes.set_title(textwrap.fill(title, 60), fontsize=10)
+  axes.set(xticks=[], yticks=[])
   axes.spines[:].set_visible(False)
   return figure
 

@@ -109,7 +109,7 @@ def pqn_learner(
     return state.replace(step=state.step + 1), metrics
 
   def evaluate(state, batch):
-    return greedy_metrics(environment, network, exploration, state, batch)
+    return greedy_metrics(environment, network, exploration, state, batch) | {"recent_return": state.recent.mean()}
 
   return learner_lib.Learner(init, update, evaluate)
 

@@ -194,13 +194,13 @@ def dqn_learner(
     return state.replace(step=state.step + 1), metrics
 
   def evaluate(state, batch):
-    return greedy_metrics(environment, network, exploration, state, batch)
+    return greedy_metrics(environment, network, exploration, state, batch) | {"recent_return": state.recent.mean()}
 
   return learner_lib.Learner(init, update, evaluate)
 
 
 def greedy_metrics(environment, network: Network, exploration: Exploration, state, batch) -> dict[str, Mean]:
-  """Mean return and length of full greedy episodes, one for each row of the batch; the recent return of training."""
+  """Mean return and length of full greedy episodes, one for each row of the batch."""
   key = randomness.stream_key(state.key, "evaluation")
   keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(batch["row"])
 
@@ -216,7 +216,6 @@ def greedy_metrics(environment, network: Network, exploration: Exploration, stat
     "return": Mean.of(returns, mask),
     "length": Mean.of(lengths.astype(jnp.float32), mask),
     "unfinished": Mean.of(1.0 - ended, mask),
-    "recent_return": state.recent.mean(),
   }
 
 
@@ -275,15 +274,11 @@ def _gradient_step(network: Network, optimizer, settings: Settings, i, rows: int
   drawn = replay.window(state.memory, row, place, settings.n_steps, settings.discount)
   noise_key = jax.random.fold_in(randomness.stream_key(state.key, "noise", state.step), i)
   noises = [jax.random.fold_in(noise_key, n) if network.noisy else None for n in range(3)]
-  following = drawn.last["next_observation"]
-  of_target = network.outputs(state.target, following, noises[0])
-  chooser = network.outputs(state.params, following, noises[1]) if settings.double else of_target
-  target = jax.vmap(lambda t, o: dqn.bootstrap(network.head, t, o))(of_target, chooser)
+  target = targets(network, state, drawn.last["next_observation"], settings.double, noises)
 
   def loss(params):
     outputs = network.outputs(params, drawn.first["observation"], noises[2])
-    taken = jnp.take_along_axis(outputs, drawn.first["action"][:, None, None], 1)[:, 0]
-    losses, errors = jax.vmap(network.head.loss)(taken, target, drawn.reward, drawn.discount)
+    losses, errors = differences(network, outputs, target, drawn)
     return (weight * losses).sum(), errors
 
   (value, errors), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
@@ -298,6 +293,19 @@ def _gradient_step(network: Network, optimizer, settings: Settings, i, rows: int
     state, params=params, opt_state=opt_state, target=target_params, updates=updates, skipped=state.skipped + ~finite
   )
   return _reprioritise(state, settings, row, place, errors), total + local
+
+
+def targets(network: Network, state: Any, following, double: bool, noises=(None, None)) -> Float[Array, "row output"]:
+  """Outputs of the best action in the observations that follow, by `state.target`; chosen by it or `state.params`."""
+  of_target = network.outputs(state.target, following, noises[0])
+  chooser = network.outputs(state.params, following, noises[1]) if double else of_target
+  return jax.vmap(lambda t, o: dqn.bootstrap(network.head, t, o))(of_target, chooser)
+
+
+def differences(network: Network, outputs, target, drawn: replay.Window):
+  """(loss [row], size of the temporal difference [row]) of the actions taken, by a network's outputs there."""
+  taken = jnp.take_along_axis(outputs, drawn.first["action"][:, None, None], 1)[:, 0]
+  return jax.vmap(network.head.loss)(taken, target, drawn.reward, drawn.discount)
 
 
 def _draw(state: AgentState, settings: Settings, keys, rows: int):

@@ -1,0 +1,61 @@
+"""A file of transitions of some agent: what it saw and did, and what came of it."""
+
+import numpy as np
+
+from research.data import raw
+from research.environments.protocol import Environment
+from research.errors import UserError
+
+FIELDS = ("observation", "action", "reward", "next_observation", "terminated")
+
+
+def load(path: str, environment: Environment) -> dict[str, np.ndarray]:
+  """The arrays [transition, ...] of an `.npz` archive, by the names of `FIELDS`.
+
+  `--mode=predict` of an agent writes such a file, beside other arrays, which are passed over.  A transition that a
+  limit of time cut off is not terminated.
+
+  Args:
+    path: of the archive; by default `$GENERA_DATA_DIR/transitions/<environment>.npz`.
+    environment: that the transitions are of.
+
+  Raises:
+    UserError: no such archive, arrays that are missing, of unequal length, or do not fit the environment.
+  """
+  file = raw.locate("transitions", f"{environment.name}.npz", path)
+  name, remedy = str(file), f"give an .npz archive with {', '.join(FIELDS)}; --mode=predict of an agent writes one."
+  try:
+    with np.load(file, allow_pickle=False) as archive:
+      missing = [field for field in FIELDS if field not in archive.files]
+      if missing:
+        raise UserError("config.data.path", name, f"it has no {', '.join(missing)}: {remedy}")
+      arrays = {field: archive[field] for field in FIELDS}
+  except UserError:
+    raise
+  except (OSError, ValueError) as error:
+    raise UserError("config.data.path", name, f"it cannot be read ({error}): {remedy}") from error
+  _check(name, arrays, environment)
+  seen = environment.observation.dtype
+  types = {"observation": seen, "action": np.int32, "next_observation": seen}
+  return {field: np.asarray(array, types.get(field, np.float32)) for field, array in arrays.items()}
+
+
+def _check(path: str, arrays: dict[str, np.ndarray], environment: Environment) -> None:
+  lengths = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+  if len(set(lengths.values())) > 1 or not lengths["action"]:
+    raise UserError(f"{path}: lengths", lengths, "give one row a transition in every array, and one at least.")
+  for name in ("observation", "next_observation"):
+    if arrays[name].shape[1:] != environment.observation.shape:
+      remedy = f"{environment.name} shows {environment.observation.shape}."
+      raise UserError(f"{path}: shape of one {name}", arrays[name].shape[1:], remedy)
+  for name in ("action", "reward", "terminated"):
+    if arrays[name].ndim != 1:
+      raise UserError(f"{path}: shape of {name}", arrays[name].shape, "give one number a transition.")
+  action = arrays["action"]
+  if action.dtype.kind not in "iu" or not 0 <= action.min() <= action.max() < environment.num_actions:
+    remedy = f"{environment.name} has the actions 0 to {environment.num_actions - 1}, as integers."
+    raise UserError(f"{path}: action", f"{action.min()} to {action.max()} ({action.dtype})", remedy)
+  for name in ("observation", "reward", "next_observation"):
+    finite = np.isfinite(np.asarray(arrays[name], np.float64)).reshape(len(action), -1).all(1)
+    if not finite.all():
+      raise UserError(f"{path}: {name}", f"not finite in row {int(np.argmin(finite))}", "leave such rows out.")
