@@ -33,6 +33,19 @@ METHODS = {
     "decay": 0.0,  # step size ~ (1 + t / delay) ** -decay
     "delay": 1000.0,
   },
+  # By gradient: of a step of batch_size draws, or particles.
+  "mean_field": {"learning_rate": 0.05},  # Adam's, which falls by a cosine
+  "full_rank": {"learning_rate": 0.05},
+  "flow": {
+    "learning_rate": 5e-3,
+    "elementwise": "spline",  # affine, spline
+    "bins": 8,
+    "layers": 6,
+    "width": 32,
+    "blocks": 1,
+  },
+  "laplace": {"learning_rate": 0.05},
+  "svgd": {"learning_rate": 0.05, "repulsion": 1.0},  # of the median heuristic's width
 }
 
 
@@ -48,13 +61,14 @@ def inference(model: str, method: str = "nuts", data: str = "") -> ml_collection
   )
   config.model = Choice(model, MODELS)
   config.method = Choice(method, METHODS)
-  config.train.update({"batch_size": 4, "duration": "3000 steps"})  # chains, over all devices; warm-up among the steps
+  config.train.update({"batch_size": 4, "duration": "3000 steps"})  # chains or draws; with warm-up
   del config.train["accumulate"]
   config.report = ml_collections.ConfigDict(
     {
       "quantities": (),  # what is drawn and told by name, such as ("mu", "theta[1]"); () takes the first six
       "reference": {},  # name -> (means, their standard errors), which means are held against
-      "draws": 1000,  # that scores of rows held out are averaged over
+      "draws": 1000,  # that scores of rows held out are averaged over, and that approximations are told by
+      "compare": 0,  # transitions of four NUTS chains that the report holds an approximation against; 0: none
     }
   )
   config.run.steps_per_dispatch = 100
@@ -66,7 +80,9 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   config = common.variant(config, name, also)
   if name == "smoke":
     config.train.batch_size = 4
-    config.report.draws = 8
+    config.report.draws = 16
+    config.report.compare = min(config.report.compare, 30)
+    config.report.reference = ml_collections.ConfigDict()
     config.run.steps_per_dispatch = 2
     fields = config.method[config.method.name]
     if "warmup" in fields:

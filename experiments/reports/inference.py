@@ -8,15 +8,20 @@ import jax
 import ml_collections
 import numpy as np
 
+from experiments.parts import approximations
 from experiments.parts.posteriors import Method, Problem
+from research import randomness
 from research.data import regressions, table
 from research.errors import UserError
 from research.evaluation import posteriors as figures
 from research.inference import diagnostics
+from research.inference.nuts import nuts
+from research.training import chains
 from research.training.experiment import Report
 
 DEFINITIONS = {
   "log_density": "mean log-density of the posterior, unnormalised and unconstrained, where the chains are",
+  "elbo": "evidence lower bound, nats: log-density of the model minus that of the approximation, at draws of it",
   "log_loss": "mean of -log p(row | training rows), the density averaged over posterior draws, nats",
   "accuracy": "share of rows whose outcome has a posterior predictive probability above 1/2",
   "r_hat": "largest rank-normalised split R-hat of all quantities (Vehtari et al. 2021)",
@@ -26,6 +31,11 @@ DEFINITIONS = {
   "e_bfmi": "least energy Bayesian fraction of missing information of the chains",
   "acceptance": "mean acceptance probability after warm-up",
   "gradients": "gradient evaluations of all chains, warm-up included",
+}
+COMPARED = {
+  "mean_difference": "largest distance of a mean from NUTS's, in deviations of NUTS's draws",
+  "least_sd_ratio": "least deviation, in those of NUTS's draws",
+  "largest_sd_ratio": "largest deviation, in those of NUTS's draws",
 }
 DEVIATION = "largest distance of a mean from the reference's, in combined Monte Carlo standard errors"
 
@@ -42,7 +52,9 @@ class Use:
 
   def quantities(self, state: Any) -> dict[str, np.ndarray]:
     """Draws [chain, draw] of every number, by name: `mu`, `theta[1]`."""
-    return scalars(constrained(self.problem, self.method.draws(state)))
+    draws = self.method.draws(state)
+    approximations.check_finite(draws, self.config.method.name)
+    return scalars(constrained(self.problem, draws))
 
   def measure(self, state: Any, data: Any) -> dict[str, float]:
     """Diagnostics of chains, as far as they have come."""
@@ -78,7 +90,11 @@ class Use:
     if reference and next(iter(quantities.values())).shape[1] >= FEW:
       metrics["deviation"], definitions["deviation"] = deviation(quantities, reference), DEVIATION
     drawn: dict[str, Any] = {"pairs": figures.pairs(chosen, self.divergent(state))}
-    drawn["intervals"] = figures.intervals(dict(list(quantities.items())[:40]), reference)
+    peer = self.by_nuts(state) if self.config.report.compare else None
+    if peer is not None:
+      metrics |= compared(quantities, peer)
+      definitions |= COMPARED
+    drawn["intervals"] = figures.intervals(dict(list(quantities.items())[:40]), reference, peer)
     if self.method.is_chains:
       drawn |= {"traces": figures.traces(chosen), "ranks": figures.ranks(chosen)}
       energies = recorded(state, next(iter(quantities.values())).shape[1])["energy"]
@@ -87,6 +103,15 @@ class Use:
     drawn |= self.predictive(state)
     files = {"summary.tsv": summary(quantities)} if next(iter(quantities.values())).shape[1] >= FEW else {}
     return Report(metrics, drawn, definitions, files)
+
+  def by_nuts(self, state: Any) -> dict[str, np.ndarray]:
+    """Draws of four NUTS chains, by quantity, half of them warm-up."""
+    target, count = self.problem.target, self.config.report.compare
+    learner = chains.chain_learner(target, nuts(target), chains.Settings(4, count // 2, count, dense=True))
+    batch = {"mask": np.ones(4, np.float32)}
+    key = randomness.stream_key(state.key, "peer")
+    run = lambda: jax.lax.fori_loop(0, count, lambda _, s: learner.update(s, batch)[0], learner.init(key, batch)).draws
+    return scalars(constrained(self.problem, jax.jit(run)()))
 
   def chosen(self, quantities: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Those that the config names."""
@@ -200,6 +225,15 @@ def deviation(quantities: dict[str, np.ndarray], reference: dict[str, tuple[floa
     abs(quantities[name].mean() - mean) / np.hypot(diagnostics.mcse_mean(quantities[name]), error)
   )
   return float(max(of(name, *pair) for name, pair in reference.items()))
+
+
+def compared(quantities: dict[str, np.ndarray], peer: dict[str, np.ndarray]) -> dict[str, float]:
+  """See `COMPARED`."""
+  spread = {name: draws.std(ddof=1) for name, draws in peer.items() if np.ptp(draws) > 0}
+  shifts = [abs(quantities[name].mean() - peer[name].mean()) / deviation for name, deviation in spread.items()]
+  ratios = [quantities[name].std(ddof=1) / deviation for name, deviation in spread.items()]
+  values = (max(shifts), min(ratios), max(ratios))
+  return {name: float(value) for name, value in zip(COMPARED, values)}
 
 
 def summary(quantities: dict[str, np.ndarray]) -> bytes:
