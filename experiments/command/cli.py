@@ -178,7 +178,8 @@ def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
   old = flat[field]
   try:
     value = text if isinstance(old, str) else ast.literal_eval(text)
-    if isinstance(old, bool) != isinstance(value, bool):
+    # A ConfigDict takes None for any type.
+    if isinstance(old, bool) != isinstance(value, bool) or (value is None and old is not None):
       raise TypeError
     config.update_from_flattened_dict({field: value})
   except (TypeError, ValueError, SyntaxError) as error:

@@ -83,6 +83,7 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   compilation.use_persistent_cache(config.run.compilation_cache)
   start = time.perf_counter()
   check_claims(config)
+  check_ranges(config)
   fit_devices(config, mode)
   memory = remembered.Memory(workdir, stand_in=mode not in ("train", "evaluate"))
   experiment = built(build, config, memory, mode)
@@ -231,6 +232,29 @@ def _check_run(run: ml_collections.ConfigDict) -> None:
     raise UserError(
       "config.run.report_best", True, "best by what? Name an evaluation metric in config.run.best_metric."
     )
+
+
+# Field -> least value.  Outside they would end in a traceback of JAX, or climb the loss, and exit with 0.
+_LEAST = {
+  "train.accumulate": 1,
+  "train.members": 1,
+  "train.ema_decay": 0,
+  "optimizer.learning_rate": 0,
+  "optimizer.weight_decay": 0,
+  "optimizer.clip_norm": 0,
+}
+
+
+def check_ranges(config: ml_collections.ConfigDict) -> None:
+  """Raises UserError where a number of training or of its optimizer, if the config has it, is out of range."""
+  for field, least in _LEAST.items():
+    section, _, name = field.partition(".")
+    value = config.get(section, {}).get(name, least)
+    if isinstance(value, int | float) and value < least:
+      raise UserError(f"config.{field}", value, f"give {least} or more.")
+  decay = config.train.get("ema_decay", 0)
+  if isinstance(decay, int | float) and decay >= 1:
+    raise UserError("config.train.ema_decay", decay, "give 0 to below 1: at 1 the average would never move.")
 
 
 def plan_of(

@@ -287,7 +287,7 @@ def _inputs(path: Path) -> np.ndarray:
       if key is None:
         raise UserError("--input", str(path), f"it has {archive.files}: the inputs must be called one of {_INPUTS}.")
       return archive[key]
-  except (OSError, ValueError) as error:
-    if isinstance(error, UserError):
-      raise
+  except UserError:
+    raise
+  except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged archives
     raise UserError("--input", str(path), f"it cannot be read as an .npz archive ({error}).") from error
