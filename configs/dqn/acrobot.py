@@ -3,8 +3,9 @@
 Paper: Mnih et al. 2015; the environment is Sutton's (1996), Gymnasium's Acrobot-v1.
 Command: python -m experiments.dqn --config=configs/dqn/acrobot.py
 Hardware: 2 CPU cores
-Time: not measured
-Expected: not measured; the aim is a greedy return of -80
+Time: half a minute
+Expected: a greedy return of -88, which misses the aim of -80; returns of one step (-89) and 32 gradient steps an update
+  (-87) were tried
 """
 
 from configs.dqn import _base

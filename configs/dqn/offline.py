@@ -10,7 +10,6 @@ Expected: about the return of the agent that wrote the file, if that was a good 
 
 from configs.dqn import _base
 
-
 CONFORMANCE = "every promise"  # for its kind of state: see tests/conformance
 
 

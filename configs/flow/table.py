@@ -7,7 +7,8 @@ Command: python -m experiments.flow --config=configs/flow/table.py
   [--config.data.name=table --config.data.path=my.csv]; then --mode=predict --workdir=... --input=rows.csv
 Hardware: 2 CPU cores
 Time: two minutes
-Expected: a held-out log-likelihood, over 5 folds, above that of the best mixture of full covariances
+Expected: a held-out log-likelihood, over 5 folds, of -15.6 (wine) and -15.0 (breast cancer), which misses: the best
+  mixture of full covariances has -15.0 and -7.6
 """
 
 from configs.flow import _base

@@ -3,8 +3,8 @@
 Paper: Delaney 2004; Wu et al. 2018 (MoleculeNet); DeepChem's table for this split: GCN 0.885 +- .029
 Command: python -m experiments.gnn --config=configs/gnn/esol.py --config.data.path=... (extra `molecules`)
 Hardware: 2 CPU cores
-Time: not measured yet
-Expected: RMSE of at most 0.85 log mol/L is the bar; not measured yet
+Time: 14 minutes for three networks, on a machine shared with others
+Expected: RMSE of 0.843 log mol/L, mean of three; 0.817 of their mean prediction
 """
 
 from configs import common

@@ -4,8 +4,8 @@ Paper: Radford et al. 2019; Karpathy's nanoGPT, 1.88 on a CPU in 3 minutes, 1.46
   200 batches).
 Command: python -m experiments.transformer --config=configs/transformer/shakespeare.py --config.data.path=input.txt
 Hardware: 2 CPU cores; `:gpu` for one GPU
-Time: meant for 15 minutes, not yet measured
-Expected: not yet measured; the bar is <= 1.65 nats a character, whole validation text
+Time: 28 minutes on a machine shared with others
+Expected: 1.484 nats a character, whole validation text; `:gpu` is not measured
 """
 
 from configs import _language

@@ -68,7 +68,7 @@ def table(file: pathlib.Path, text: str = "", label: str = "label") -> LabelledT
 
   Args:
     file: UTF-8.
-    text: name of the column of texts; by default `text` or `sentence`, whichever there is.
+    text: name of the column of texts; by default `text`, `sentence` or `content`, whichever there is.
     label: name of that of labels, of any values: classes are in order of their names.
 
   Raises:
@@ -78,7 +78,7 @@ def table(file: pathlib.Path, text: str = "", label: str = "label") -> LabelledT
   if not rows:
     raise UserError("config.data.path", str(file), "it has no rows.")
   columns = rows[0].keys()
-  text = text or next((name for name in ("text", "sentence") if name in columns), "text")
+  text = text or next((name for name in ("text", "sentence", "content") if name in columns), "text")
   for column in (text, label):
     if column not in columns:
       raise UserError(
