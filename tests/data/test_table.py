@@ -24,8 +24,8 @@ def test_reads_numbers_with_names_or_without(tmp_path):
 @pytest.mark.parametrize(
   ("text", "field", "remedy"),
   [
-    ("a,b\n1,2\n3,x\n", "line 3, column b", "finite numbers"),
-    ("1,2\n3,nan\n", "line 2, column 2", "finite numbers"),
+    ("a,b\n1,2\n3,x\n", "line 3, column b", "no finite number"),
+    ("1,2\n3,nan\n", "line 2, column 2", "no finite number"),
     ("a,b\n1,2\n3\n", "line 3", "2 cells"),
     ("a,b\n", "path", "no rows"),
     ("", "path", "no rows"),
