@@ -38,19 +38,13 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   head = family_lib.by_name(model.head, config.data.levels, model.components)
   net = network(config, data.train, head)
   family = family_lib.autoregressive(net, head, conditional=model.conditional)
-  assemble = pipeline.normalised()
-  train_data = pipeline.shuffled(
-    data.train.arrays, config.train.batch_size, seed=config.seed, name=data.train.name, assemble=assemble
-  )
-  measured = data.map(
-    lambda part: pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
-  )
+  sets = splits.datasets(data, config, pipeline.normalised())
   use = report_lib.Use(config, family, net, data.test)
   return Experiment(
-    learner=learning.gradient_learner(config, family, train_data),
-    train_data=train_data,
-    eval_data=measured.validation,
-    test_data=measured.test,
+    learner=learning.gradient_learner(config, family, sets.train),
+    train_data=sets.train,
+    eval_data=sets.validation,
+    test_data=sets.test,
     report=use.report,
     predict=use.predict,
     sample=lambda state: use.predict(state, ""),

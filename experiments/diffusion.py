@@ -56,23 +56,14 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     num_classes=num_classes,
     label_dropout=train.label_dropout,
   )
-  assemble = pipeline.normalised(data.mean, data.std)
-
-  def measured(part: Examples):
-    return generative.identified(
-      pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
-    )
-
-  train_data = pipeline.shuffled(
-    data.parts.train.arrays, train.batch_size, seed=config.seed, name=data.parts.train.name, assemble=assemble
-  )
+  sets = splits.datasets(data.parts, config, pipeline.normalised(data.mean, data.std))
+  measured = sets.map(generative.identified)
   use = diffusion_report.Use(config, model, generator(config.sampler, model), data)
-  sets = data.parts.map(measured)
   return Experiment(
-    learner=learning.gradient_learner(config, model, train_data),
-    train_data=train_data,
-    eval_data=sets.validation,
-    test_data=sets.test,
+    learner=learning.gradient_learner(config, model, sets.train),
+    train_data=sets.train,
+    eval_data=measured.validation,
+    test_data=measured.test,
     report=use.report,
     predict=use.predict,
     sample=lambda state: use.predict(state, ""),

@@ -40,19 +40,12 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     dequantiser=dequantiser_of(model),
     num_classes=classes,
   )
-  assemble = pipeline.normalised(data.mean, data.std)
-  train_data = pipeline.shuffled(
-    train.arrays, config.train.batch_size, seed=config.seed, name=train.name, assemble=assemble
-  )
-  measured = data.parts.map(
-    lambda part: generative.identified(
-      pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name, assemble=assemble)
-    )
-  )
+  sets = splits.datasets(data.parts, config, pipeline.normalised(data.mean, data.std))
+  measured = sets.map(generative.identified)
   use = report_lib.Use(config, family, data, measured.test)
   return Experiment(
-    learner=learning.gradient_learner(config, family, train_data),
-    train_data=train_data,
+    learner=learning.gradient_learner(config, family, sets.train),
+    train_data=sets.train,
     eval_data=measured.validation,
     test_data=measured.test,
     report=use.report,

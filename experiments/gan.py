@@ -92,19 +92,14 @@ def networks(model: ml_collections.ConfigDict, data: Data, dtype) -> tuple[nn.Mo
 
 def points(config: ml_collections.ConfigDict) -> Data:
   """A mixture of Gaussians, at unit scale."""
-  name, size = config.data.name, config.data.eval_batch_size
+  name = config.data.name
   fields.refuse_unread(config.data, {"validation"})
   mixture = mixtures.MIXTURES[name]()
   scale = float(np.sqrt((mixture.centres**2).mean() + mixture.std**2))
   assemble = pipeline.normalised(0, scale)
-  draw = lambda split: mixtures.load(name, split, config.data.examples)
-  train, validation, test = splits.with_own_validation(draw, config.data)
-  measured = lambda part: pipeline.sequential(part.arrays, size, name=part.name, assemble=assemble)
-  shuffled = pipeline.shuffled(
-    train.arrays, config.train.batch_size, seed=config.seed, name=train.name, assemble=assemble
-  )
-  sets = splits.Splits(shuffled, measured(validation), measured(test))
-  return Data(sets, (2,), train.label, len(mixture.centres), scale=scale, mixture=mixture)
+  parts = splits.with_own_validation(lambda split: mixtures.load(name, split, config.data.examples), config.data)
+  sets = splits.datasets(parts, config, assemble)
+  return Data(sets, (2,), parts.train.label, len(mixture.centres), scale=scale, mixture=mixture)
 
 
 def images(config: ml_collections.ConfigDict) -> Data:
@@ -117,12 +112,12 @@ def images(config: ml_collections.ConfigDict) -> Data:
   if data.stacked:
     train = stacked.stacked(parts.train, batch_size, seed=seed, train=True, assemble=assemble)
     measured = lambda part: stacked.stacked(part, data.eval_batch_size, seed=0, train=False, assemble=assemble)
+    sets = parts.map(measured)._replace(train=train)
     channels, classes = stacked.CHANNELS, classes**stacked.CHANNELS
   else:
-    train = pipeline.shuffled(parts.train.arrays, batch_size, seed=seed, name=parts.train.name, assemble=assemble)
-    measured = lambda part: pipeline.sequential(part.arrays, data.eval_batch_size, name=part.name, assemble=assemble)
+    sets = splits.datasets(parts, config, assemble)
   labels = np.arange(classes) if data.stacked else parts.train.label
-  return Data(parts.map(measured)._replace(train=train), (*sides, channels), labels, classes, signed, images=parts)
+  return Data(sets, (*sides, channels), labels, classes, signed, images=parts)
 
 
 if __name__ == "__main__":

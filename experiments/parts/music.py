@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.parts import fields, learning, splits
 from research import randomness
-from research.data import chorales, pipeline
+from research.data import chorales
 from research.data.sequences import padded
 from research.errors import UserError
 from research.evaluation import chains, music
@@ -34,12 +34,11 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
   parts = splits.with_own_validation(lambda part: chorales.load(part, data.path or None, data.resolution), data)
   module = network(keys=chorales.KEYS, dtype=precision.dtype(config.train.precision))
   family = family_lib.frame_model(module, chorales.KEYS, config.train.transpose)
-  train_data = pipeline.shuffled(parts.train.arrays, config.train.batch_size, seed=config.seed, name=parts.train.name)
-  sets = parts.map(lambda part: pipeline.sequential(part.arrays, data.eval_batch_size, name=part.name))
+  sets = splits.datasets(parts, config)
   composer = Composer(family, config)
   return Experiment(
-    learner=learning.gradient_learner(config, family, train_data),
-    train_data=train_data,
+    learner=learning.gradient_learner(config, family, sets.train),
+    train_data=sets.train,
     eval_data=sets.validation,
     test_data=sets.test,
     report=lambda state: composer.report(state, parts.test.inputs[0, : parts.test.length[0]]),

@@ -43,15 +43,13 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     dtype=precision.dtype(config.train.precision),
   )
   family = family_lib.classifier(module, label_smoothing=config.train.label_smoothing)
-  train_data = pipeline.shuffled(found.train.arrays, config.train.batch_size, seed=config.seed, name=found.train.name)
-  measure = lambda part: pipeline.sequential(part.arrays, data.eval_batch_size, name=part.name)
-  test_data, predict = measure(found.test), classification.predictive(family, 1, 0)
+  sets, predict = splits.datasets(found, config), classification.predictive(family, 1, 0)
   return Experiment(
-    learner=learning.gradient_learner(config, family, train_data),
-    train_data=train_data,
-    eval_data=None if found.validation is None else measure(found.validation),
-    test_data=test_data,
-    report=lambda state: classification.report(state, predict, test_data, found.test, None),
+    learner=learning.gradient_learner(config, family, sets.train),
+    train_data=sets.train,
+    eval_data=sets.validation,
+    test_data=sets.test,
+    report=lambda state: classification.report(state, predict, sets.test, found.test, None),
     predict=lambda state, source: predictions(state, predict, source, tokenizer, found.test, data),
     definitions=family_lib.DEFINITIONS,
   )

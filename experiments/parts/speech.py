@@ -62,9 +62,7 @@ def words(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) 
   data, (parts, rate) = config.data, load(config.data)
   module = network(parts.train.num_classes, features(config.features, rate))
   family = classifier_lib.classifier(module, label_smoothing=config.train.label_smoothing)
-  train_data = pipeline.shuffled(parts.train.arrays, config.train.batch_size, seed=config.seed, name=parts.train.name)
-  sets = parts.map(lambda part: pipeline.sequential(part.arrays, data.eval_batch_size, name=part.name))
-  predict = classification.predictive(family, 1, 0)
+  sets, predict = splits.datasets(parts, config), classification.predictive(family, 1, 0)
 
   def predictions(state, path: str) -> dict[str, Any]:
     sounds, names = heard(path, rate)
@@ -77,8 +75,8 @@ def words(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) 
     return {"input": np.asarray(names), "class_name": classes, "probabilities": np.exp(logs)}
 
   return Experiment(
-    learner=learning.gradient_learner(config, family, train_data),
-    train_data=train_data,
+    learner=learning.gradient_learner(config, family, sets.train),
+    train_data=sets.train,
     eval_data=sets.validation,
     test_data=sets.test,
     report=lambda state: classification.report(state, predict, sets.test, parts.test, None),

@@ -7,8 +7,9 @@ import jax
 import ml_collections
 
 from experiments.parts import fields
-from research.data import binarized_mnist, remembered, sources
+from research.data import binarized_mnist, pipeline, remembered, sources
 from research.data import validation as validation_lib
+from research.data.dataset import Dataset
 from research.data.examples import Examples, Stream
 from research.errors import UserError
 
@@ -90,6 +91,19 @@ def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
     return part
 
   return load(data).map(whole)
+
+
+def datasets(
+  parts: Splits[Any], config: ml_collections.ConfigDict, assemble: pipeline.Assemble = pipeline.rows
+) -> Splits[Dataset]:
+  """Batches of parts with `arrays` and a `name`: shuffled anew in each epoch to learn from, in order to measure."""
+  size = config.data.eval_batch_size
+  measured = lambda part: pipeline.sequential(part.arrays, size, name=part.name, assemble=assemble)
+  train = pipeline.shuffled(
+    parts.train.arrays, config.train.batch_size, seed=config.seed, name=parts.train.name, assemble=assemble
+  )
+  validation = None if parts.validation is None else measured(parts.validation)
+  return Splits(train, validation, measured(parts.test))
 
 
 def batch_size(config: ml_collections.ConfigDict, count: int) -> int:

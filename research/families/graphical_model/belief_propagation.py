@@ -119,12 +119,12 @@ def of_variables(
   graph: FactorGraph, unary: Float[Array, "variable state"], messages: Messages
 ) -> Float[Array, "variable state"]:
   """p(x_i) by messages."""
-  return jax.nn.softmax(factors.sums(graph, messages, _within(graph, unary)), -1)
+  return jax.nn.softmax(factors.sums(graph, messages, graph.within(unary)), -1)
 
 
 def _to_factors(graph, unary, messages):
   """What each variable has heard from elsewhere, by groups and slots as the messages."""
-  totals = factors.sums(graph, messages, _within(graph, unary))
+  totals = factors.sums(graph, messages, graph.within(unary))
   return [
     [_normalised(totals[np.asarray(scopes)[:, slot], : said.shape[1]] - said) for slot, said in enumerate(slots)]
     for scopes, slots in zip(graph.groups, messages)
@@ -145,10 +145,6 @@ def _normalised(message):
   """The largest is 0; what cannot be is kept within range, so that what was added to it can be taken away again."""
   floor = float(np.log(np.finfo(message.dtype).tiny))
   return jnp.maximum(message - message.max(-1, keepdims=True), floor)
-
-
-def _within(graph, unary):
-  return jnp.where(graph.valid, unary, factors.LOG_ZERO)
 
 
 def _entropy(p, axes):

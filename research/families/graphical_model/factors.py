@@ -39,6 +39,10 @@ class FactorGraph(NamedTuple):
     """Which places of `unary` are states."""
     return np.arange(max(self.cards)) < np.asarray(self.cards)[:, None]
 
+  def within(self, unary: Float[Array, "variable state"]) -> Float[Array, "variable state"]:
+    """`unary`, `LOG_ZERO` beyond a variable's states."""
+    return jnp.where(self.valid, unary, LOG_ZERO)
+
   def flat(self, tables: Sequence[Float[Array, "factor ..."]]) -> list[Float[Array, "..."]]:
     """Tables one by one, in the order of `scopes`."""
     return [group[i] for group in tables for i in range(group.shape[0])]

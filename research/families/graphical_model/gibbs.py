@@ -18,7 +18,7 @@ from research.families.graphical_model.factors import FactorGraph
 
 def start(unary: Float[Array, "variable state"], graph: FactorGraph, key: Key[Array, ""]) -> Int[Array, " variable"]:
   """States drawn from the unary factors alone."""
-  return jax.random.categorical(randomness.stream_key(key, "start"), _within(graph, unary)).astype(jnp.int32)
+  return jax.random.categorical(randomness.stream_key(key, "start"), graph.within(unary)).astype(jnp.int32)
 
 
 def sweep(
@@ -61,7 +61,7 @@ def conditionals(
         for slot in range(variables.shape[1])
       ]
     )
-  return factors.sums(graph, said, _within(graph, unary))
+  return factors.sums(graph, said, graph.within(unary))
 
 
 def log_density(
@@ -76,7 +76,3 @@ def log_density(
     here = states[np.asarray(scopes)]
     total += table[(jnp.arange(len(scopes)), *here.T)].sum()
   return total
-
-
-def _within(graph, unary):
-  return jnp.where(graph.valid, unary, factors.LOG_ZERO)

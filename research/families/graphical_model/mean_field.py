@@ -29,7 +29,7 @@ class MeanField(NamedTuple):
 
 def start(graph: FactorGraph, unary: Float[Array, "variable state"]) -> Float[Array, "variable state"]:
   """What the unary factors say alone."""
-  return jax.nn.softmax(jnp.where(graph.valid, unary, factors.LOG_ZERO), -1)
+  return jax.nn.softmax(graph.within(unary), -1)
 
 
 def sweep(
@@ -43,7 +43,7 @@ def sweep(
   What the model says cannot be (`LOG_ZERO` in a table of several variables) drives q to one of the states that can, at
   once: of deterministic tables mean field is a poor approximation.
   """
-  unary = jnp.where(graph.valid, unary, factors.LOG_ZERO)
+  unary = graph.within(unary)
   colour = factors.colours(graph)
   for each in range(colour.max() + 1):
     expected = factors.sums(graph, [_of_slots(graph, i, tables[i], q) for i in range(len(tables))], unary)
