@@ -43,9 +43,9 @@ def communities(network: nn.Module, collapse: float = 1.0) -> Communities:
   def objective(shares, batch) -> Mean:
     """Of this device's nodes: the modularity is a sum over nodes, and the penalty weighs as many."""
     each = -soft_modularity(shares, batch["graph"])[batch["index"]] * len(shares)
-    found = Mean.of(each, batch["mask"])
+    modularity_loss = Mean.of(each, batch["mask"])
     spread = jnp.sqrt(shares.shape[1]) / len(shares) * jnp.linalg.norm(shares.sum(0)) - 1
-    return Mean(found.total + collapse * spread * found.count, found.count)
+    return Mean(modularity_loss.total + collapse * spread * modularity_loss.count, modularity_loss.count)
 
   def loss(variables, batch, key):
     rngs = {"dropout": randomness.stream_key(key, "dropout")}

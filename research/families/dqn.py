@@ -79,8 +79,8 @@ class Categorical(NamedTuple):
     return probabilities @ share
 
   def loss(self, outputs, target, reward, discount):
-    wanted = self.project(jax.nn.softmax(target), reward, discount)
-    cross_entropy = -jnp.sum(wanted * jax.nn.log_softmax(outputs))
+    projected = self.project(jax.nn.softmax(target), reward, discount)
+    cross_entropy = -jnp.sum(projected * jax.nn.log_softmax(outputs))
     return cross_entropy, cross_entropy  # which is the priority too (Hessel et al. 2018)
 
 

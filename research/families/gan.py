@@ -98,12 +98,12 @@ def gan(
   def init(key, batch):
     z = jnp.zeros((1, latent_size), batch["inputs"].dtype)
     label = batch["label"][:1] if "label" in batch else None
-    made = generator.init(randomness.stream_key(key, "generator"), z, label, train=False)
+    generator_variables = generator.init(randomness.stream_key(key, "generator"), z, label, train=False)
     judged = discriminator.init(randomness.stream_key(key, "critic"), batch["inputs"][:1], label, train=False)
     if (gradient_penalty or r1) and "batch_stats" in judged:
       remedy = "a gradient penalty is of single examples, which batch normalisation mixes: use spectral or none."
       raise UserError("config.model.critic_norm", "batch", remedy)
-    return made, judged
+    return generator_variables, judged
 
   def sample(variables, z, label=None):
     return generator.apply(variables, z, label, train=False)
@@ -145,8 +145,8 @@ def _judgement(discriminator: nn.Module, losses: Loss, gradient_penalty: float, 
     changed = {name: variables[name] for name in _changing(variables)}
     return Mean.of(losses.generator(logits), batch["mask"]), ({}, changed)
 
-  def evaluate(made, judged, batch):
-    del made
+  def evaluate(generator_variables, judged, batch):
+    del generator_variables
     logits = jnp.asarray(discriminator.apply(judged, batch["inputs"], batch.get("label"), train=False))
     right = (logits > losses.threshold).astype(jnp.float32)
     return {"real_logit": Mean.of(logits, batch["mask"]), "real_accuracy": Mean.of(right, batch["mask"])}

@@ -263,10 +263,10 @@ def covariances(params: Mixture) -> Float[Array, "..."]:
 
 def covariance_matrices(params: Mixture) -> Float[Array, "components features features"]:
   """Σₖ as matrices, whatever their kind."""
-  found, (components, features) = covariances(params), params.means.shape
+  covariance, (components, features) = covariances(params), params.means.shape
   if params.covariance in ("full", "tied"):
-    return jnp.broadcast_to(found, (components, features, features))
-  return found.reshape(components, -1)[:, :, None] * jnp.eye(features, dtype=found.dtype)
+    return jnp.broadcast_to(covariance, (components, features, features))
+  return covariance.reshape(components, -1)[:, :, None] * jnp.eye(features, dtype=covariance.dtype)
 
 
 def sample(

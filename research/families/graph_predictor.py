@@ -57,13 +57,16 @@ def graph_predictor(network: nn.Module, kind: str, *, mean=0.0, std=1.0) -> Grap
     rows, places = batch["mask"].shape
     return of_graphs.reshape(rows, places + 1, -1)[:, :-1]
 
-  def measured(found, batch, unit) -> dict[str, Mean]:
+  def measured(prediction, batch, unit) -> dict[str, Mean]:
     known = batch["known"].ravel()
-    found, target = found.ravel(), batch["targets"].ravel()
+    prediction, target = prediction.ravel(), batch["targets"].ravel()
     if kind == "regression":
-      return {"loss": Mean.of(jnp.square(found - (batch["targets"] / unit - mean / unit).ravel()), known)}
-    correct = ((found > 0) == (target > 0.5)).astype(jnp.float32)
-    return {"loss": Mean.of(jax.nn.softplus(found) - target * found, known), "accuracy": Mean.of(correct, known)}
+      return {"loss": Mean.of(jnp.square(prediction - (batch["targets"] / unit - mean / unit).ravel()), known)}
+    correct = ((prediction > 0) == (target > 0.5)).astype(jnp.float32)
+    return {
+      "loss": Mean.of(jax.nn.softplus(prediction) - target * prediction, known),
+      "accuracy": Mean.of(correct, known),
+    }
 
   def init(key, batch):
     return network.init({"params": key, "dropout": key}, batch["graph"], train=False)
@@ -74,11 +77,11 @@ def graph_predictor(network: nn.Module, kind: str, *, mean=0.0, std=1.0) -> Grap
     return metrics["loss"], ({name: value for name, value in metrics.items() if name != "loss"}, {})
 
   def predict(variables, batch):
-    found = outputs(variables, batch, False)
-    return found * std + mean if kind == "regression" else found
+    standardised = outputs(variables, batch, False)
+    return standardised * std + mean if kind == "regression" else standardised
 
   def evaluate(variables, batch):
-    found = outputs(variables, batch, False)
-    return measured(found * std, batch, 1.0) if kind == "regression" else measured(found, batch, 1.0)
+    standardised = outputs(variables, batch, False)
+    return measured(standardised * std, batch, 1.0) if kind == "regression" else measured(standardised, batch, 1.0)
 
   return GraphPredictor(init, loss, evaluate, predict)

@@ -59,8 +59,8 @@ def knowledge_graph(network: nn.Module, penalty: float = 0.0) -> KnowledgeGraph:
     return Mean(entropy.total + penalty * norm * entropy.count, entropy.count), ({"cross_entropy": entropy}, {})
 
   def evaluate(variables, batch):
-    found = scores(variables, batch)
-    place = lambda side, answer: 1 + ranks(found[:, side], answer, batch["known"][:, side] > 0)
+    side_scores = scores(variables, batch)
+    place = lambda side, answer: 1 + ranks(side_scores[:, side], answer, batch["known"][:, side] > 0)
     rank = jnp.stack([place(0, batch["tail"]), place(1, batch["head"])])
     share = lambda top: Mean.of((rank <= top).astype(jnp.float32).mean(0), batch["mask"])
     return {"mrr": Mean.of((1 / rank).mean(0), batch["mask"]), "hits_at_1": share(1), "hits_at_10": share(10)}

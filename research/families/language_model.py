@@ -75,8 +75,8 @@ def language_model(
     rngs = {"dropout": randomness.stream_key(key, "dropout")}
     logits, carry = applied(variables, batch, carry, True, rngs)
     nll = cross_entropy(logits, batch["targets"], label_smoothing)
-    found = token_mean(nll, batch["mask"]), ({}, {})
-    return (found[0], (*found[1], jax.lax.stop_gradient(carry))) if carried else found
+    mean_and_extras = token_mean(nll, batch["mask"]), ({}, {})
+    return (mean_and_extras[0], (*mean_and_extras[1], jax.lax.stop_gradient(carry))) if carried else mean_and_extras
 
   def evaluate(variables, batch, carry=None):
     logits, carry = applied(variables, batch, carry, False)

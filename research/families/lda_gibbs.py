@@ -54,10 +54,10 @@ class Sampler(NamedTuple):
 def places(counts: Float[np.ndarray, "document word"]) -> Int[np.ndarray, "document place"]:
   """Every word of each document in turn, the order of the vocabulary, then `PADDING`."""
   lengths = counts.sum(1).astype(int)
-  found = np.full((len(counts), max(int(lengths.max(initial=0)), 1)), PADDING, np.int32)
+  tokens = np.full((len(counts), max(int(lengths.max(initial=0)), 1)), PADDING, np.int32)
   for row, of_row in enumerate(counts.astype(int)):
-    found[row, : lengths[row]] = np.repeat(np.arange(len(of_row)), of_row)
-  return found
+    tokens[row, : lengths[row]] = np.repeat(np.arange(len(of_row)), of_row)
+  return tokens
 
 
 def sampler(
@@ -93,10 +93,10 @@ def sampler(
   def move(chain: Chain, batch, key):
     words, mask, old = batch["words"], batch["mask"], chain.topics
     log_topics = jnp.log(jax.random.gamma(randomness.stream_key(key, "topics"), old.weights) + 1e-30)
-    drawn = jax.nn.softmax(log_topics, -1)
+    probabilities = jax.nn.softmax(log_topics, -1)
     keys = randomness.example_keys(randomness.stream_key(key, "words"), len(words))
     uniform = jax.vmap(lambda key: jax.random.uniform(key, words.shape[1:]))(keys)
-    assigned, shares = sweep(drawn, old.alpha, words, axes.mine(chain.assigned), uniform)
+    assigned, shares = sweep(probabilities, old.alpha, words, axes.mine(chain.assigned), uniform)
     counts = axes.psum(_counts(assigned, words, mask, num_topics, num_words))
     topics = Topics(old.eta + counts, old.alpha, old.eta)
     if learn_priors:
@@ -106,7 +106,7 @@ def sampler(
     keep = chain.moves >= burn_in
     total = chain.total + jnp.where(keep, topics.weights, 0)
     present = (words >= 0) * mask[:, None]
-    probability = jnp.take_along_axis(drawn.T[jnp.maximum(words, 0)], assigned[..., None], -1)[..., 0]
+    probability = jnp.take_along_axis(probabilities.T[jnp.maximum(words, 0)], assigned[..., None], -1)[..., 0]
     metrics = {"word_log_probability": Mean((present * jnp.log(probability + 1e-30)).sum(), present.sum())}
     return Chain(axes.whole(assigned), topics, total, chain.moves + 1, chain.kept + keep), metrics
 
@@ -119,7 +119,7 @@ def sampler(
 
 
 def sweep(
-  drawn: Float[Array, "topic word"],
+  topics: Float[Array, "topic word"],
   alpha: Float[Array, " topic"],
   words: Int[Array, "document place"],
   assigned: Int[Array, "document place"],
@@ -131,16 +131,16 @@ def sweep(
     The new topics of the words, and how often each document has each topic, [document, topic].
   """
   count = len(alpha)
-  real = (words >= 0).astype(drawn.dtype)
-  start = (jax.nn.one_hot(assigned, count, dtype=drawn.dtype) * real[..., None]).sum(1)
-  of_word = drawn.T
+  real = (words >= 0).astype(topics.dtype)
+  start = (jax.nn.one_hot(assigned, count, dtype=topics.dtype) * real[..., None]).sum(1)
+  of_word = topics.T
 
   def step(shares, column):
     word, old, chance, present = column
-    shares = shares - present[:, None] * jax.nn.one_hot(old, count, dtype=drawn.dtype)
+    shares = shares - present[:, None] * jax.nn.one_hot(old, count, dtype=topics.dtype)
     reach = jnp.cumsum((shares + alpha) * of_word[jnp.maximum(word, 0)], -1)
     new = (reach < chance[:, None] * reach[:, -1:]).sum(-1)
-    return shares + present[:, None] * jax.nn.one_hot(new, count, dtype=drawn.dtype), new
+    return shares + present[:, None] * jax.nn.one_hot(new, count, dtype=topics.dtype), new
 
   shares, new = jax.lax.scan(step, start, (words.T, assigned.T, uniform.T, real.T))
   return new.T.astype(assigned.dtype), shares

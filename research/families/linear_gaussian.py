@@ -236,17 +236,17 @@ def factor_analysis(latents: int, *, shared: bool = False, missing: bool = False
   def expect(params: Centred, batch, key):
     del key
     rows, mask = batch["inputs"], batch["mask"]
-    found = infer(params.model, rows, observed_of(batch))
+    posterior = infer(params.model, rows, observed_of(batch))
     present = mask[:, None] * (batch["observed"] if missing else jnp.ones_like(rows))
-    latent = jnp.concatenate([found.mean, jnp.ones((len(rows), 1), rows.dtype)], 1)
-    spread = jnp.pad(found.covariance, ((0, 0), (0, 1), (0, 1)))
+    latent = jnp.concatenate([posterior.mean, jnp.ones((len(rows), 1), rows.dtype)], 1)
+    spread = jnp.pad(posterior.covariance, ((0, 0), (0, 1), (0, 1)))
     away = present * (rows - params.centre)
     if missing:
       inner = jnp.einsum("rf,rkl->fkl", present, latent[:, :, None] * latent[:, None] + spread)
     else:
       inner = ((mask[:, None] * latent).T @ latent + mask.sum() * spread[0])[None]
     statistics = Regression(inner, away.T @ latent, (away**2).sum(0), present.sum(0))
-    return statistics, {"log_likelihood": Mean.of(found.log_density, mask)}
+    return statistics, {"log_likelihood": Mean.of(posterior.log_density, mask)}
 
   def maximise(params: Centred, sums: Regression) -> Centred:
     ridge = 1e-9 * jnp.eye(latents + 1, dtype=sums.cross.dtype)  # of a feature that no row has
@@ -261,8 +261,8 @@ def factor_analysis(latents: int, *, shared: bool = False, missing: bool = False
     return Centred(model, params.centre)
 
   def evaluate(params: Centred, batch):
-    found = infer(params.model, batch["inputs"], observed_of(batch))
-    return {"log_likelihood": Mean.of(found.log_density, batch["mask"])}
+    posterior = infer(params.model, batch["inputs"], observed_of(batch))
+    return {"log_likelihood": Mean.of(posterior.log_density, batch["mask"])}
 
   return Family(init, expect, maximise, evaluate)
 

@@ -47,9 +47,9 @@ def affinity(users: Vectors, items: Vectors) -> Float[Array, " row"]:
   return (users[..., :-1] * items[..., :-1]).sum(-1) + users[..., -1] + items[..., -1]
 
 
-def errors(scale: Scale, found: Float[Array, " row"], batch) -> dict[str, Mean]:
+def errors(scale: Scale, deviation: Float[Array, " row"], batch) -> dict[str, Mean]:
   """Of predictions, kept within the scale."""
-  kept = jnp.clip(scale.mean + found, scale.low, scale.high)
+  kept = jnp.clip(scale.mean + deviation, scale.low, scale.high)
   return {"squared_error": Mean.of(jnp.square(kept - batch["rating"]), batch["mask"])}
 
 
@@ -82,9 +82,9 @@ def by_gradient(scale: Scale, factors: int, penalty: float, known: tuple[np.ndar
 
   def loss(rows, batch, key):
     del key
-    found = scale.mean + affinity(rows["users"], rows["items"])
+    prediction = scale.mean + affinity(rows["users"], rows["items"])
     squares = jnp.square(rows["users"]).sum(-1) + jnp.square(rows["items"]).sum(-1)
-    error = jnp.square(found - batch["rating"])
+    error = jnp.square(prediction - batch["rating"])
     # Halves, so that the rate is that of the literature.
     return Mean.of(0.5 * (error + penalty * squares), batch["mask"]), {"squared_error": Mean.of(error, batch["mask"])}
 
@@ -119,14 +119,14 @@ def blocks(target: Int[np.ndarray, " n"], other: Int[np.ndarray, " n"], value: n
   row = np.repeat(np.cumsum(rows_of) - rows_of, counts) + within // length
   place = row, within % length
   shape = (int(rows_of.sum()), length)
-  made = Blocks(
+  padded = Blocks(
     np.repeat(nodes, rows_of).astype(np.int32),
     np.zeros(shape, np.int32),
     np.zeros(shape, np.float32),
     np.zeros(shape, np.float32),
   )
-  made.other[place], made.value[place], made.present[place] = other[order], value[order], 1
-  return made
+  padded.other[place], padded.value[place], padded.present[place] = other[order], value[order], 1
+  return padded
 
 
 def both_ways(user, item, value, length: int = 32) -> dict[str, np.ndarray]:

@@ -38,11 +38,11 @@ def non_negative_least_squares(inner: Float[Array, "part part"], cross: Float[Ar
   rate = 1 / (jnp.linalg.eigvalsh(inner)[-1] + _TINY)
 
   def step(_, carry):
-    found, ahead, pace = carry
+    iterate, ahead, pace = carry
     new = jnp.maximum(ahead - rate * (ahead @ inner - cross), 0)
-    uphill = ((ahead - new) * (new - found)).sum() > 0
+    uphill = ((ahead - new) * (new - iterate)).sum() > 0
     after = jnp.where(uphill, 1.0, 0.5 * (1 + jnp.sqrt(1 + 4 * pace**2)))
-    return new, new + jnp.where(uphill, 0.0, (pace - 1) / after) * (new - found), after
+    return new, new + jnp.where(uphill, 0.0, (pace - 1) / after) * (new - iterate), after
 
   return jax.lax.fori_loop(0, steps, step, (start, start, jnp.ones((), start.dtype)))[0]
 
@@ -54,7 +54,7 @@ def codes(parts: Float[Array, "part feature"], rows: Rows, loss: str = FROBENIUS
   if loss == FROBENIUS:
     return non_negative_least_squares(parts @ parts.T, rows @ parts.T, start, steps)
   total = parts.sum(1) + _TINY
-  step = lambda _, found: found * ((rows / (found @ parts + _TINY)) @ parts.T) / total
+  step = lambda _, code: code * ((rows / (code @ parts + _TINY)) @ parts.T) / total
   return jax.lax.fori_loop(0, steps, step, start)
 
 
@@ -88,24 +88,24 @@ def nmf(parts: int, loss: str = FROBENIUS, steps: int = 100) -> NMF:
     level = jnp.sqrt((mask * rows).sum() / mask.sum() / rows.shape[1] / parts)
     return level * jnp.abs(jax.random.normal(key, (parts, rows.shape[1]), rows.dtype))
 
-  def expect(found, batch, key):
+  def expect(components, batch, key):
     del key
     rows, mask = batch["inputs"], batch["mask"][:, None]
-    shares = codes(found, rows, loss, steps) * mask
-    again = shares @ found
+    shares = codes(components, rows, loss, steps) * mask
+    again = shares @ components
     metrics = {"divergence": Mean.of(divergence(rows, again, loss), batch["mask"])}
     if loss == FROBENIUS:
       return Sums(shares.T @ shares, shares.T @ (mask * rows)), metrics
-    return Sums(jnp.diag(shares.sum(0)), found * (shares.T @ (mask * rows / (again + _TINY)))), metrics
+    return Sums(jnp.diag(shares.sum(0)), components * (shares.T @ (mask * rows / (again + _TINY)))), metrics
 
-  def maximise(found, sums: Sums):
+  def maximise(components, sums: Sums):
     if loss == KULLBACK_LEIBLER:
       return sums.cross / (jnp.diag(sums.inner)[:, None] + _TINY)
-    return non_negative_least_squares(sums.inner, sums.cross.T, found.T, steps).T
+    return non_negative_least_squares(sums.inner, sums.cross.T, components.T, steps).T
 
-  def evaluate(found, batch):
+  def evaluate(components, batch):
     rows, mask = batch["inputs"], batch["mask"]
-    again = codes(found, rows, loss, steps) @ found
+    again = codes(components, rows, loss, steps) @ components
     error = (mask * jnp.square(rows - again).sum(-1)).sum()
     return {
       "divergence": Mean.of(divergence(rows, again, loss), mask),

@@ -63,8 +63,8 @@ def free_energy(machine: Machine, visible: Visible) -> Float[Array, "*batch"]:
 
 def mean_visible(machine: Machine, hidden: Float[Array, "*batch hidden"]) -> Visible:
   """Mean of the visible units given the hidden ones."""
-  found = hidden @ machine.weights.T + machine.visible
-  return found if machine.kind == GAUSSIAN else jax.nn.sigmoid(found)
+  activation = hidden @ machine.weights.T + machine.visible
+  return activation if machine.kind == GAUSSIAN else jax.nn.sigmoid(activation)
 
 
 def between(machine: Machine, base: Float[Array, " visible"], beta) -> Machine:
@@ -219,8 +219,8 @@ def rbm(
       total = total + value + 0.5 * decay * weight.sum() * jnp.square(machine.weights).sum()
       chains.append(left)
       seen = jax.nn.sigmoid(inputs_of(fixed[i], seen))
-    found = Mean(total, batch["mask"].sum()), ({}, {"means": means})
-    return found if carry is None else (found[0], (*found[1], tuple(chains)))
+    mean_and_extras = Mean(total, batch["mask"].sum()), ({}, {"means": means})
+    return mean_and_extras if carry is None else (mean_and_extras[0], (*mean_and_extras[1], tuple(chains)))
 
   measure = lambda variables, batch: measures(machines(variables)[0], batch)
   if negative.kind == "cd":
@@ -332,9 +332,9 @@ def anneal(
   relative = jnp.exp(weights - highest)
   mean = relative.mean()
   error = relative.std(ddof=1) / mean / jnp.sqrt(chains)
-  found = first + highest + jnp.log(mean)
+  log_partition = first + highest + jnp.log(mean)
   low = jnp.log(jnp.maximum(1 - 3 * error, 1e-30))
-  return Annealed(found, error, samples, found + low, found + jnp.log1p(3 * error))
+  return Annealed(log_partition, error, samples, log_partition + low, log_partition + jnp.log1p(3 * error))
 
 
 def enumerated_log_partition(machine: Machine) -> Float[Array, ""]:

@@ -64,8 +64,8 @@ def recommender(network: nn.Module, num_users: int, num_items: int, penalty: flo
     return network.apply(variables, graph, train=False)[0]
 
   def evaluate(variables, batch):
-    found = vectors(variables, batch["graph"])
-    scores = found[batch["user"]] @ found[num_users:].T
+    embeddings = vectors(variables, batch["graph"])
+    scores = embeddings[batch["user"]] @ embeddings[num_users:].T
     place = ranks(scores, batch["item"], batch["seen"][batch["user"]] > 0)
     hit = (place < TOP).astype(jnp.float32)
     gain = hit / jnp.log2(2 + place)

@@ -237,18 +237,18 @@ def vae(
     arguments = (likelihood, inputs, batch["label"], standard_noise(shapes, keys, samples), True)
     collections = [name for name in variables if name != "params"]
     rngs = {"dropout": randomness.stream_key(key, "dropout")}
-    found, mutated = network.apply(variables, *arguments, rngs=rngs, mutable=collections, method=_terms)
+    bound_terms, mutated = network.apply(variables, *arguments, rngs=rngs, mutable=collections, method=_terms)
     weight = beta * jnp.minimum(1.0, (batch["step"][0] + 1) / warmup) if warmup else beta
-    bound = found.iwae(weight) if objective == "iwae" else found.elbo(weight)
-    metrics = {"reconstruction": Mean.of(-found.log_likelihood.mean(-1), batch["mask"])}
-    metrics |= {"kl": Mean.of(found.kl.mean(-1), batch["mask"]), "beta": Mean.constant(weight)}
+    bound = bound_terms.iwae(weight) if objective == "iwae" else bound_terms.elbo(weight)
+    metrics = {"reconstruction": Mean.of(-bound_terms.log_likelihood.mean(-1), batch["mask"])}
+    metrics |= {"kl": Mean.of(bound_terms.kl.mean(-1), batch["mask"]), "beta": Mean.constant(weight)}
     return Mean.of(-bound, batch["mask"]), (metrics, mutated)
 
   def evaluate(variables, batch):
-    found = terms(variables, batch, randomness.evaluation_keys(batch["index"]), eval_samples)
-    first = Terms(*(x[:, :1] for x in found))
+    bound_terms = terms(variables, batch, randomness.evaluation_keys(batch["index"]), eval_samples)
+    first = Terms(*(x[:, :1] for x in bound_terms))
     values = {"loss": -first.elbo(), "reconstruction": -first.log_likelihood[:, 0], "kl": first.kl[:, 0]}
-    return {name: Mean.of(value, batch["mask"]) for name, value in {**values, "iwae": -found.iwae()}.items()}
+    return {name: Mean.of(value, batch["mask"]) for name, value in {**values, "iwae": -bound_terms.iwae()}.items()}
 
   def infer(variables, inputs, label, noise):
     inputs = middles(inputs) if likelihood.dequantise else inputs
@@ -362,9 +362,9 @@ def impute(family: VAE, variables, inputs: Pixels, observed: Pixels, label, key,
     keys = randomness.example_keys(randomness.stream_key(key, "impute", i), count)
     parameters, _ = family.infer(variables, x, label, standard_noise(family.latent_shapes, keys))
     pixel_keys = jax.vmap(lambda key: randomness.stream_key(key, "pixels"))(keys)
-    drawn = jax.vmap(family.likelihood.sample)(pixel_keys, parameters)
+    reconstruction = jax.vmap(family.likelihood.sample)(pixel_keys, parameters)
     total += jnp.where(i >= burn_in, family.likelihood.mean(parameters), 0)
-    return jnp.where(observed > 0, inputs, drawn), total
+    return jnp.where(observed > 0, inputs, reconstruction), total
 
   chaos = jax.random.bernoulli(randomness.stream_key(key, "start"), 0.5, inputs.shape).astype(inputs.dtype)
   start = jnp.where(observed > 0, inputs, chaos), jnp.zeros_like(inputs)

@@ -171,9 +171,9 @@ class Word2Vec:
 
   def _negative_sampling(self, inputs, outputs, context, batch, key):
     """Mikolov et al. 2013b, equation 4; `inputs` [row, slot, feature] predict the words that `context` says."""
-    word, drawn = batch["word"], self._drawn(batch, key)
+    word, negative_words = batch["word"], self._drawn(batch, key)
     targets = outputs[: word.size].reshape(inputs.shape)
-    other = (word[..., None] != drawn).astype(inputs.dtype)
+    other = (word[..., None] != negative_words).astype(inputs.dtype)
     negative = _softplus(inputs @ outputs[word.size :].T)
     if self.cbow:
       context = context[..., 0, 0]

@@ -164,11 +164,11 @@ class Attention(nn.Module):
     style = self.style
     query, kept = jnp.split(self.query_key_value(x), [style.features], axis=-1)
     query = self._normal(self._heads(query), "query")
-    found = self._kept(kept)
+    own = self._kept(kept)
     if style.positions == "rotary":
-      query, keys = rotary(query, place.positions), rotary(found.keys, place.positions)
-      found = KeyValues(keys, found.values)
-    return query, found
+      query, keys = rotary(query, place.positions), rotary(own.keys, place.positions)
+      own = KeyValues(keys, own.values)
+    return query, own
 
   def project_memory(self, memory: Tokens | None) -> KeyValues:
     """Keys and values of a memory."""

@@ -131,11 +131,11 @@ class MLPAutoencoder(nn.Module):
 
   def encode(self, inputs: Inputs, label: Labels, train: bool) -> tuple[Normal, ...]:
     """The evidence for each level, top first."""
-    x, found = self._with_label(layers.flatten(inputs), label), []
+    x, gaussians = self._with_label(layers.flatten(inputs), label), []
     for up, evidence in zip(self.ups[::-1], self.evidence[::-1]):
       x = up(x, train)
-      found.append(_normal(evidence(x)))
-    return tuple(found[::-1])
+      gaussians.append(_normal(evidence(x)))
+    return tuple(gaussians[::-1])
 
   def infer(self, evidence: Sequence[Normal], noise: Sequence[Array], label: Labels, train: bool):
     """(outputs, levels) with latents from the posterior."""
@@ -194,13 +194,13 @@ class ConvEncoder(nn.Module):
   @nn.compact
   def __call__(self, x: Inputs) -> tuple[Float[Array, "batch height width channel"], ...]:
     """The features behind each stage, largest first."""
-    found, x = [], x.astype(self.dtype)
+    features, x = [], x.astype(self.dtype)
     for width in self.widths:
       x = layers.Conv(width, (4, 4), 2, kernel_init=layers.initializer("he"), dtype=self.dtype)(x)
       for _ in range(self.blocks):
         x = Residual(self.dtype)(x)
-      found.append(x)
-    return tuple(found)
+      features.append(x)
+    return tuple(features)
 
 
 def halved(image_shape: Sequence[int], times: int) -> tuple[int, int]:
@@ -299,9 +299,9 @@ class ConvAutoencoder(nn.Module):
       planes = jax.nn.one_hot(label, self.num_classes)[:, None, None]
       x = jnp.concatenate([x, jnp.broadcast_to(planes, (*x.shape[:3], self.num_classes))], -1)
     features = self.encoder(x)
-    found = [_normal(self.top_evidence(layers.flatten(nn.elu(features[-1]))))]
+    gaussians = [_normal(self.top_evidence(layers.flatten(nn.elu(features[-1]))))]
     pairs = zip(self.evidence[::-1], self._mapped[::-1])
-    return (*found, *(_normal(layer(nn.elu(features[stage]))) for layer, stage in pairs))
+    return (*gaussians, *(_normal(layer(nn.elu(features[stage]))) for layer, stage in pairs))
 
   def infer(self, evidence: Sequence[Normal], noise: Sequence[Array], label: Labels, train: bool):
     """(outputs, levels) with latents from the posterior."""

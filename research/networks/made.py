@@ -17,19 +17,19 @@ def degrees(inputs: int, hidden: Sequence[int], seed: int) -> list[Int[np.ndarra
 
   `seed` 0 spreads them evenly instead of drawing them, so that every degree has its units.
   """
-  rng, found = np.random.default_rng(seed), [np.arange(1, inputs + 1)]
+  rng, degrees_of_layers = np.random.default_rng(seed), [np.arange(1, inputs + 1)]
   for width in hidden:
-    least, most = min(found[-1].min(), inputs - 1), max(1, inputs - 1)
-    drawn = rng.integers(least, most + 1, width) if seed else least + np.arange(width) % (most - least + 1)
-    found.append(drawn)
-  return found
+    least, most = min(degrees_of_layers[-1].min(), inputs - 1), max(1, inputs - 1)
+    layer_degrees = rng.integers(least, most + 1, width) if seed else least + np.arange(width) % (most - least + 1)
+    degrees_of_layers.append(layer_degrees)
+  return degrees_of_layers
 
 
 def masks(inputs: int, hidden: Sequence[int], size: int, seed: int = 0) -> list[Float[np.ndarray, "in out"]]:
   """Masks of the layers (equations 8 and 9); the last is of `size` outputs an input, those of one together."""
-  found = degrees(inputs, hidden, seed)
-  inner = [(a[:, None] <= b[None]).astype(np.float32) for a, b in itertools.pairwise(found)]
-  last = (found[-1][:, None] < np.repeat(found[0], size)[None]).astype(np.float32)
+  degrees_of_layers = degrees(inputs, hidden, seed)
+  inner = [(a[:, None] <= b[None]).astype(np.float32) for a, b in itertools.pairwise(degrees_of_layers)]
+  last = (degrees_of_layers[-1][:, None] < np.repeat(degrees_of_layers[0], size)[None]).astype(np.float32)
   return [*inner, last]
 
 
@@ -115,5 +115,5 @@ class TokenMADE(nn.Module):
   def __call__(self, tokens: Int[Array, "batch ..."], label=None, train: bool = False):
     x = (2 / (self.levels - 1)) * layers.flatten(tokens).astype(jnp.float32) - 1
     context = jax.nn.one_hot(label, self.num_classes) if self.num_classes else None
-    made = MADE(self.features * x.shape[-1], self.hidden, self.seed, self.dropout, dtype=self.dtype)
-    return made(x, context, train).reshape(*tokens.shape, self.features)
+    network = MADE(self.features * x.shape[-1], self.hidden, self.seed, self.dropout, dtype=self.dtype)
+    return network(x, context, train).reshape(*tokens.shape, self.features)

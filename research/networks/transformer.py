@@ -198,11 +198,11 @@ class Stack(nn.Module):
       one = lambda layer, x, kept: layer.extend(x, place, write, kept, memory_segments)
       x, kept = self._scanned(one, 1)(self.layer, x, kept)
     else:
-      found = []
+      extended = []
       for layer, own in zip(self.unrolled, kept):
         x, own = layer.extend(x, place, write, own, memory_segments)
-        found.append(own)
-      kept = tuple(found)
+        extended.append(own)
+      kept = tuple(extended)
     return self.norm(x) if self.style.pre_norm else x, kept
 
   def _scanned(self, function, *in_axes):
@@ -417,10 +417,10 @@ def attention_maps(intermediates, module: str = "") -> list[Float[Array, "batch 
     intermediates: that collection.
     module: only of modules of that name, such as `memory`, what a decoder attends to its memory by.
   """
-  found = jax.tree_util.tree_leaves_with_path(intermediates)
-  found = [item for item in found if not module or module in [getattr(key, "key", key) for key in item[0]]]
+  weights = jax.tree_util.tree_leaves_with_path(intermediates)
+  weights = [item for item in weights if not module or module in [getattr(key, "key", key) for key in item[0]]]
   order = lambda item: [(len(k), k) for k in (str(getattr(p, "key", p)) for p in item[0])]
-  leaves = [leaf for _, leaf in sorted(found, key=order)]
+  leaves = [leaf for _, leaf in sorted(weights, key=order)]
   return [layer for leaf in leaves for layer in (leaf if leaf.ndim == 5 else leaf[None])]  # scanned: all in one
 
 

@@ -80,8 +80,8 @@ def diffusion(
   def init(key, batch):
     x = batch["inputs"]
     label = batch["label"] if num_classes else None
-    made = network.init({"params": key, "dropout": key}, x, jnp.zeros(len(x)), label, train=False)
-    variables: dict[str, dict] = {name: {"network": value} for name, value in made.items()}
+    collections = network.init({"params": key, "dropout": key}, x, jnp.zeros(len(x)), label, train=False)
+    variables: dict[str, dict] = {name: {"network": value} for name, value in collections.items()}
     if constant is None:
       variables["params"]["schedule"] = process_lib.init_schedule(randomness.stream_key(key, "schedule"))
     return variables
@@ -94,14 +94,14 @@ def diffusion(
       label = jnp.where(dropped, num_classes, batch["label"])
     options = {"train": True, "rngs": {"dropout": randomness.stream_key(key, "dropout")}}
     per_example = _moving_schedule(errors, process_of) if constant is None else errors
-    drawn = Drawn.of_step(key, len(batch["inputs"]), times)
-    value = per_example(variables, process_of(variables), batch["inputs"], drawn, label, **options)
+    noising = Drawn.of_step(key, len(batch["inputs"]), times)
+    value = per_example(variables, process_of(variables), batch["inputs"], noising, label, **options)
     return Mean.of(value, batch["mask"]), ({}, {})
 
   def evaluate(variables, batch):
-    label, drawn = batch["label"] if num_classes else None, Drawn.of_places(batch["index"], times)
-    found = errors(variables, process_of(variables), batch["inputs"], drawn, label, train=False)
-    return {"loss": Mean.of(found, batch["mask"])}
+    label, noising = batch["label"] if num_classes else None, Drawn.of_places(batch["index"], times)
+    losses = errors(variables, process_of(variables), batch["inputs"], noising, label, train=False)
+    return {"loss": Mean.of(losses, batch["mask"])}
 
   def denoiser(variables, label=None, guidance=1.0):
     return _denoiser(output, process_of(variables), variables, predicts, data_std, num_classes, label, guidance)
@@ -157,12 +157,12 @@ class Drawn(NamedTuple):
 def _errors(output: Callable, predicts: str, weighting: str, data_std: float) -> Callable:
   """`errors(variables, process, x, drawn, label, **options)` [batch]: weighted squares, mean over dimensions."""
 
-  def errors(variables, process, x, drawn: Drawn, label, **options) -> Float[Array, " batch"]:
-    noise = randomness.normal(drawn.keys, x.shape, x.dtype)
-    t = drawn.times(process).astype(x.dtype)
-    wanted = parameterisation.target(predicts, process, t, x, noise, data_std)
-    found = output(variables, process, process.diffuse(x, t, noise), t, label, **options)
-    square = jnp.square(found - wanted).reshape(len(x), -1).mean(-1)
+  def errors(variables, process, x, noising: Drawn, label, **options) -> Float[Array, " batch"]:
+    noise = randomness.normal(noising.keys, x.shape, x.dtype)
+    t = noising.times(process).astype(x.dtype)
+    target = parameterisation.target(predicts, process, t, x, noise, data_std)
+    prediction = output(variables, process, process.diffuse(x, t, noise), t, label, **options)
+    square = jnp.square(prediction - target).reshape(len(x), -1).mean(-1)
     return loss_lib.weight(weighting, process, t, predicts, data_std) * square
 
   return errors
@@ -174,10 +174,10 @@ def _moving_schedule(errors: Callable, process_of: Callable) -> Callable:
   The schedule changes nothing but the loss's variance (Kingma et al. 2021, section 5.1 and appendix I.2).
   """
 
-  def both(variables, process, x, drawn, label, **options):
+  def both(variables, process, x, noising, label, **options):
     frozen = jax.tree.map(jax.lax.stop_gradient, variables)
-    value = errors(variables, process_of(frozen), x, drawn, label, **options)
-    square = jnp.square(errors(frozen, process, x, drawn, label, **options))
+    value = errors(variables, process_of(frozen), x, noising, label, **options)
+    square = jnp.square(errors(frozen, process, x, noising, label, **options))
     return value + (square - jax.lax.stop_gradient(square))
 
   return both
@@ -189,17 +189,17 @@ def _denoiser(output, process, variables, predicts, data_std, num_classes, label
   def denoise(x, t):
     nobody = jnp.full(x.shape[:1], num_classes)
     if not num_classes:
-      found = output(variables, process, x, t, None, train=False)
+      prediction = output(variables, process, x, t, None, train=False)
     elif label is None:
-      found = output(variables, process, x, t, nobody, train=False)
+      prediction = output(variables, process, x, t, nobody, train=False)
     elif guidance == 1.0:
-      found = output(variables, process, x, t, label, train=False)
+      prediction = output(variables, process, x, t, label, train=False)
     else:
       twice = lambda a, b: jnp.concatenate([a, b])
       times = twice(t, t) if t.ndim else t
       both = output(variables, process, twice(x, x), times, twice(nobody, label), train=False)
       without, with_label = jnp.split(both, 2)
-      found = without + guidance * (with_label - without)
-    return parameterisation.solve(predicts, process, t, x, found, data_std)
+      prediction = without + guidance * (with_label - without)
+    return parameterisation.solve(predicts, process, t, x, prediction, data_std)
 
   return denoise

@@ -139,11 +139,11 @@ def by_name(name: str, eta: float = 0.0, churn: float = 0.0) -> Sampler:
   Raises:
     UserError: there is none.
   """
-  found = {"ancestral": ancestral, "euler": euler, "dpm_solver": dpm_solver}
-  found |= {"ddim": lambda: ddim(eta), "heun": lambda: heun(churn), "sde_dpm_solver": lambda: dpm_solver(True)}
-  if name not in found:
-    raise UserError("config.sampler.name", name, f"choose one of {', '.join(sorted(found))}.")
-  return found[name]()
+  samplers = {"ancestral": ancestral, "euler": euler, "dpm_solver": dpm_solver}
+  samplers |= {"ddim": lambda: ddim(eta), "heun": lambda: heun(churn), "sde_dpm_solver": lambda: dpm_solver(True)}
+  if name not in samplers:
+    raise UserError("config.sampler.name", name, f"choose one of {', '.join(sorted(samplers))}.")
+  return samplers[name]()
 
 
 def grid(process: Process, steps: int, spacing: str = "uniform", rho: float = 7.0) -> Float[Array, " steps+1"]:

@@ -42,7 +42,7 @@ def by_name(name: str) -> Base:
   Raises:
     UserError: there is none.
   """
-  found = {"normal": normal, "logistic": logistic}
-  if name not in found:
-    raise UserError("config.model.base", name, f"choose one of {', '.join(found)}.")
-  return found[name]()
+  bases = {"normal": normal, "logistic": logistic}
+  if name not in bases:
+    raise UserError("config.model.base", name, f"choose one of {', '.join(bases)}.")
+  return bases[name]()

@@ -312,8 +312,8 @@ def autoregressive(network: Network, elementwise: Elementwise) -> Bijection:
 
   def inverse(params, y, context):
     def solve(i, x):
-      found, _ = elementwise.inverse(y, _parameters(network, elementwise, params, x, x, context))
-      return x.at[:, i].set(found[:, i])
+      inverted, _ = elementwise.inverse(y, _parameters(network, elementwise, params, x, x, context))
+      return x.at[:, i].set(inverted[:, i])
 
     x = jax.lax.fori_loop(0, y.shape[-1], solve, jnp.zeros_like(y))
     return x, -forward(params, x, context)[1]

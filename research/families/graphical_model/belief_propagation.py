@@ -63,8 +63,8 @@ def iterate(
     for slot, before in enumerate(old):
       joint = _joint(table, [message for i, message in enumerate(arriving) if i != slot], slot)
       axes = tuple(axis for axis in range(1, table.ndim) if axis != slot + 1)
-      said = _normalised(jax.nn.logsumexp(joint, axes) if axes else joint)
-      slots.append((1 - damping) * said + damping * before)
+      outgoing = _normalised(jax.nn.logsumexp(joint, axes) if axes else joint)
+      slots.append((1 - damping) * outgoing + damping * before)
       change = jnp.maximum(change, jnp.abs(jnp.exp(slots[-1]) - jnp.exp(before)).max())
     new.append(tuple(slots))
   return tuple(new), change
@@ -126,7 +126,10 @@ def _to_factors(graph, unary, messages):
   """What each variable has heard from elsewhere, by groups and slots as the messages."""
   totals = factors.sums(graph, messages, graph.within(unary))
   return [
-    [_normalised(totals[np.asarray(scopes)[:, slot], : said.shape[1]] - said) for slot, said in enumerate(slots)]
+    [
+      _normalised(totals[np.asarray(scopes)[:, slot], : message.shape[1]] - message)
+      for slot, message in enumerate(slots)
+    ]
     for scopes, slots in zip(graph.groups, messages)
   ]
 

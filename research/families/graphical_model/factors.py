@@ -100,11 +100,11 @@ def colours(graph: FactorGraph) -> Int[np.ndarray, " variable"]:
   for scope in graph.scopes:
     for variable in scope:
       neighbours[variable].update(scope)
-  found = np.full(len(graph.cards), -1)
+  colour_of = np.full(len(graph.cards), -1)
   for variable, others in enumerate(neighbours):
-    taken = {found[other] for other in others if other != variable}
-    found[variable] = next(colour for colour in itertools.count() if colour not in taken)
-  return found
+    taken = {colour_of[other] for other in others if other != variable}
+    colour_of[variable] = next(colour for colour in itertools.count() if colour not in taken)
+  return colour_of
 
 
 def sums(
@@ -113,6 +113,6 @@ def sums(
   """`unary` and what every slot of every factor says to the variable there: `of_slots[group][slot]`."""
   for scopes, slots in zip(graph.groups, of_slots):
     variables = np.asarray(scopes)
-    for slot, said in enumerate(slots):
-      unary = unary.at[variables[:, slot], : said.shape[1]].add(said)
+    for slot, message in enumerate(slots):
+      unary = unary.at[variables[:, slot], : message.shape[1]].add(message)
   return unary

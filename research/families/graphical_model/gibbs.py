@@ -38,8 +38,8 @@ def sweep(
   colour = factors.colours(graph)
   for each in range(colour.max() + 1):
     logits = conditionals(graph, tables, unary, states)
-    drawn = jax.random.categorical(jax.random.fold_in(key, each), logits).astype(jnp.int32)
-    states = jnp.where(colour == each, drawn, states)
+    resampled = jax.random.categorical(jax.random.fold_in(key, each), logits).astype(jnp.int32)
+    states = jnp.where(colour == each, resampled, states)
   return states
 
 
@@ -50,18 +50,18 @@ def conditionals(
   states: Int[Array, " variable"],
 ) -> Float[Array, "variable state"]:
   """Logits of every variable given all others."""
-  said = []
+  messages = []
   for scopes, table in zip(graph.groups, tables):
     variables = np.asarray(scopes)
     here, rows = states[variables], jnp.arange(len(scopes))
     # With the axis of the free slot last, the others are indexed.
-    said.append(
+    messages.append(
       [
         jnp.moveaxis(table, slot + 1, -1)[(rows, *(here[:, i] for i in range(here.shape[1]) if i != slot))]
         for slot in range(variables.shape[1])
       ]
     )
-  return factors.sums(graph, said, graph.within(unary))
+  return factors.sums(graph, messages, graph.within(unary))
 
 
 def log_density(

@@ -40,9 +40,9 @@ def mutual_information(
     ratio = np.where(joint > 0, joint * spread / np.maximum(left * right, 1e-300), 1)
     total += blocks(joint * np.log(ratio))
     weights += n
-  found = total / np.maximum(weights, 1)
-  np.fill_diagonal(found, 0)
-  return np.maximum((found + found.T) / 2, 0)
+  information = total / np.maximum(weights, 1)
+  np.fill_diagonal(information, 0)
+  return np.maximum((information + information.T) / 2, 0)
 
 
 def maximum_spanning_tree(weights: Float[np.ndarray, "node node"], root: int = 0) -> list[int]:

@@ -37,12 +37,12 @@ def autoregressive_bernoulli(num_states: int, num_features: int, *, reach: int =
     del key
     inputs = inputs.astype(params["logits"].dtype)
     near = nearest(jnp.pad(inputs, ((0, 0), (1, 0), (0, 0)))[:, :-1], reach)
-    found = emissions.bernoulli_log_likelihoods(params["logits"], inputs)
+    log_likelihood = emissions.bernoulli_log_likelihoods(params["logits"], inputs)
     silent = jax.nn.softplus(params["logits"])
     # Where a distance applies, its term replaces that of no distance: log p = x l - log(1 + exp l).
     for mask, offset in zip(near, params["offsets"]):
-      found += (inputs * mask) @ offset.T - mask @ (jax.nn.softplus(params["logits"] + offset) - silent).T
-    return found
+      log_likelihood += (inputs * mask) @ offset.T - mask @ (jax.nn.softplus(params["logits"] + offset) - silent).T
+    return log_likelihood
 
   def draw(params, keys, states, previous):
     logits = params["logits"][states]
@@ -60,11 +60,11 @@ def autoregressive_bernoulli(num_states: int, num_features: int, *, reach: int =
 def nearest(bits: Float[Array, "... feature"], reach: int) -> list[Float[Array, "... feature"]]:
   """For each distance 0 to `reach`: 1 where the nearest bit that is 1 lies so far away, else 0."""
   edge = [(0, 0)] * (bits.ndim - 1)
-  missing, found = jnp.ones_like(bits), []
+  missing, nearest_bits = jnp.ones_like(bits), []
   for distance in range(min(reach, bits.shape[-1] - 1) + 1):
     kept = bits.shape[-1] - distance
     above = jnp.pad(bits[..., distance:], [*edge, (0, distance)])
     below = jnp.pad(bits[..., :kept], [*edge, (distance, 0)])
-    found.append(missing * jnp.maximum(above, below))
-    missing -= found[-1]
-  return found
+    nearest_bits.append(missing * jnp.maximum(above, below))
+    missing -= nearest_bits[-1]
+  return nearest_bits

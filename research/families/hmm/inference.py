@@ -180,8 +180,8 @@ def simulate(keys: Key[Array, " batch"], chain: Chain, steps: int) -> Int[Array,
 
   def draw(key):
     def step(state, t):
-      drawn = jax.random.categorical(jax.random.fold_in(key, t), chain.log_transition[state]).astype(jnp.int32)
-      return drawn, drawn
+      next_state = jax.random.categorical(jax.random.fold_in(key, t), chain.log_transition[state]).astype(jnp.int32)
+      return next_state, next_state
 
     first = jax.random.categorical(jax.random.fold_in(key, 0), chain.log_initial).astype(jnp.int32)
     return jnp.concatenate([first[None], lax.scan(step, first, jnp.arange(1, steps))[1]])
@@ -291,9 +291,9 @@ def _log_evidence_backward(method, residuals, gradient):
   chain, log_likelihoods, problem, passed = residuals
   _, smoothed, transitions = _posterior(problem, passed, gradient)
   emitted = _batch_first(problem, smoothed) * gradient[:, None, None]
-  found = Chain(emitted[:, 0].sum(0), transitions)
+  cotangent = Chain(emitted[:, 0].sum(0), transitions)
   cast = lambda x, like: x.astype(like.dtype)
-  return jax.tree.map(cast, found, chain), cast(emitted, log_likelihoods), None
+  return jax.tree.map(cast, cotangent, chain), cast(emitted, log_likelihoods), None
 
 
 _log_evidence.defvjp(_log_evidence_forward, _log_evidence_backward)

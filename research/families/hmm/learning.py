@@ -95,13 +95,13 @@ def hmm(
     # Time first, as inference goes through it: what is transposed then is observations, which are fewer than states.
     inputs = jnp.moveaxis(batch["inputs"], 1, 0)
     logs = jnp.moveaxis(emission.log_likelihoods(params["emission"], inputs), 0, 1)
-    found = inference.smooth(chain_of(params), logs, batch["length"], batch["mask"])
-    gamma = jnp.moveaxis(found.probabilities, 1, 0) * batch["mask"].astype(logs.dtype)[:, None]
+    posterior = inference.smooth(chain_of(params), logs, batch["length"], batch["mask"])
+    gamma = jnp.moveaxis(posterior.probabilities, 1, 0) * batch["mask"].astype(logs.dtype)[:, None]
     return {
       "initial": gamma[0].sum(0),
-      "transition": found.transitions,
+      "transition": posterior.transitions,
       "emission": emission.expect(params["emission"], inputs, gamma),
-    }, {"nll": _nll(found.log_evidence, batch)}
+    }, {"nll": _nll(posterior.log_evidence, batch)}
 
   def count(params, batch, key):
     del key
@@ -209,8 +209,8 @@ def _sample(emission, params, keys: Key[Array, " batch"], steps: int):
   def step(previous, inputs):
     t, state = inputs
     at_step = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-    drawn = emission.draw(params["emission"], at_step, state, previous)
-    return drawn, drawn
+    observation = emission.draw(params["emission"], at_step, state, previous)
+    return observation, observation
 
   start = jnp.zeros((len(keys), *emission.observation.shape), emission.observation.dtype)
   _, observations = jax.lax.scan(step, start, (jnp.arange(steps), states.T))

@@ -59,8 +59,8 @@ class Lexicon:
 
   def _symbol(self, word: str, first: bool) -> int:
     word = word.lower() if first and word in self.lowered else word
-    found = self.words.get(word)
-    return found if found is not None else len(self.words) + deepest(word, self.classes)
+    symbol = self.words.get(word)
+    return symbol if symbol is not None else len(self.words) + deepest(word, self.classes)
 
 
 def build(
@@ -129,12 +129,12 @@ SHAPES = ("9", "9a", "AA", "AA-", "Aa", "Aa-", "a", "a-")
 
 def deepest(word: str, classes: Mapping[WordClass, int]) -> int:
   """The class of a word: its shape, with the longest suffix that is one."""
-  found = 0
+  symbol = 0
   for key in _path(word, len(word)):
     if key not in classes:
       break
-    found = classes[key]
-  return found
+    symbol = classes[key]
+  return symbol
 
 
 def _path(word: str, longest: int) -> Iterator[WordClass]:

@@ -93,8 +93,8 @@ def _sample(emission: Emission, chain: Callable, push: Callable, params, keys, s
     at_step = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
     state = jax.vmap(jax.random.categorical)(at_step, logits).astype(jnp.int32)
     at_step = jax.vmap(lambda key: randomness.stream_key(key, "observations"))(at_step)
-    drawn = emission.draw(params["emission"], at_step, state, previous)
-    return (state, drawn), (drawn, state)
+    observation = emission.draw(params["emission"], at_step, state, previous)
+    return (state, observation), (observation, state)
 
   start = jnp.zeros((len(keys), *emission.observation.shape), emission.observation.dtype)
   _, (observed, states) = jax.lax.scan(step, (jnp.zeros(len(keys), jnp.int32), start), jnp.arange(steps))

@@ -109,10 +109,10 @@ def tagger(lexicon: Lexicon, base: Int[np.ndarray, " tag"], *, strength: float =
     return _viterbi(params, context, batch["inputs"], batch["length"])
 
   def evaluate(params, batch):
-    found, valid = decode(params, batch), _valid(batch) & (batch["mask"] > 0)[:, None]
-    right = (found == batch["states"]) & valid
+    tags, valid = decode(params, batch), _valid(batch) & (batch["mask"] > 0)[:, None]
+    right = (tags == batch["states"]) & valid
     groups = jnp.asarray(base)
-    right_base = (groups[found] == jnp.where(batch["states"] >= 0, groups[batch["states"]], -1)) & valid
+    right_base = (groups[tags] == jnp.where(batch["states"] >= 0, groups[batch["states"]], -1)) & valid
     known = (batch["inputs"] < words) & valid
     share = lambda hits, among: Mean(hits.sum().astype(jnp.float32), among.sum().astype(jnp.float32))
     return {
@@ -171,8 +171,8 @@ def _unknown(lexicon: Lexicon, lexical: Float[Array, "word slot"], frequency: Fl
   posterior = counts
   for number, level in enumerate(levels):
     before = posterior[parent[level]] if number else prior[level]
-    found = (counts[level] + strength * before) / (counts[level].sum(-1, keepdims=True) + strength)
-    posterior = posterior.at[level].set(found)
+    smoothed = (counts[level] + strength * before) / (counts[level].sum(-1, keepdims=True) + strength)
+    posterior = posterior.at[level].set(smoothed)
   slots = min(lexicon.word_tags.shape[1], len(lexicon.tags))
   best, tags = jax.lax.top_k(posterior, slots)
   possible = (best > 0) & (frequency[tags] > 0)
