@@ -57,30 +57,30 @@ class Run:
 
 def parser(prog: str, description: str) -> argparse.ArgumentParser:
   """A parser with the flags that launchers share; `parse` reads a command line with it."""
-  made = argparse.ArgumentParser(
+  flags = argparse.ArgumentParser(
     prog=prog, description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter
   )
-  made.add_argument("--config", required=True, help="the config, FILE.py[:variant]; fields by --config.FIELD=VALUE")
-  made.add_argument("--experiment", default="", help="its experiment, where the config's folder does not name it")
-  made.add_argument("--workdir", default="", help="the run's folder; of several runs, the one that theirs lie in")
-  made.add_argument("--seeds", default="", help="a run for each: 0-4, or 0,3,7")
-  made.add_argument("--sweep", default="", help="a run for each line of this file of overrides")
-  made.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
-  return made
+  flags.add_argument("--config", required=True, help="the config, FILE.py[:variant]; fields by --config.FIELD=VALUE")
+  flags.add_argument("--experiment", default="", help="its experiment, where the config's folder does not name it")
+  flags.add_argument("--workdir", default="", help="the run's folder; of several runs, the one that theirs lie in")
+  flags.add_argument("--seeds", default="", help="a run for each: 0-4, or 0,3,7")
+  flags.add_argument("--sweep", default="", help="a run for each line of this file of overrides")
+  flags.add_argument("--dry-run", action="store_true", help="print what would be submitted, and submit nothing")
+  return flags
 
 
 def parse(
-  made: argparse.ArgumentParser, argv: Sequence[str] | None = None
+  known_flags: argparse.ArgumentParser, argv: Sequence[str] | None = None
 ) -> tuple[argparse.Namespace, dict[str, str]]:
   """Flags, and the overrides `--config.FIELD=VALUE`.
 
   Raises:
     UserError: an unknown flag, with the nearest known.
   """
-  flags, rest = made.parse_known_args(sys.argv[1:] if argv is None else list(argv))
+  flags, rest = known_flags.parse_known_args(sys.argv[1:] if argv is None else list(argv))
   for word in rest:
     if word.startswith("-") and not word.startswith("--config."):
-      known = [option for action in made._actions for option in action.option_strings]
+      known = [option for action in known_flags._actions for option in action.option_strings]
       near = difflib.get_close_matches(word.partition("=")[0], known, 1)
       raise UserError("flag", word, f"no such flag{f': the nearest is {near[0]}' if near else ''}; --help lists them.")
   return flags, cli.parse(rest, flags.config)[1]

@@ -39,14 +39,14 @@ _SET_PDEATHSIG = 1  # of prctl(2)
 
 def environment(index: int, processes: int, devices: int, port: int) -> dict[str, str]:
   """What process `index` of the job is started with, on top of this process's own environment."""
-  found = {**os.environ, ADDRESS: f"localhost:{port}", COUNT: str(processes), INDEX: str(index)}
-  found.setdefault(HEARTBEAT, "3600")  # the launcher sees for itself who is dead
+  variables = {**os.environ, ADDRESS: f"localhost:{port}", COUNT: str(processes), INDEX: str(index)}
+  variables.setdefault(HEARTBEAT, "3600")  # the launcher sees for itself who is dead
   if devices:
-    flags = _DEVICES.sub("", found.get("XLA_FLAGS", ""))
-    found["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
-    found["JAX_PLATFORMS"] = "cpu"
-    found.setdefault("NPROC", str(max(32, 4 * devices)))  # XLA's pool; too small for its devices, it dead-locks
-  return found
+    flags = _DEVICES.sub("", variables.get("XLA_FLAGS", ""))
+    variables["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
+    variables["JAX_PLATFORMS"] = "cpu"
+    variables.setdefault("NPROC", str(max(32, 4 * devices)))  # XLA's pool; too small for its devices, it dead-locks
+  return variables
 
 
 class Job:

@@ -40,10 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run_folders(paths: Iterable[pathlib.Path]) -> list[pathlib.Path]:
   """The runs in or under the folders; a folder that holds none stands for a run that has not begun."""
-  found = []
+  folders_of_runs = []
   for path in paths:
-    found += sorted({file.parent for file in path.rglob("config.json")}) or [path]
-  return found
+    folders_of_runs += sorted({file.parent for file in path.rglob("config.json")}) or [path]
+  return folders_of_runs
 
 
 def render(folders: Sequence[pathlib.Path], metrics: Sequence[str] = ()) -> str:

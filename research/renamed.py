@@ -26,8 +26,8 @@ def now(field: str, fields: Collection[str]) -> str:
 
 def brought_up(old: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
   """An older revision's fields by their paths of now; without those of networks that were not chosen."""
-  found = {now(name, fields): value for name, value in old.items()}
-  return {name: value for name, value in found.items() if name in fields or not _of_a_network(name)}
+  renamed = {now(name, fields): value for name, value in old.items()}
+  return {name: value for name, value in renamed.items() if name in fields or not _of_a_network(name)}
 
 
 def added(fields: Collection[str]) -> dict[str, Any]:

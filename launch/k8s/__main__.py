@@ -42,22 +42,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-  made = command.parser("python -m launch.k8s", (__doc__ or "").partition("\n")[0])
-  made.add_argument("--image", required=True, help="built from launch/docker")
-  made.add_argument("--name", default="", help="of the JobSet; default: experiment and config")
-  made.add_argument("--tpu", default="", help="a slice's generation and shape, v5e:4x4")
-  made.add_argument("--slices", type=int, default=1, help="TPU slices of one run")
-  made.add_argument("--chips-per-host", type=int, default=4, help="of the TPU node pool's machine type")
-  made.add_argument("--gpu", default="", help="kind and number on each node, nvidia-h100-80gb:8")
-  made.add_argument("--nodes", type=int, default=1, help="of GPUs or CPUs")
-  made.add_argument("--claim", default="", help="persistent volume claim that holds the workdir")
-  made.add_argument("--bucket", default="", help="Cloud Storage bucket that holds it instead")
-  made.add_argument("--spot", action="store_true", help="spot nodes")
-  made.add_argument("--grace", type=int, default=120, help="seconds from SIGTERM to SIGKILL")
-  made.add_argument("--max-restarts", type=int, default=100, help="preemptions count")
-  made.add_argument("--service-account", default="", help="of Kubernetes; a bucket needs one")
-  made.add_argument("--limits", default="", help="of a pod: cpu=8,memory=64Gi")
-  return made
+  flags = command.parser("python -m launch.k8s", (__doc__ or "").partition("\n")[0])
+  flags.add_argument("--image", required=True, help="built from launch/docker")
+  flags.add_argument("--name", default="", help="of the JobSet; default: experiment and config")
+  flags.add_argument("--tpu", default="", help="a slice's generation and shape, v5e:4x4")
+  flags.add_argument("--slices", type=int, default=1, help="TPU slices of one run")
+  flags.add_argument("--chips-per-host", type=int, default=4, help="of the TPU node pool's machine type")
+  flags.add_argument("--gpu", default="", help="kind and number on each node, nvidia-h100-80gb:8")
+  flags.add_argument("--nodes", type=int, default=1, help="of GPUs or CPUs")
+  flags.add_argument("--claim", default="", help="persistent volume claim that holds the workdir")
+  flags.add_argument("--bucket", default="", help="Cloud Storage bucket that holds it instead")
+  flags.add_argument("--spot", action="store_true", help="spot nodes")
+  flags.add_argument("--grace", type=int, default=120, help="seconds from SIGTERM to SIGKILL")
+  flags.add_argument("--max-restarts", type=int, default=100, help="preemptions count")
+  flags.add_argument("--service-account", default="", help="of Kubernetes; a bucket needs one")
+  flags.add_argument("--limits", default="", help="of a pod: cpu=8,memory=64Gi")
+  return flags
 
 
 def _resources(flags: argparse.Namespace) -> jobset.Resources:

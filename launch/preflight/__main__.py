@@ -90,16 +90,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     topology_lib.prepare(request.topology)
     from launch.preflight import flight  # this imports jax
 
-    found = flight.preflight(experiment_of(request.experiment), config, request)
+    report = flight.preflight(experiment_of(request.experiment), config, request)
   except UserError as error:
     print(f"error: {error}", file=sys.stderr)
     return cli.EXIT_USER_ERROR
-  print(found.text())
+  print(report.text())
   if request.json:
-    pathlib.Path(request.json).write_text(json.dumps(found.to_dict(), indent=1) + "\n")
-  if found.refused:
+    pathlib.Path(request.json).write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+  if report.refused:
     return EXIT_REFUSED
-  return 0 if found.fits else EXIT_DOES_NOT_FIT
+  return 0 if report.fits else EXIT_DOES_NOT_FIT
 
 
 if __name__ == "__main__":

@@ -55,8 +55,8 @@ class Flight:
   def roofline(self) -> estimate.Roofline | None:
     if self.program is None:
       return None
-    found = self.program
-    return estimate.roofline(self.chip, found.operations.products, found.traffic, found.collectives)
+    program = self.program
+    return estimate.roofline(self.chip, program.operations.products, program.traffic, program.collectives)
 
   def text(self) -> str:
     """For a person."""
@@ -72,15 +72,15 @@ class Flight:
 
   def to_dict(self) -> dict[str, Any]:
     """For a program: bytes, operations and seconds."""
-    found: dict[str, Any] = {**self.header, "devices": self.devices, "fits": self.fits, "refusal": self.refusal}
+    fields: dict[str, Any] = {**self.header, "devices": self.devices, "fits": self.fits, "refusal": self.refusal}
     if self.program is not None:
       numbers = dataclasses.asdict(self.program)
       roofline = self.roofline
       bound = {**roofline.bounds, "bound_by": roofline.bound_by, "seconds": roofline.seconds} if roofline else {}
-      found |= {**numbers, "needed": self.program.needed, "memory": self.chip.memory, "roofline": bound}
+      fields |= {**numbers, "needed": self.program.needed, "memory": self.chip.memory, "roofline": bound}
     if self.batches is not None:
-      found["largest_batch"] = self.batches.largest
-    return found
+      fields["largest_batch"] = self.batches.largest
+    return fields
 
 
 def preflight(experiment: Callable, config: ml_collections.ConfigDict, request: Any) -> Flight:
@@ -196,35 +196,35 @@ def count(number: float) -> str:
   return f"{number:.3g} FLOP"
 
 
-def _memory(found: program.Program, chip: Chip, fits: bool) -> list[str]:
-  share = 100 * found.needed / chip.memory
+def _memory(compiled: program.Program, chip: Chip, fits: bool) -> list[str]:
+  share = 100 * compiled.needed / chip.memory
   parts = (
-    f"arguments {amount(found.arguments)}, outputs {amount(found.outputs)} ({amount(found.aliased)} of them in place "
-    f"of arguments), temporaries {amount(found.temporaries)}, code {amount(found.code)}, "
-    f"peak by the compiler {amount(found.peak)}"
+    f"arguments {amount(compiled.arguments)}, outputs {amount(compiled.outputs)} "
+    f"({amount(compiled.aliased)} of them in place of arguments), temporaries {amount(compiled.temporaries)}, code {amount(compiled.code)}, "
+    f"peak by the compiler {amount(compiled.peak)}"
   )
   word = "fits        " if fits else "DOES NOT FIT"
   return [
-    f"{word} {amount(found.needed)} of {amount(chip.memory)} a device ({share:.2g} %): {chip.title}",
+    f"{word} {amount(compiled.needed)} of {amount(chip.memory)} a device ({share:.2g} %): {chip.title}",
     f"  memory     {parts}",
   ]
 
 
-def _work(found: program.Program) -> list[str]:
-  operations = found.operations
+def _work(compiled: program.Program) -> list[str]:
+  operations = compiled.operations
   kinds = ", ".join(f"{dtype} {count(number)}" for dtype, number in sorted(operations.products.items())) or "none"
   loops = f"; {operations.unknown_loops} loops of unknown length counted once" if operations.unknown_loops else ""
-  intensity = operations.total / found.traffic if found.traffic else 0.0
+  intensity = operations.total / compiled.traffic if compiled.traffic else 0.0
   return [
     f"  work       {count(operations.total)} a device and step (products: {kinds}){loops}",
-    f"  traffic    {amount(found.traffic)} of main memory: {intensity:.3g} FLOP a byte",
+    f"  traffic    {amount(compiled.traffic)} of main memory: {intensity:.3g} FLOP a byte",
   ]
 
 
-def _collectives(found: program.Program) -> list[str]:
-  if not found.collectives:
+def _collectives(compiled: program.Program) -> list[str]:
+  if not compiled.collectives:
     return ["  collectives none"]
-  return [f"  {_described(collective)}" for collective in found.collectives]
+  return [f"  {_described(collective)}" for collective in compiled.collectives]
 
 
 def _described(collective: hlo.Collective) -> str:
@@ -232,23 +232,23 @@ def _described(collective: hlo.Collective) -> str:
   return f"{collective.kind:10} {collective.count:g} x over {collective.group}, {amount(collective.bytes)}, {where}"
 
 
-def _roofline(found: estimate.Roofline | None, chip: Chip) -> list[str]:
-  if found is None or not chip.flops or found.seconds is None:
+def _roofline(bound: estimate.Roofline | None, chip: Chip) -> list[str]:
+  if bound is None or not chip.flops or bound.seconds is None:
     return [f"  roofline   none: nobody says how fast a {chip.title} is"]
-  parts = ", ".join(f"{name} {duration(value)}" for name, value in found.bounds.items() if value)
-  unknown = [name for name in ("compute", "memory", "interconnect", "network") if name not in found.bounds]
+  parts = ", ".join(f"{name} {duration(value)}" for name, value in bound.bounds.items() if value)
+  unknown = [name for name in ("compute", "memory", "interconnect", "network") if name not in bound.bounds]
   note = f" ({', '.join(unknown)} unknown)" if unknown else ""
-  return [f"  roofline   at least {duration(found.seconds)} a step, bound by {found.bound_by}: {parts}{note}"]
+  return [f"  roofline   at least {duration(bound.seconds)} a step, bound by {bound.bound_by}: {parts}{note}"]
 
 
-def _batches(found: Batches | None, chip: Chip) -> list[str]:
-  if found is None:
+def _batches(batches: Batches | None, chip: Chip) -> list[str]:
+  if batches is None:
     return []
-  sizes = " and ".join(f"{size}: {amount(need)}" for size, need in found.needs.items())
-  if found.largest is None:
+  sizes = " and ".join(f"{size}: {amount(need)}" for size, need in batches.needs.items())
+  if batches.largest is None:
     return [f"  batch      memory does not bound it: no more is needed at the larger of two batches ({sizes})"]
-  each = amount(found.bytes_per_example)
+  each = amount(batches.bytes_per_example)
   return [
-    f"  batch      about {found.largest:,} fit into {amount(chip.memory)}, by a line through two compiled batches "
+    f"  batch      about {batches.largest:,} fit into {amount(chip.memory)}, by a line through two compiled batches "
     f"({sizes}): {each} of a device's memory for each example of the batch"
   ]

@@ -58,55 +58,55 @@ def count(jaxpr: Any, platform: str) -> Operations:
     jaxpr: as `jax.make_jaxpr(f)(*args)` returns it.
     platform: whose branch of `lax.platform_dependent` is counted: `cpu`, `gpu` or `tpu`.
   """
-  found = Operations()
+  operations = Operations()
   for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
-    _count_equation(found, equation, platform)
-  return found
+    _count_equation(operations, equation, platform)
+  return operations
 
 
-def _count_equation(found: Operations, equation: Any, platform: str) -> None:
+def _count_equation(operations: Operations, equation: Any, platform: str) -> None:
   name, parameters = equation.primitive.name, equation.params
   output = sum(math.prod(variable.aval.shape) for variable in equation.outvars if hasattr(variable.aval, "shape"))
   if name == "dot_general":
-    found.multiply(_type(equation), _dot(equation))
+    operations.multiply(_type(equation), _dot(equation))
   elif name == "conv_general_dilated":
-    found.multiply(_type(equation), _convolution(equation))
+    operations.multiply(_type(equation), _convolution(equation))
   elif name in _FACTORISATIONS:
     shape = equation.invars[0].aval.shape
-    found.other += math.prod(shape[:-2]) * _FACTORISATIONS[name](shape[-1])
+    operations.other += math.prod(shape[:-2]) * _FACTORISATIONS[name](shape[-1])
   elif name == "triangular_solve":
-    found.multiply(_type(equation), output * equation.invars[0].aval.shape[-1])
+    operations.multiply(_type(equation), output * equation.invars[0].aval.shape[-1])
   elif name == "cond":
-    _count_branches(found, parameters, platform)
+    _count_branches(operations, parameters, platform)
   elif name == "scan":
-    found.add(count(parameters["jaxpr"], platform), parameters["length"])
+    operations.add(count(parameters["jaxpr"], platform), parameters["length"])
   elif name == "while":
-    found.add(count(parameters["body_jaxpr"], platform))
-    found.unknown_loops += 1
+    operations.add(count(parameters["body_jaxpr"], platform))
+    operations.unknown_loops += 1
   elif name == "shard_map":
-    found.add(count(parameters["jaxpr"], platform), parameters["mesh"].size)
+    operations.add(count(parameters["jaxpr"], platform), parameters["mesh"].size)
   elif name.startswith("scatter"):
-    found.other += math.prod(equation.invars[2].aval.shape)
+    operations.other += math.prod(equation.invars[2].aval.shape)
   elif name.startswith(("reduce", "arg", "cum")):
-    found.other += sum(math.prod(v.aval.shape) for v in equation.invars if hasattr(v.aval, "shape"))
+    operations.other += sum(math.prod(v.aval.shape) for v in equation.invars if hasattr(v.aval, "shape"))
   elif inner := [value for value in parameters.values() if _is_program(value)]:
     for program in inner[:1]:  # of custom derivatives the first is the function itself
-      found.add(count(program, platform))
+      operations.add(count(program, platform))
   elif name == "sort":
-    found.other += output * max(1, math.log2(max(2, equation.invars[0].aval.shape[parameters["dimension"]])))
+    operations.other += output * max(1, math.log2(max(2, equation.invars[0].aval.shape[parameters["dimension"]])))
   elif name not in _FREE:
-    found.other += output
+    operations.other += output
 
 
-def _count_branches(found: Operations, parameters: Any, platform: str) -> None:
+def _count_branches(total: Operations, parameters: Any, platform: str) -> None:
   """The platform's branch of a choice between platforms; of one that the data make, the longest."""
   branches, platforms = parameters["branches"], parameters.get("branches_platforms")
   names = {"gpu": ("gpu", "cuda", "rocm")}.get(platform, (platform,))
   if platforms:
     index = next(i for i, of in enumerate(platforms) if of is None or any(name in of for name in names))
-    found.add(count(branches[index], platform))
+    total.add(count(branches[index], platform))
   else:
-    found.add(max((count(branch, platform) for branch in branches), key=lambda operations: operations.total))
+    total.add(max((count(branch, platform) for branch in branches), key=lambda operations: operations.total))
 
 
 def _is_program(value: Any) -> bool:

@@ -183,7 +183,7 @@ def collectives(module: Module, slices: Sequence[int] = ()) -> list[Collective]:
   Args:
     slices: the slice (or node) of each device, by its position; by default all are in one.
   """
-  found: dict[tuple[str, int, bool], tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
+  totals: dict[tuple[str, int, bool], tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
   for name, computation in module.computations.items():
     # A collective may be the whole of a fusion (TPU): it is found there, run as often as its callers.
     times = module.runs.get(name, 0.0) or _fused_runs(module, name)
@@ -191,9 +191,9 @@ def collectives(module: Module, slices: Sequence[int] = ()) -> list[Collective]:
       described = _collective(instruction, computation, module, slices)
       if described:
         key, size = described
-        count, total = found[key]
-        found[key] = count + times, total + times * size
-  return [Collective(kind, *found[kind, group, far], group, far) for kind, group, far in sorted(found)]
+        count, total = totals[key]
+        totals[key] = count + times, total + times * size
+  return [Collective(kind, *totals[kind, group, far], group, far) for kind, group, far in sorted(totals)]
 
 
 def _fused_runs(module: Module, name: str) -> float:
@@ -296,7 +296,7 @@ def _fusion_traffic(instruction: Instruction, types: Sequence[str], fused: Compu
 
 def _users(name: str, users: Mapping[str, Sequence[Instruction]]) -> list[tuple[Instruction, int]]:
   """Who reads a value, through bitcasts, and as which operand."""
-  found = []
+  uses = []
   for user in users.get(name, ()):
-    found += _users(user.name, users) if user.opcode == "bitcast" else [(user, user.operands.index(name))]
-  return found
+    uses += _users(user.name, users) if user.opcode == "bitcast" else [(user, user.operands.index(name))]
+  return uses

@@ -32,9 +32,9 @@ def one(config: str, topology: str, options: Sequence[str] = ()) -> dict[str, An
       code, words = done.returncode, (done.stderr or done.stdout).strip()
     except subprocess.TimeoutExpired:
       code, words = None, f"not done after {TIMEOUT_SECONDS} s"
-    found = json.loads(file.read_text()) if file.exists() else {"words": words[-300:]}
+    report = json.loads(file.read_text()) if file.exists() else {"words": words[-300:]}
   wall = round(time.perf_counter() - begin, 1)
-  return {"config": config, "topology": topology, "options": list(options), "exit": code, "wall_seconds": wall} | found
+  return {"config": config, "topology": topology, "options": list(options), "exit": code, "wall_seconds": wall} | report
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -144,11 +144,11 @@ def devices(topology: Topology) -> Sequence[Any]:
   elif topology.slices > 1:
     options["num_slices"] = topology.slices
   try:
-    found = topologies.get_topology_desc(platform={"gpu": "cuda"}.get(topology.platform, "tpu"), **options)
+    described = topologies.get_topology_desc(platform={"gpu": "cuda"}.get(topology.platform, "tpu"), **options)
   except Exception as error:  # whatever the plug-in raises for a shape that it does not know
     remedy = f"the compiler knows no such topology ({str(error).splitlines()[0][:160]})."
     raise UserError("--topology", topology.name, remedy) from error
-  return found.devices
+  return described.devices
 
 
 def slice_of(topology: Topology, devices: Sequence[Any]) -> list[int]:

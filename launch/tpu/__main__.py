@@ -57,28 +57,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return command.EXIT_USER_ERROR
 
 
-def _slice_flags(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def _slice_flags(flags: argparse.ArgumentParser) -> argparse.ArgumentParser:
   """Adds what names a slice."""
-  made.add_argument("--name", required=True, help="of the slice")
-  made.add_argument("--zone", required=True, help="where, us-west4-a")
-  made.add_argument("--slices", type=int, default=1, help="slices of one run; more than one are queued")
-  made.add_argument("--queued", action="store_true", help="it is a queued resource, which waits for room")
-  made.add_argument("--project", default="", help="default: gcloud's own setting")
-  return made
+  flags.add_argument("--name", required=True, help="of the slice")
+  flags.add_argument("--zone", required=True, help="where, us-west4-a")
+  flags.add_argument("--slices", type=int, default=1, help="slices of one run; more than one are queued")
+  flags.add_argument("--queued", action="store_true", help="it is a queued resource, which waits for room")
+  flags.add_argument("--project", default="", help="default: gcloud's own setting")
+  return flags
 
 
 def _train_flags() -> argparse.ArgumentParser:
-  made = _slice_flags(command.parser("python -m launch.tpu train", (__doc__ or "").partition("\n")[0]))
-  made.add_argument("--topology", required=True, help="generation and shape, v5e:4x4")
-  made.add_argument("--spot", action="store_true", help="cheaper, may be preempted")
-  made.add_argument("--create-options", default="", help="further options of gcloud's create, '--network=n'")
-  made.add_argument("--setup", default="", help="shell commands on every worker before the run: mount the workdir")
-  made.add_argument("--install", default=INSTALL, help="shell commands that install, in the checkout's copy")
-  made.add_argument("--python", default=".venv/bin/python", help="the interpreter on the workers")
-  made.add_argument("--poll", type=float, default=30, help="seconds between two looks at the run")
-  made.add_argument("--max-restarts", type=int, default=100, help="give up after so many")
-  made.add_argument("--keep", action="store_true", help="do not delete the slice when the run has ended")
-  return made
+  flags = _slice_flags(command.parser("python -m launch.tpu train", (__doc__ or "").partition("\n")[0]))
+  flags.add_argument("--topology", required=True, help="generation and shape, v5e:4x4")
+  flags.add_argument("--spot", action="store_true", help="cheaper, may be preempted")
+  flags.add_argument("--create-options", default="", help="further options of gcloud's create, '--network=n'")
+  flags.add_argument("--setup", default="", help="shell commands on every worker before the run: mount the workdir")
+  flags.add_argument("--install", default=INSTALL, help="shell commands that install, in the checkout's copy")
+  flags.add_argument("--python", default=".venv/bin/python", help="the interpreter on the workers")
+  flags.add_argument("--poll", type=float, default=30, help="seconds between two looks at the run")
+  flags.add_argument("--max-restarts", type=int, default=100, help="give up after so many")
+  flags.add_argument("--keep", action="store_true", help="do not delete the slice when the run has ended")
+  return flags
 
 
 def _commands(flags: argparse.Namespace, **options) -> gcloud.Commands:

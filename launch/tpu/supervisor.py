@@ -53,11 +53,11 @@ class Cloud:
 
   def run(self, words: Sequence[str]) -> gcloud.Output:
     self.say(f"$ {shlex.join(words)}")
-    found = gcloud.run(words)
-    for text in (found.text, found.errors):
+    output = gcloud.run(words)
+    for text in (output.text, output.errors):
       if text:
         self.say(text)
-    return found
+    return output
 
   def look(self, words: Sequence[str]) -> gcloud.Output:
     """As `run`, for what is asked again and again and not worth a line."""
@@ -84,14 +84,14 @@ class Rehearsal(Cloud):
   def look(self, words):
     print(shlex.join(words))
     if "describe" in words:
-      found = gcloud.Output(0, self._state) if self._state else gcloud.Output(1, errors=gcloud.NOT_FOUND)
+      output = gcloud.Output(0, self._state) if self._state else gcloud.Output(1, errors=gcloud.NOT_FOUND)
     else:
       self._looks += 1
-      found = gcloud.Output(0, "running" if self._looks == 1 else "0")
+      output = gcloud.Output(0, "running" if self._looks == 1 else "0")
       if self._looks == 2 and self._lives == 1:
-        self._state, found = gcloud.GONE[0], gcloud.Output(255, errors="no connection")
-    self.say(f"# -> {found.text or found.errors}")
-    return found
+        self._state, output = gcloud.GONE[0], gcloud.Output(255, errors="no connection")
+    self.say(f"# -> {output.text or output.errors}")
+    return output
 
   def sleep(self, seconds):
     pass
@@ -138,10 +138,10 @@ def _ensure(job: Job, cloud: Cloud) -> None:
 
 def _state(job: Job, cloud: Cloud) -> str | None:
   """Of the slice: gcloud's word; empty where there is none, None where it cannot be told at the moment."""
-  found = cloud.look(job.commands.state())
-  if found.code == 0:
-    return found.text
-  return "" if gcloud.NOT_FOUND in found.errors else None
+  output = cloud.look(job.commands.state())
+  if output.code == 0:
+    return output.text
+  return "" if gcloud.NOT_FOUND in output.errors else None
 
 
 def _attempt(job: Job, archive: str, cloud: Cloud) -> int | None:
@@ -163,11 +163,11 @@ def _attempt(job: Job, archive: str, cloud: Cloud) -> int | None:
       return None
   while True:
     cloud.sleep(job.poll)
-    found = cloud.look(job.commands.ssh(worker("state")))
-    if found.code:
+    output = cloud.look(job.commands.ssh(worker("state")))
+    if output.code:
       if _state(job, cloud) not in (*gcloud.READY, None):
         return None
-    elif (code := _joint(found.text)) is not None:
+    elif (code := _joint(output.text)) is not None:
       return code
 
 

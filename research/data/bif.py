@@ -167,21 +167,21 @@ class _Reader:
 
   def states(self) -> list[str]:
     self.next("{")
-    found: list[str] = []
+    names: list[str] = []
     while (word := self.next()) != "}":
       if word == "type":
         self.next("discrete")
         self.next("[")
         count = self.until("]")
         self.next("{")
-        found = self.until("}")
-        if count != [str(len(found))]:
-          raise self.wrong(f"it says {' '.join(count)} states and names {len(found)}.")
+        names = self.until("}")
+        if count != [str(len(names))]:
+          raise self.wrong(f"it says {' '.join(count)} states and names {len(names)}.")
       else:
         self.until(";")
       if self.peek() == ";":
         self.next()
-    return found
+    return names
 
   def scope(self) -> tuple[str, list[str]]:
     self.next("(")

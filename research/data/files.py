@@ -63,17 +63,17 @@ def npz(
 
 def _divided(arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
   """(inputs, label) by split; the split '' where names carry none."""
-  found: dict[str, dict[str, np.ndarray]] = {}
+  pairs: dict[str, dict[str, np.ndarray]] = {}
   for key, value in arrays.items():
     for kind, names in (("inputs", _INPUTS), ("label", _LABELS)):
       for name in names:
         if key == name:
-          found.setdefault("", {})[kind] = value
+          pairs.setdefault("", {})[kind] = value
         elif key.endswith(f"_{name}"):
-          found.setdefault(key.removesuffix(f"_{name}"), {})[kind] = value
+          pairs.setdefault(key.removesuffix(f"_{name}"), {})[kind] = value
         elif key.startswith(f"{name}_"):
-          found.setdefault(key.removeprefix(f"{name}_"), {})[kind] = value
-  complete = {split: (pair["inputs"], pair["label"]) for split, pair in found.items() if len(pair) == 2}
+          pairs.setdefault(key.removeprefix(f"{name}_"), {})[kind] = value
+  complete = {split: (pair["inputs"], pair["label"]) for split, pair in pairs.items() if len(pair) == 2}
   return {"": complete[""]} if "" in complete else complete
 
 
@@ -141,8 +141,8 @@ def _listed(root: Path, split: str) -> tuple[list[Path], np.ndarray, tuple[str, 
   else:
     whole = {key: ([files[i] for i in index], label[index]) for key, index in held_out(label).items()}
   if training is not None:
-    found = {key: _by_class(folder) for key, folder in others.items()}
-    whole |= {key: _flat(classes, names) for key, classes in found.items() if classes}
+    classes_of = {key: _by_class(folder) for key, folder in others.items()}
+    whole |= {key: _flat(classes, names) for key, classes in classes_of.items() if classes}
   files, label = choose(whole, split)
   stretch = part(split, len(files))
   return files[stretch], label[stretch], names
@@ -154,11 +154,11 @@ def _subfolders(root: Path) -> dict[str, Path]:
 
 def _by_class(root: Path) -> dict[str, list[Path]]:
   """Class -> its image files, both in the order of their names; classes without images are none."""
-  found = {
+  files_of = {
     name: sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
     for name, folder in _subfolders(root).items()
   }
-  return {name: files for name, files in found.items() if files}
+  return {name: files for name, files in files_of.items() if files}
 
 
 def _flat(by_class: dict[str, list[Path]], names: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
@@ -255,17 +255,17 @@ def unlabelled(
     if inputs.shape[1:] != shape:
       raise UserError(f"--input {path}: shape of one input", inputs.shape[1:], f"the model was trained on {shape}.")
     return inputs, [str(row) for row in range(len(inputs))]
-  found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
-  if not found:
+  image_files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in _SUFFIXES)
+  if not image_files:
     raise UserError("--input", str(path), "name an .npz archive, an image, or a folder that has images.")
   if len(shape) != 3:
     raise UserError("--input", str(path), f"the model was trained on vectors {shape}: give an .npz archive.")
   square = shape[0] == shape[1]
-  inputs = _decoded(found, shape[0] if square else None, shape[-1], centre)
+  inputs = _decoded(image_files, shape[0] if square else None, shape[-1], centre)
   if inputs.shape[1:] != shape:
     remedy = f"the model was trained on {shape}, which is no square that images could be brought to."
     raise UserError(f"--input {path}: shape of an image", inputs.shape[1:], remedy)
-  return inputs, [str(file) for file in found]
+  return inputs, [str(file) for file in image_files]
 
 
 def _refuse_another_type(name: str, dtype: np.dtype, trained: np.dtype | type | None) -> None:

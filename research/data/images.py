@@ -99,9 +99,11 @@ def fitted(images: UInt8[np.ndarray, "..."], size: int | None, channels: int | N
 
   def one(pixels: np.ndarray) -> np.ndarray:
     image = Image.fromarray(pixels[..., 0] if channels_now == 1 else pixels)
-    wanted = channels or channels_now
-    image = _converted(image, wanted) if size is None else _resized(image, wanted, size, centre()(*image.size))
-    return np.asarray(image).reshape(image.size[1], image.size[0], wanted)
+    channel_count = channels or channels_now
+    image = (
+      _converted(image, channel_count) if size is None else _resized(image, channel_count, size, centre()(*image.size))
+    )
+    return np.asarray(image).reshape(image.size[1], image.size[0], channel_count)
 
   return np.stack([one(pixels) for pixels in whole])
 

@@ -76,8 +76,8 @@ def padded(
     order = lambda x: jnp.broadcast_to(jnp.arange(x.shape[1]), x.shape)
     places = {"segment": segments["target"], "position": order(batch["target"])}
     places |= {"source_segment": segments["source"], "source_position": order(batch["source"])}
-    found = dict(_batch(batch["source"], batch["target"], places, begin))
-    return {**found, "mask": found["mask"] * batch["mask"][:, None]}
+    joined = dict(_batch(batch["source"], batch["target"], places, begin))
+    return {**joined, "mask": joined["mask"] * batch["mask"][:, None]}
 
   if seed is None:
     return pipeline.sequential(arrays, batch_size, name=name, assemble=assemble)

@@ -68,8 +68,8 @@ def described(name: str, data_dir: str | None = None) -> tuple[Path, dict[str, A
   )
   if not root.is_dir():
     raise UserError("data_dir", str(root), f"there is no such folder, and {name} is read from it: {prepare}")
-  found = [path.parent for path in (root / name).glob("*/dataset_info.json")]
-  versions = {version: path for path in found if (version := _version(path.name)) is not None}
+  folders = [path.parent for path in (root / name).glob("*/dataset_info.json")]
+  versions = {version: path for path in folders if (version := _version(path.name)) is not None}
   if not versions:
     raise UserError("data_dir", str(root), f"it has no prepared {name}: {prepare}")
   folder = versions[max(versions)]

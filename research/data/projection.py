@@ -75,5 +75,5 @@ def fit(inputs: np.ndarray, components: int = 0, field: str = "components") -> P
   from sklearn.decomposition import PCA  # here: it takes a second to import
 
   # Of the matrix of covariances: for many examples several times as fast as of the examples.
-  found = PCA(components, svd_solver="covariance_eigh").fit(_flat(inputs))
-  return Projection(shape, found.mean_, found.components_, inputs.dtype)
+  pca = PCA(components, svd_solver="covariance_eigh").fit(_flat(inputs))
+  return Projection(shape, pca.mean_, pca.components_, inputs.dtype)

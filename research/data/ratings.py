@@ -90,8 +90,8 @@ def _movielens(file: pathlib.Path) -> Interactions:
     lines = beside.read_text(encoding="latin-1").splitlines()
     titles = {number: title for number, title, *_ in (line.split("|") for line in lines if "|" in line)}
   names = table[:, 0].astype(str).tolist(), table[:, 1].astype(str).tolist()
-  found = numbered(NAME, *names, table[:, 3], table[:, 2])
-  return dataclasses.replace(found, item_names=tuple(titles.get(name, name) for name in found.item_names))
+  interactions = numbered(NAME, *names, table[:, 3], table[:, 2])
+  return dataclasses.replace(interactions, item_names=tuple(titles.get(name, name) for name in interactions.item_names))
 
 
 def numbered(name: str, users, items, time, rating=None) -> Interactions:

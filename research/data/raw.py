@@ -20,8 +20,8 @@ def locate(name: str, file: str, path: str | None = None) -> Path:
     UserError: there is no such file.
   """
   root = Path(path) if path else Path(os.environ.get(VARIABLE, ".")) / name
-  found = root if root.is_file() else root / file
-  if not found.is_file():
+  location = root if root.is_file() else root / file
+  if not location.is_file():
     remedy = f"set it to the folder that holds {file}, or {VARIABLE} to the folder that holds {name}/{file}."
-    raise UserError("config.data.path", path or "", f"there is no file {found}: {remedy}")
-  return found
+    raise UserError("config.data.path", path or "", f"there is no file {location}: {remedy}")
+  return location

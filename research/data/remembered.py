@@ -57,22 +57,22 @@ class Memory:
   def value(self, name: str, compute: Callable[[], T]) -> T:
     """See the function of that name."""
     name = self._numbered(name)
-    found = _decoded(self._kept[name], self._arrays) if name in self._kept else compute()
-    self._keep(name, found, whole=True)
-    return found
+    known = _decoded(self._kept[name], self._arrays) if name in self._kept else compute()
+    self._keep(name, known, whole=True)
+    return known
 
   def data(self, name: str, load: Callable[[], T]) -> T:
     """See the function of that name."""
     name = self._numbered(name)
     try:
-      found = load()
+      parts = load()
     except UserError as error:
       if not self._stand_in or name not in self._kept:
         raise
       self.absent[name] = str(error)
       return _decoded(self._kept[name], self._arrays)
-    self._keep(name, found, whole=False)
-    return found
+    self._keep(name, parts, whole=False)
+    return parts
 
   def _numbered(self, name: str) -> str:
     """Unique within a build: `examples`, `examples.1`."""

@@ -49,16 +49,20 @@ def image_classification(
     _check_as_it_is(image_size, channels, streamed)
     return embedded.load(name, split)
   try:
-    found = prepared.find(name, data_dir)
+    description = prepared.find(name, data_dir)
   except UserError as error:
     if error.field == "data_dir":  # no such set there: is it one at all?
       _check_name(name)
     raise
   if streamed is None:
-    shape = (image_size or found.shape[0], image_size or found.shape[1], channels or found.shape[2] or 3)
-    pixels = sum(found.splits.values()) * int(np.prod([size or 256 for size in shape]))
+    shape = (
+      image_size or description.shape[0],
+      image_size or description.shape[1],
+      channels or description.shape[2] or 3,
+    )
+    pixels = sum(description.splits.values()) * int(np.prod([size or 256 for size in shape]))
     streamed = pixels > _MEMORY
-  return (prepared.stream if streamed else prepared.load)(found, split, image_size, channels)
+  return (prepared.stream if streamed else prepared.load)(description, split, image_size, channels)
 
 
 def training(

@@ -77,8 +77,8 @@ def segmentation(
   few = number <= 10
   colors = colormaps["tab10"](np.arange(number)) if few else colormaps["turbo"](np.linspace(0, 1, number))
   for axes, (name, path) in zip(panels, paths.items()):
-    extent, shown = (-0.5, steps - 0.5, 0, 1), ListedColormap(colors)
-    axes.imshow(path[None], cmap=shown, vmin=-0.5, vmax=len(state_names) - 0.5, aspect="auto", extent=extent)
+    extent, colour_map = (-0.5, steps - 0.5, 0, 1), ListedColormap(colors)
+    axes.imshow(path[None], cmap=colour_map, vmin=-0.5, vmax=len(state_names) - 0.5, aspect="auto", extent=extent)
     axes.set_yticks([])
     axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
   for axes, (name, values) in zip(panels[len(paths) :], observed.items()):
@@ -110,9 +110,9 @@ def piano_rolls(
   """
   from matplotlib.figure import Figure
 
-  *shown, lowest = _cropped(rolls)
+  *cropped, lowest = _cropped(rolls)
   figure = Figure(figsize=(9, 0.5 + 1.7 * len(rolls)), layout="constrained")
-  for place, (axes, roll) in enumerate(zip(figure.subplots(len(rolls), 1, squeeze=False)[:, 0], shown)):
+  for place, (axes, roll) in enumerate(zip(figure.subplots(len(rolls), 1, squeeze=False)[:, 0], cropped)):
     _roll(axes, roll, lowest)
     if place < len(captions):
       axes.set_title(captions[place], fontsize=8, loc="left")
@@ -131,8 +131,8 @@ def _roll(axes: "Axes", roll: Float[np.ndarray, "time key"], lowest: int) -> Non
   steps, keys = roll.shape
   extent = (-0.5, steps - 0.5, lowest - 0.5, lowest + keys - 0.5)
   # Silence is transparent: the lines of the octaves are seen behind the notes.
-  shown = np.ma.masked_less(roll.T, 0.01)
-  axes.imshow(shown, cmap="Blues", vmin=0, vmax=1, origin="lower", aspect="auto", extent=extent, zorder=2)
+  visible = np.ma.masked_less(roll.T, 0.01)
+  axes.imshow(visible, cmap="Blues", vmin=0, vmax=1, origin="lower", aspect="auto", extent=extent, zorder=2)
   octaves = [pitch for pitch in range(lowest, lowest + keys) if pitch % 12 == 0]
   axes.set_yticks(octaves, [f"C{pitch // 12 - 1}" for pitch in octaves], fontsize=7)
   axes.grid(axis="y", color="#e0e3e7", linewidth=0.6)

@@ -303,13 +303,13 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] | 
   """
   from matplotlib.figure import Figure
 
-  found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+  curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
   for row in rows:
     for name, value in row.items():
       if name != "step" and isinstance(value, int | float) and (metrics is None or name in metrics):
-        found.setdefault(name, {}).setdefault(row.get("kind", ""), []).append((row["step"], value))
+        curves.setdefault(name, {}).setdefault(row.get("kind", ""), []).append((row["step"], value))
   # A curve needs two points; a single one would be an empty panel.
-  panels = {name: kinds for name, kinds in found.items() if any(len(points) > 1 for points in kinds.values())}
+  panels = {name: kinds for name, kinds in curves.items() if any(len(points) > 1 for points in kinds.values())}
   columns = min(3, max(len(panels), 1))
   grid = (max(1, -(-len(panels) // columns)), columns)
   figure = Figure(figsize=(3.6 * columns, 2.7 * grid[0]), layout="constrained")

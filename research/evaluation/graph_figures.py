@@ -143,18 +143,18 @@ def embedding_map(
   return figure
 
 
-def fit(found: Float[np.ndarray, " example"], target: Float[np.ndarray, " example"], name: str) -> "Figure":
+def fit(predicted: Float[np.ndarray, " example"], target: Float[np.ndarray, " example"], name: str) -> "Figure":
   """Predictions against what was measured; on the line they are equal."""
   from matplotlib.figure import Figure
 
   figure = Figure(figsize=(4.8, 4.6), layout="constrained")
   axes = figure.add_subplot()
-  limits = min(found.min(), target.min()), max(found.max(), target.max())
+  limits = min(predicted.min(), target.min()), max(predicted.max(), target.max())
   axes.plot(limits, limits, "--", color="#8a8f98", linewidth=1)
-  axes.plot(target, found, ".", color=_COLOURS[0], markersize=5)
-  error = np.sqrt(np.square(found - target).mean())
+  axes.plot(target, predicted, ".", color=_COLOURS[0], markersize=5)
+  error = np.sqrt(np.square(predicted - target).mean())
   axes.set(xlabel=f"measured: {name}", ylabel="predicted", aspect="equal")
-  axes.set_title(f"{len(found)} test molecules, root mean squared error {error:.2f}", fontsize=10)
+  axes.set_title(f"{len(predicted)} test molecules, root mean squared error {error:.2f}", fontsize=10)
   axes.spines[["top", "right"]].set_visible(False)
   return figure
 

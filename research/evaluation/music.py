@@ -68,8 +68,8 @@ def piano_roll(contents: bytes, steps_per_quarter: int = 1, name: str = "MIDI fi
   step = file.ticks_per_beat / steps_per_quarter
   notes, end = [], 0.0
   for track in file.tracks:
-    found, last = _notes(track)
-    notes += found
+    track_notes, last = _notes(track)
+    notes += track_notes
     end = max(end, last)
   kept = [(key, start, stop) for key, start, stop in notes if 0 <= key < KEYS]
   if not kept:

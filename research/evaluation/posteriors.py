@@ -77,7 +77,7 @@ def pairs(draws: Draws, divergent: Bool[np.ndarray, "chain draw"] | None = None,
   figure = Figure(figsize=(1.9 * count + 0.4, 1.8 * count + 0.2), layout="constrained")
   grid = figure.subplots(count, count, squeeze=False)
   size = len(flat[names[0]])
-  shown = np.random.default_rng(0).permutation(size)[:most]
+  subset = np.random.default_rng(0).permutation(size)[:most]
   bad = np.flatnonzero(divergent.ravel()) if divergent is not None else np.zeros(0, int)
   for row, below in enumerate(names):
     for column, left in enumerate(names):
@@ -88,7 +88,7 @@ def pairs(draws: Draws, divergent: Bool[np.ndarray, "chain draw"] | None = None,
         axes.hist(flat[left], 40, range=tuple(np.quantile(flat[left], [0.001, 0.999])), color=_BLUE, alpha=0.8)
         axes.set_yticks([])
       else:
-        axes.plot(flat[left][shown], flat[below][shown], ".", color=_BLUE, alpha=0.25, markersize=2)
+        axes.plot(flat[left][subset], flat[below][subset], ".", color=_BLUE, alpha=0.25, markersize=2)
         axes.plot(flat[left][bad], flat[below][bad], ".", color=_RED, markersize=4)
       if column == 0:
         axes.set_ylabel(below, fontsize=8)

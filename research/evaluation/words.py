@@ -29,16 +29,16 @@ def pairs(file: pathlib.Path) -> list[tuple[str, str, float]]:
   Raises:
     UserError: a line of another form.
   """
-  found = []
+  scored_pairs = []
   for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
     if line.startswith("#") or not line.strip():
       continue
     try:
       one, other, score = line.lower().split("\t")[:3]
-      found.append((one, other, float(score)))
+      scored_pairs.append((one, other, float(score)))
     except ValueError as error:
       raise UserError(f"{file}: line", number, "it is not two words and a number, by tabs.") from error
-  return found
+  return scored_pairs
 
 
 def similarity(vectors: WordVectors, judged: list[tuple[str, str, float]]) -> Similarity:

@@ -153,8 +153,8 @@ def continuer(
       jax.eval_shape(lambda v: model.init_carry(v, len(prompts), room, context), variables)
     except UserError:
       width, bucket, room, tokens = int(lengths.max()), length, need, tokens[:, : lengths.max()]
-    found = jax.device_get(run(variables, tokens, lengths, key, context, bucket, room))
-    return _cut(*found, length, stop)
+    generated = jax.device_get(run(variables, tokens, lengths, key, context, bucket, room))
+    return _cut(*generated, length, stop)
 
   return continue_
 

@@ -24,8 +24,8 @@ def sample_neighbours(
   first, degree = starts[nodes], starts[nodes + 1] - starts[nodes]
   draw = lambda key, degree: jax.random.randint(key, (fan_out,), 0, jnp.maximum(degree, 1))
   place = first[:, None] + jax.vmap(draw)(keys, degree)
-  found = senders[jnp.minimum(place, len(senders) - 1)]
-  return jnp.where(degree[:, None] > 0, found, nodes[:, None])
+  neighbours = senders[jnp.minimum(place, len(senders) - 1)]
+  return jnp.where(degree[:, None] > 0, neighbours, nodes[:, None])
 
 
 def sample_non_neighbours(

@@ -145,8 +145,8 @@ def linear(inputs: Float[np.ndarray, "row feature"], outcome: Float[np.ndarray, 
     precision = design.T @ design / values["variance"] + jnp.eye(design.shape[1]) / scale**2
     factor = jnp.linalg.cholesky(precision)
     mean = jax.scipy.linalg.cho_solve((factor, True), design.T @ y / values["variance"])
-    drawn = mean + jax.scipy.linalg.solve_triangular(factor, noise(key, mean), lower=True, trans=1)
-    return {"intercept": drawn[0], "weights": drawn[1:]}
+    sample = mean + jax.scipy.linalg.solve_triangular(factor, noise(key, mean), lower=True, trans=1)
+    return {"intercept": sample[0], "weights": sample[1:]}
 
   def variance(key, values):
     apart = y - values["intercept"] - design[:, 1:] @ values["weights"]

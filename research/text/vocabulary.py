@@ -102,16 +102,18 @@ def stream(sentences: Sentences, least: int, words: Sequence[str] = ()) -> Strea
   Raises:
     UserError: fewer than two words are left.
   """
-  found = collections.Counter(word for words in sentences for word in words)
+  occurrences = collections.Counter(word for words in sentences for word in words)
   if not words:
-    words = sorted((word for word, count in found.items() if count >= least), key=lambda word: (-found[word], word))
+    words = sorted(
+      (word for word, count in occurrences.items() if count >= least), key=lambda word: (-occurrences[word], word)
+    )
   if len(words) < 2:
     raise UserError("config.data.least", least, f"{len(words)} words occur so often: lower it, or give more text.")
   place = {word: i for i, word in enumerate(words)}
   tokens = [(place[word], unit) for unit, words in enumerate(sentences) for word in words if word in place]
   table = np.array(tokens, np.int32).reshape(-1, 2)
-  counts = np.array([found[word] for word in words], np.int64)
-  return Stream(tuple(words), counts, table[:, 0], table[:, 1], sum(found.values()))
+  counts = np.array([occurrences[word] for word in words], np.int64)
+  return Stream(tuple(words), counts, table[:, 0], table[:, 1], sum(occurrences.values()))
 
 
 def phrases(sentences: Sentences, least: int = 5, threshold: float = 10.0) -> dict[tuple[str, str], float]:

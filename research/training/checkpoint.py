@@ -288,8 +288,8 @@ def _verify(folder: pathlib.Path) -> None:
   """Raises ValueError if a file is missing, or is not what was written."""
   if not (folder / CHECKSUMS).exists():
     return  # what can be told without it, Orbax tells
-  written, found = json.loads((folder / CHECKSUMS).read_text()), _checksums(folder)
-  wrong = [name for name, checksum in written.items() if found.get(name) != checksum]
+  written, present = json.loads((folder / CHECKSUMS).read_text()), _checksums(folder)
+  wrong = [name for name, checksum in written.items() if present.get(name) != checksum]
   if wrong:
     raise ValueError(f"{len(wrong)} of {len(written)} files are missing or damaged, the first is {wrong[0]}")
 
@@ -298,17 +298,17 @@ def _brief(error):
   return f"{type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''}"
 
 
-def _check_structure(saved: Mapping[str, str], wanted: Mapping[str, str], step: int, directory) -> None:
-  if saved == wanted:
+def _check_structure(saved: Mapping[str, str], expected: Mapping[str, str], step: int, directory) -> None:
+  if saved == expected:
     return
-  different = [name for name in sorted({*saved, *wanted}) if saved.get(name) != wanted.get(name)]
+  different = [name for name in sorted({*saved, *expected}) if saved.get(name) != expected.get(name)]
   name = different[0]
   near = difflib.get_close_matches(name, saved, 1)
   in_checkpoint = saved.get(name) or (f"nothing of that name (nearest: {near[0]})" if near else "nothing of that name")
   raise UserError(
     "workdir",
     str(directory.parent),
-    f"its checkpoint {step} is of another architecture: {name} is {wanted.get(name, 'absent')} in this config and "
+    f"its checkpoint {step} is of another architecture: {name} is {expected.get(name, 'absent')} in this config and "
     f"{in_checkpoint} in the checkpoint ({len(different)} leaves differ). Use the config that wrote it, or another "
     "workdir.",
   )

@@ -129,7 +129,7 @@ def cross_validation(learner: Learner, folds: int) -> Learner:
 
   def view(member, batch, training):
     held_out = batch["fold"] == member
-    wanted = ~held_out if training else held_out
-    return {**batch, "mask": batch["mask"] * wanted}
+    visible = ~held_out if training else held_out
+    return {**batch, "mask": batch["mask"] * visible}
 
   return ensemble(learner, folds, view)

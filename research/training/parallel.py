@@ -207,20 +207,20 @@ def plan(
   return Plan(mode, devices)
 
 
-def _devices(wanted: int, available: Sequence[jax.Device]) -> tuple[jax.Device, ...]:
+def _devices(count: int, available: Sequence[jax.Device]) -> tuple[jax.Device, ...]:
   """The first devices of every process, one process after the other: each owns adjoining rows of a batch."""
   owners = sorted({device.process_index for device in available})
   processes = len(owners)
-  if not 0 <= wanted <= len(available):
+  if not 0 <= count <= len(available):
     sees = "this process sees" if processes == 1 else f"these {processes} processes see"
-    raise UserError("config.run.num_devices", wanted, f"{sees} {len(available)}; 0 uses all of them.")
-  if wanted % processes:
-    raise UserError("config.run.num_devices", wanted, f"give a multiple of the {processes} processes: each has a part.")
+    raise UserError("config.run.num_devices", count, f"{sees} {len(available)}; 0 uses all of them.")
+  if count % processes:
+    raise UserError("config.run.num_devices", count, f"give a multiple of the {processes} processes: each has a part.")
   owned = [[device for device in available if device.process_index == i] for i in owners]
-  each = wanted // processes or min(map(len, owned))
+  each = count // processes or min(map(len, owned))
   if each > min(map(len, owned)):
     remedy = f"the processes have {', '.join(str(len(devices)) for devices in owned)}: each is to give as many."
-    raise UserError("config.run.num_devices", wanted, remedy)
+    raise UserError("config.run.num_devices", count, remedy)
   return tuple(device for devices in owned for device in devices[:each])
 
 

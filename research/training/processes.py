@@ -133,10 +133,10 @@ def together() -> Generator[None]:
     yield
   except Exception as error:
     mine = error
-  found = gather(None if mine is None else _described(mine))
+  descriptions = gather(None if mine is None else _described(mine))
   if mine is not None:
     raise mine
-  for number, description in enumerate(found):
+  for number, description in enumerate(descriptions):
     if description is not None and "field" in description:
       raise ToldError(description["field"], description["value"], description["remedy"])
     if description is not None:

@@ -276,10 +276,10 @@ def commit() -> str:
   ).stdout.strip()
   try:
     dirty = git("status", "--porcelain", "--untracked-files=no")
-    found = git("rev-parse", "--short=10", "HEAD") + ("-dirty" if dirty else "")
+    revision = git("rev-parse", "--short=10", "HEAD") + ("-dirty" if dirty else "")
   except OSError:
-    found = ""
-  return found or os.environ.get(COMMIT, "")
+    revision = ""
+  return revision or os.environ.get(COMMIT, "")
 
 
 def to_python(value):

@@ -81,14 +81,14 @@ def offline_learner(
 
   def update(state, batch):
     mask, discount = batch["mask"], settings.discount * (1.0 - batch["terminated"])
-    drawn = replay.Window(batch, batch, batch["reward"], discount)
+    window = replay.Window(batch, batch, batch["reward"], discount)
     noise_key = randomness.stream_key(state.key, "noise", state.step)
     noises = [jax.random.fold_in(noise_key, n) if network.noisy else None for n in range(3)]
     target = targets(network, state, batch["next_observation"], settings.double, noises)
 
     def loss(params):
       outputs = network.outputs(params, batch["observation"], noises[2])
-      errors, _ = differences(network, outputs, target, drawn)
+      errors, _ = differences(network, outputs, target, window)
       values = network.head.values(outputs)
       taken = jnp.take_along_axis(values, batch["action"][:, None], 1)[:, 0]
       excess = jax.nn.logsumexp(values, axis=-1) - taken

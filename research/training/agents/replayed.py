@@ -271,14 +271,14 @@ def _gradient_step(network: Network, optimizer, settings: Settings, i, rows: int
   key = jax.random.fold_in(randomness.stream_key(state.key, "replay", state.step), i)
   keys = randomness.example_keys(key, rows)
   row, place, weight = _draw(state, settings, keys, rows)
-  drawn = replay.window(state.memory, row, place, settings.n_steps, settings.discount)
+  window = replay.window(state.memory, row, place, settings.n_steps, settings.discount)
   noise_key = jax.random.fold_in(randomness.stream_key(state.key, "noise", state.step), i)
   noises = [jax.random.fold_in(noise_key, n) if network.noisy else None for n in range(3)]
-  target = targets(network, state, drawn.last["next_observation"], settings.double, noises)
+  target = targets(network, state, window.last["next_observation"], settings.double, noises)
 
   def loss(params):
-    outputs = network.outputs(params, drawn.first["observation"], noises[2])
-    losses, errors = differences(network, outputs, target, drawn)
+    outputs = network.outputs(params, window.first["observation"], noises[2])
+    losses, errors = differences(network, outputs, target, window)
     return (weight * losses).sum(), errors
 
   (value, errors), grads = jax.value_and_grad(loss, has_aux=True)(state.params)
@@ -302,10 +302,10 @@ def targets(network: Network, state: Any, following, double: bool, noises=(None,
   return jax.vmap(lambda t, o: dqn.bootstrap(network.head, t, o))(of_target, chooser)
 
 
-def differences(network: Network, outputs, target, drawn: replay.Window):
+def differences(network: Network, outputs, target, window: replay.Window):
   """(loss [row], size of the temporal difference [row]) of the actions taken, by a network's outputs there."""
-  taken = jnp.take_along_axis(outputs, drawn.first["action"][:, None, None], 1)[:, 0]
-  return jax.vmap(network.head.loss)(taken, target, drawn.reward, drawn.discount)
+  taken = jnp.take_along_axis(outputs, window.first["action"][:, None, None], 1)[:, 0]
+  return jax.vmap(network.head.loss)(taken, target, window.reward, window.discount)
 
 
 def _draw(state: AgentState, settings: Settings, keys, rows: int):
