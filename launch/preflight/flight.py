@@ -199,8 +199,8 @@ def count(number: float) -> str:
 def _memory(compiled: program.Program, chip: Chip, fits: bool) -> list[str]:
   share = 100 * compiled.needed / chip.memory
   parts = (
-    f"arguments {amount(compiled.arguments)}, outputs {amount(compiled.outputs)} "
-    f"({amount(compiled.aliased)} of them in place of arguments), temporaries {amount(compiled.temporaries)}, code {amount(compiled.code)}, "
+    f"arguments {amount(compiled.arguments)}, outputs {amount(compiled.outputs)} ({amount(compiled.aliased)} of them "
+    f"in place of arguments), temporaries {amount(compiled.temporaries)}, code {amount(compiled.code)}, "
     f"peak by the compiler {amount(compiled.peak)}"
   )
   word = "fits        " if fits else "DOES NOT FIT"
