@@ -88,7 +88,7 @@ def ddim_sample(name: str) -> dict:
   model, learner = _ddpm()
   batch = image_batch(np.zeros((1, 32, 32, 1), np.float32), np.zeros(1, np.int32))
   params = jax.jit(learner.init)(jax.random.key(0), batch).params
-  found = {}
+  medians = {}
   for loop in ("auto", "host", "device"):
     draw = generation.generator(model, samplers.ddim(), 50, loop=loop).draw
     seconds = []
@@ -96,11 +96,11 @@ def ddim_sample(name: str) -> dict:
       begin = time.perf_counter()
       jax.block_until_ready(draw({"params": params}, (16, 32, 32, 1), jax.random.key(i)))
       seconds.append(time.perf_counter() - begin)
-    found[loop] = statistics.median(seconds[1:])
+    medians[loop] = statistics.median(seconds[1:])
   parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
   detail = {"images": 16, "ddim_steps": 50, "parameters": parameters}
   return result(
-    name, "sampling_time", found["auto"], "s", host_loop_s=found["host"], device_loop_s=found["device"], **detail
+    name, "sampling_time", medians["auto"], "s", host_loop_s=medians["host"], device_loop_s=medians["device"], **detail
   )
 
 

@@ -79,8 +79,8 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
       directory.write_json("run.json", {"launches": [{**launch, "wall_seconds": share}]})
       state = side_by_side.member(trained.state, i)
       metrics, paths = session.final(loop.executor(experiments[i], settings, plan), configs[seed], directory, state)
-      found = {**begun, "seed": seed, "step": trained.step, "metrics": metrics}
-      session.conclude(directory, found, launch, paths, share, clock.seconds / len(seeds))
+      conclusion = {**begun, "seed": seed, "step": trained.step, "metrics": metrics}
+      session.conclude(directory, conclusion, launch, paths, share, clock.seconds / len(seeds))
     session.check_claims(first, metrics)  # the same names for all seeds
   print(f"{len(seeds)} seeds side by side in {time.perf_counter() - start:.0f} s")
   return 0

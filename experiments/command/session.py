@@ -307,7 +307,7 @@ def _train_or_evaluate(executor, config, settings, directory, header, mode, star
 
 def conclude(
   directory: rundir.RunDirectory,
-  found: Mapping[str, Any],
+  conclusion: Mapping[str, Any],
   launch: Mapping[str, Any],
   paths: Sequence[pathlib.Path],
   wall_seconds: float,
@@ -323,7 +323,7 @@ def conclude(
     wall_seconds, compile_seconds: of the run.
   """
   result = {
-    **found,
+    **conclusion,
     "wall_seconds": round(wall_seconds, 2),
     "compile_seconds": round(compile_seconds, 2),
     "device": launch["device"],
@@ -333,8 +333,10 @@ def conclude(
   path = directory.write_json("result.json", result)
   for file in paths:
     _say(f"{'figure' if file.suffix == '.png' else 'sample'} {file}")
-  shown = "  ".join(f"{n} {m['value']:.4f}" for n, m in found["metrics"].items() if isinstance(m["value"], float))
-  _say(f"result {path}  step {found['step']}  {shown}  ({wall_seconds:.0f} s)")
+  numbers = "  ".join(
+    f"{n} {m['value']:.4f}" for n, m in conclusion["metrics"].items() if isinstance(m["value"], float)
+  )
+  _say(f"result {path}  step {conclusion['step']}  {numbers}  ({wall_seconds:.0f} s)")
 
 
 def restore(
@@ -377,11 +379,11 @@ def final(executor, config, directory, state):
     definition = definitions.get(name, "")
     extra = {key: dict(table[name]) for key, table in (("bar", config.bars),) if name in table}
     published = dict(config.published[name]) if name in config.published else {}
-    shown = {"published": published["value"], "source": published["source"]} if published else {}
-    metrics[name] = {"value": rundir.to_python(np.asarray(value)), "definition": definition, **shown, **extra}
+    reference = {"published": published["value"], "source": published["source"]} if published else {}
+    metrics[name] = {"value": rundir.to_python(np.asarray(value)), "definition": definition, **reference, **extra}
   curves = figures.learning_curves(rundir.read_rows(directory.path / "metrics.jsonl"))
-  drawn = {"learning_curves": curves, **report.figures}
-  paths = [figures.save(figure, directory.path / "figures" / f"{name}.png") for name, figure in drawn.items()]
+  figures_by_name = {"learning_curves": curves, **report.figures}
+  paths = [figures.save(figure, directory.path / "figures" / f"{name}.png") for name, figure in figures_by_name.items()]
   return metrics, paths + _write(directory, report.files)
 
 
@@ -432,10 +434,10 @@ def _predict(executor, settings, directory, mode, source) -> int:
   if not directory.writes:
     processes.wait_for_main("predicted")
     return 0
-  found = executor.experiment.sample(state) if mode == "sample" else executor.experiment.predict(state, source)
-  for file in _write(directory, {name: value for name, value in found.items() if isinstance(value, bytes)}):
+  outputs = executor.experiment.sample(state) if mode == "sample" else executor.experiment.predict(state, source)
+  for file in _write(directory, {name: value for name, value in outputs.items() if isinstance(value, bytes)}):
     print(f"sample {file}")
-  arrays = {name: value for name, value in found.items() if not isinstance(value, bytes)}
+  arrays = {name: value for name, value in outputs.items() if not isinstance(value, bytes)}
   path = directory.path / ("samples.npz" if mode == "sample" else "predictions.npz")
   np.savez(path, **arrays)
   for name, value in arrays.items():

@@ -68,12 +68,12 @@ def load(paths: Sequence[str]) -> list[Shown]:
   ]
 
 
-def page(shown: Sequence[Shown]) -> str:
+def page(runs: Sequence[Shown]) -> str:
   """The HTML."""
-  names = ", ".join(html.escape(run.name) for run in shown)
-  sections = [_metrics(shown), _curves(shown), _differences(shown), _figures(shown)]
+  names = ", ".join(html.escape(run.name) for run in runs)
+  sections = [_metrics(runs), _curves(runs), _differences(runs), _figures(runs)]
   head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{names}</title><style>{STYLE}</style>'
-  return f"{head}<h1>{len(shown)} runs</h1>{''.join(sections)}</html>\n"
+  return f"{head}<h1>{len(runs)} runs</h1>{''.join(sections)}</html>\n"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -82,28 +82,28 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
   return f"<table><tr>{top}</tr>{''.join(f'<tr>{cells(row)}</tr>' for row in rows)}</table>"
 
 
-def _metrics(shown) -> str:
-  found = [run.result.get("metrics", {}) for run in shown]
+def _metrics(runs) -> str:
+  metrics_of_runs = [run.result.get("metrics", {}) for run in runs]
   rows = []
-  for name in dict.fromkeys(name for metrics in found for name in metrics):
-    definition = next((m[name].get("definition", "") for m in found if name in m), "")
-    values = [m.get(name, {}).get("value") for m in found]
+  for name in dict.fromkeys(name for metrics in metrics_of_runs for name in metrics):
+    definition = next((m[name].get("definition", "") for m in metrics_of_runs if name in m), "")
+    values = [m.get(name, {}).get("value") for m in metrics_of_runs]
     text = [f"{value:.5g}" if isinstance(value, int | float) else "" for value in values]
     label = f'{html.escape(name)}<div class="definition">{html.escape(definition)}</div>'
     rows.append([f"<td>{label}</td>", *(f'<td class="number">{value}</td>' for value in text)])
   for name in ("step", "seed", "wall_seconds", "device", "commit"):
     rows.append(
-      [f"<td>{name}</td>", *(f'<td class="number">{html.escape(str(run.result.get(name, "")))}</td>' for run in shown)]
+      [f"<td>{name}</td>", *(f'<td class="number">{html.escape(str(run.result.get(name, "")))}</td>' for run in runs)]
     )
-  return "<h2>Final metrics</h2>" + _table(["", *(run.name for run in shown)], rows)
+  return "<h2>Final metrics</h2>" + _table(["", *(run.name for run in runs)], rows)
 
 
-def _curves(shown) -> str:
+def _curves(runs) -> str:
   """One picture: a panel for each kind and metric that at least one run has twice."""
   from matplotlib.figure import Figure
 
   series: dict[str, dict[str, list[tuple[int, float]]]] = {}
-  for run in shown:
+  for run in runs:
     for row in run.rows:
       for name, value in row.items():
         if name not in ("step", "kind") and isinstance(value, int | float) and math.isfinite(value):
@@ -114,7 +114,7 @@ def _curves(shown) -> str:
   columns = min(3, len(panels))
   rows = -(-len(panels) // columns)
   figure = Figure(figsize=(4 * columns, 2.8 * rows + 0.5), layout="constrained")
-  colours = {run.name: f"C{i}" for i, run in enumerate(shown)}
+  colours = {run.name: f"C{i}" for i, run in enumerate(runs)}
   handles: dict[str, Any] = {}
   places = figure.subplots(rows, columns, squeeze=False).ravel()
   for axes in places[len(panels) :]:
@@ -130,23 +130,23 @@ def _curves(shown) -> str:
   return f"<h2>Curves, by step</h2>{_image(buffer.getvalue(), 'curves')}"
 
 
-def _differences(shown) -> str:
-  flat = [cli._flatten(run.config) for run in shown]
+def _differences(runs) -> str:
+  flat = [cli._flatten(run.config) for run in runs]
   fields = dict.fromkeys(field for config in flat for field in config)
   differ = [field for field in fields if len({json.dumps(config.get(field)) for config in flat}) > 1]
   text = lambda config, field: html.escape(json.dumps(config[field])) if field in config else ""
   rows = [
     [f"<td>{html.escape(field)}</td>", *(f"<td>{text(config, field)}</td>" for config in flat)] for field in differ
   ]
-  body = _table(["", *(run.name for run in shown)], rows) if rows else "<p>None.</p>"
+  body = _table(["", *(run.name for run in runs)], rows) if rows else "<p>None.</p>"
   return f"<h2>Differences of the configs</h2>{body}"
 
 
-def _figures(shown) -> str:
-  names = dict.fromkeys(file.stem for run in shown for file in sorted((run.path / "figures").glob("*.png")))
+def _figures(runs) -> str:
+  names = dict.fromkeys(file.stem for run in runs for file in sorted((run.path / "figures").glob("*.png")))
   parts = ["<h2>Figures</h2>"] if names else []
   for name in names:
-    files = [(run.name, run.path / "figures" / f"{name}.png") for run in shown]
+    files = [(run.name, run.path / "figures" / f"{name}.png") for run in runs]
     parts.append(f"<h3>{html.escape(name)}</h3>")
     parts.append(
       f'<div class="side">{"".join(_image(f.read_bytes(), label) for label, f in files if f.exists())}</div>'

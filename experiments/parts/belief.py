@@ -94,8 +94,8 @@ def figure(curves: dict[str, list[float]], config: ml_collections.ConfigDict) ->
   """Accuracy against steps."""
   from matplotlib.figure import Figure
 
-  drawn = Figure(figsize=(5, 3.4), layout="constrained")
-  axes = drawn.add_subplot()
+  curves_figure = Figure(figsize=(5, 3.4), layout="constrained")
+  axes = curves_figure.add_subplot()
   names = {"machines": "from the machines' weights", "random": "from random weights"}
   for (name, values), colour in zip(curves.items(), ("#2f6db5", "#8a8f98")):
     at = np.arange(1, len(values) + 1) * -(-config.report.fine_tune // POINTS)
@@ -103,4 +103,4 @@ def figure(curves: dict[str, list[float]], config: ml_collections.ConfigDict) ->
   axes.set(xlabel="steps", ylabel="test accuracy", title=f"an MLP, {config.report.labels} labelled images")
   axes.legend(frameon=False)
   axes.spines[["top", "right"]].set_visible(False)
-  return drawn
+  return curves_figure

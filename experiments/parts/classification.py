@@ -110,17 +110,17 @@ def experiment(
   )
 
 
-def augmentation_of(wanted: ml_collections.ConfigDict, num_classes: int, constants: Normalisation) -> Callable | None:
+def augmentation_of(section: ml_collections.ConfigDict, num_classes: int, constants: Normalisation) -> Callable | None:
   """The augmentations that `config.augment` asks for, in order; None if none."""
-  ranges = wanted.rotation, wanted.translation, tuple(wanted.scale)
-  affine = ranges != (0.0, 0.0, (1.0, 1.0)) or wanted.elastic
+  ranges = section.rotation, section.translation, tuple(section.scale)
+  affine = ranges != (0.0, 0.0, (1.0, 1.0)) or section.elastic
   black = 0.0 if constants.mean is None else tuple(-constants.mean / constants.std)
   chosen = [
-    augmentation.random_affine(*ranges, black, wanted.elastic) if affine else None,
-    augmentation.random_crop(wanted.crop, None) if wanted.crop else None,
-    augmentation.random_flip() if wanted.flip else None,
-    augmentation.cutout(wanted.cutout) if wanted.cutout else None,
-    augmentation.mixup(wanted.mixup, num_classes) if wanted.mixup else None,
+    augmentation.random_affine(*ranges, black, section.elastic) if affine else None,
+    augmentation.random_crop(section.crop, None) if section.crop else None,
+    augmentation.random_flip() if section.flip else None,
+    augmentation.cutout(section.cutout) if section.cutout else None,
+    augmentation.mixup(section.mixup, num_classes) if section.mixup else None,
   ]
   chosen = [function for function in chosen if function is not None]
   return augmentation.compose(*chosen) if chosen else None
@@ -173,16 +173,16 @@ def report(state, predict, dataset, test, first_layer) -> Report:
   """Calibration and the figures that show where a classifier errs."""
   logs, labels = over(dataset, predict, state)
   names = test.class_names
-  shown = {"reliability": figures.reliability_diagram(measures.reliability(logs, labels))}
+  pictures = {"reliability": figures.reliability_diagram(measures.reliability(logs, labels))}
   if len(names) <= 50:
-    shown["confusion"] = figures.confusion_matrix(measures.confusion_matrix(logs, labels), names)
+    pictures["confusion"] = figures.confusion_matrix(measures.confusion_matrix(logs, labels), names)
   is_image = isinstance(test, examples.Examples) and test.inputs.ndim == 4
   if is_image:
-    shown["misclassified"] = figures.misclassified(test.inputs, logs, labels, names)
+    pictures["misclassified"] = figures.misclassified(test.inputs, logs, labels, names)
   if is_image and first_layer is not None:
     params = state.params if hasattr(state, "params") else jax.tree.map(lambda x: x[0], state.members.params)
-    shown["filters"] = first_layer(jax.device_get(params), test.inputs.shape[1:])
-  found = {
+    pictures["filters"] = first_layer(jax.device_get(params), test.inputs.shape[1:])
+  metrics = {
     "test_error": 1 - measures.accuracy(logs, labels),
     "test_ece": measures.expected_calibration_error(logs, labels),
     "test_brier": measures.brier_score(logs, labels),
@@ -193,9 +193,9 @@ def report(state, predict, dataset, test, first_layer) -> Report:
     "test_brier": "mean over test examples of the squared distance between probabilities and the one-hot label",
   }
   if len(names) > 50:
-    found["test_top5"] = measures.top_k_accuracy(logs, labels, 5)
+    metrics["test_top5"] = measures.top_k_accuracy(logs, labels, 5)
     definitions["test_top5"] = "share of test examples whose label is among the five most probable classes"
-  return Report(found, shown, definitions)
+  return Report(metrics, pictures, definitions)
 
 
 def predictions(
@@ -221,5 +221,5 @@ def predictions(
     dataset, rows = test_data, None
   logs, labels = over(dataset, predict, state)
   predicted, names = logs.argmax(-1), np.asarray(test.class_names)
-  found = {"predicted": predicted, "class_name": names[predicted], "probabilities": np.exp(logs)}
-  return {**found, "label": labels} if rows is None else {**found, "input": np.asarray(rows)}
+  beside = {"label": labels} if rows is None else {"input": np.asarray(rows)}
+  return {"predicted": predicted, "class_name": names[predicted], "probabilities": np.exp(logs), **beside}

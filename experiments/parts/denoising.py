@@ -179,6 +179,6 @@ def report(state, config: ml_collections.ConfigDict, clean, noisy, marginals: Ca
   """Clean and noisy images, how probable each pixel is to be on, and the images that were made of them."""
   count = min(config.report.samples, len(clean))
   probable = np.asarray(marginals(state)).reshape(clean.shape)[:count]
-  shown = np.concatenate([clean[:count], noisy[:count], probable, probable > 0.5]).astype(np.float32)
+  rows = np.concatenate([clean[:count], noisy[:count], probable, probable > 0.5]).astype(np.float32)
   title = f"clean; noisy; probability of each pixel by {config.model.name.replace('_', ' ')}; more probable"
-  return Report(figures={"denoised": figures.image_grid(shown, columns=count, title=title)})
+  return Report(figures={"denoised": figures.image_grid(rows, columns=count, title=title)})

@@ -77,17 +77,17 @@ def load(config: ml_collections.ConfigDict) -> Splits[Examples]:
   Raises:
     UserError: fields of it that contradict one another.
   """
-  wanted = config.data
-  if wanted.normalise != "none":
+  section = config.data
+  if section.normalise != "none":
     raise UserError(
-      "config.data.normalise", wanted.normalise, "the unit is that of config.data.levels: set it to none."
+      "config.data.normalise", section.normalise, "the unit is that of config.data.levels: set it to none."
     )
-  if wanted.folds and (wanted.test_split != "all" or wanted.validation):
+  if section.folds and (section.test_split != "all" or section.validation):
     remedy = "a cross-validation is over everything: set test_split to all, and validation to 0."
-    raise UserError("config.data.folds", wanted.folds, remedy)
-  if not 0 <= wanted.missing < 1:
-    raise UserError("config.data.missing", wanted.missing, "give a share, 0 to below 1.")
-  data = splits.in_memory(wanted)
+    raise UserError("config.data.folds", section.folds, remedy)
+  if not 0 <= section.missing < 1:
+    raise UserError("config.data.missing", section.missing, "give a share, 0 to below 1.")
+  data = splits.in_memory(section)
   features = int(np.prod(data.train.inputs.shape[1:]))
   if not 0 < config.model.latents < features:
     raise UserError(
@@ -110,9 +110,9 @@ def arrays_of(part: Examples, config: ml_collections.ConfigDict) -> dict[str, np
     UserError: what is not observed where the model needs all.
   """
   rows = rows_of(part.inputs, config)
-  found = {"inputs": np.nan_to_num(rows)}
+  arrays = {"inputs": np.nan_to_num(rows)}
   if _some_missing(config):
-    found["observed"] = np.isfinite(rows).astype(rows.dtype)
+    arrays["observed"] = np.isfinite(rows).astype(rows.dtype)
   elif not np.isfinite(rows).all():
     bad = int((~np.isfinite(rows)).any(1).sum())
     remedy = "set config.model.ppca.solver=em, or config.model.name=fa, and config.data.missing above 0."
@@ -123,8 +123,8 @@ def arrays_of(part: Examples, config: ml_collections.ConfigDict) -> dict[str, np
     fold = np.zeros(len(rows), np.int32)
     for i, (_, held) in enumerate(KFold(config.data.folds, shuffle=True, random_state=0).split(rows)):
       fold[held] = i
-    found["fold"] = fold
-  return found
+    arrays["fold"] = fold
+  return arrays
 
 
 def without_some(arrays: dict[str, np.ndarray], config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
@@ -151,34 +151,34 @@ def _some_missing(config: ml_collections.ConfigDict) -> bool:
 
 def model_of(config: ml_collections.ConfigDict) -> Model:
   """The model that `config.model` names."""
-  wanted, floor, missing = config.model, config.train.floor, _some_missing(config)
-  if wanted.name == "nmf":
-    loss, iterations = wanted.nmf.loss, wanted.nmf.iterations
+  section, floor, missing = config.model, config.train.floor, _some_missing(config)
+  if section.name == "nmf":
+    loss, iterations = section.nmf.loss, section.nmf.iterations
     if loss not in (nmf.FROBENIUS, nmf.KULLBACK_LEIBLER):
       raise UserError("config.model.nmf.loss", loss, f"choose {nmf.FROBENIUS} or {nmf.KULLBACK_LEIBLER}.")
     shares = lambda parts, rows: nmf.codes(parts, rows, loss, iterations)
     both = lambda parts, rows: (shares(parts, rows), shares(parts, rows) @ parts)
-    return Model(nmf.nmf(wanted.latents, loss, iterations), nmf.DEFINITIONS, lambda parts: parts, both)
-  solver = "em" if wanted.name == "fa" else wanted.ppca.solver
-  if wanted.name == "ppca" and solver != "closed" and wanted.ppca.components > 1:
-    raise UserError("config.model.ppca.components", wanted.ppca.components, "a mixture needs solver=closed.")
+    return Model(nmf.nmf(section.latents, loss, iterations), nmf.DEFINITIONS, lambda parts: parts, both)
+  solver = "em" if section.name == "fa" else section.ppca.solver
+  if section.name == "ppca" and solver != "closed" and section.ppca.components > 1:
+    raise UserError("config.model.ppca.components", section.ppca.components, "a mixture needs solver=closed.")
   match solver:
     case "closed":
-      family = linear_gaussian.ppca(wanted.latents, wanted.ppca.components, floor)
+      family = linear_gaussian.ppca(section.latents, section.ppca.components, floor)
       one = lambda params: jax.tree.map(lambda x: x[params.weights.argmax()], params.components)
     case "em":
       family = linear_gaussian.factor_analysis(
-        wanted.latents, shared=wanted.name == "ppca", missing=missing, floor=floor
+        section.latents, shared=section.name == "ppca", missing=missing, floor=floor
       )
       one = lambda params: params.model
     case "subspace":
-      family = linear_gaussian.subspace_iteration(wanted.latents, floor=floor)
+      family = linear_gaussian.subspace_iteration(section.latents, floor=floor)
       one = lambda params: params.model
     case _:
       raise UserError("config.model.ppca.solver", solver, "choose closed, em or subspace.")
 
   def transform(params, rows):
-    if solver == "closed" and wanted.ppca.components > 1:
+    if solver == "closed" and section.ppca.components > 1:
       return _of_mixture(params, rows)
     model = one(params)
     latents = linear_gaussian.infer(model, rows).mean

@@ -148,7 +148,7 @@ def measures(against: Reference, samples: Measured, pairs: int = 10_000) -> dict
   some = lambda features: features[measures_lib.subset(len(features), several, against.seed)]
   quality = measures_lib.precision_recall(some(against.train.features), some(samples.features))
   expected = measures_lib.histogram(against.train.labels, classes)
-  distance, floor = (against.distance(found.features, count) for found in (samples, against.test))
+  distance, floor = (against.distance(measured.features, count) for measured in (samples, against.test))
   return {
     "classes_covered": measures_lib.covered(samples.labels, classes),
     "class_divergence": measures_lib.histogram_divergence(samples.labels, classes, expected),

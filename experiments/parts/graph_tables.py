@@ -51,8 +51,8 @@ def recommend(config: ml_collections.ConfigDict, report, predict) -> Experiment:
     for each in before:
       seen[data.user[parts[each]], data.item[parts[each]]] = 1
     held = {"user": data.user[parts[part]], "item": data.item[parts[part]]}
-    found = pipeline.sequential(held, config.data.eval_batch_size, name=f"{data.name} {part}")
-    return with_resident(found, {"graph": graph, "seen": seen})
+    rows = pipeline.sequential(held, config.data.eval_batch_size, name=f"{data.name} {part}")
+    return with_resident(rows, {"graph": graph, "seen": seen})
 
   return Experiment(
     learner=learning.gradient_learner(config, family, train_data),
@@ -186,7 +186,7 @@ def tree_of(key, node, place, resident, fan_outs: tuple[int, ...]):
     width = level.shape[1]
     places = jnp.arange(width, dtype=jnp.uint32) + depth * 2**20  # of the level's nodes, at most so many
     flat = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(keys, places).reshape(-1)
-    drawn = sample_neighbours(flat, level.reshape(-1), resident["starts"], resident["senders"], fan_out)
-    level = drawn.reshape(len(node), -1)
+    neighbours = sample_neighbours(flat, level.reshape(-1), resident["starts"], resident["senders"], fan_out)
+    level = neighbours.reshape(len(node), -1)
     levels.append(level)
   return jnp.concatenate(levels, 1)

@@ -60,25 +60,25 @@ def row_optimizer(config: ml_collections.ConfigDict, train_data: Dataset) -> tup
   Raises:
     UserError: no such optimizer or schedule.
   """
-  wanted, total = config.optimizer, duration(config, train_data)
+  section, total = config.optimizer, duration(config, train_data)
   warmup = durations.steps(
-    wanted.warmup, per_step=train_data.per_step, total_steps=total, field="config.optimizer.warmup"
+    section.warmup, per_step=train_data.per_step, total_steps=total, field="config.optimizer.warmup"
   )
   schedule = optimizers.schedule(
-    wanted.schedule,
-    learning_rate=wanted.learning_rate,
+    section.schedule,
+    learning_rate=section.learning_rate,
     total_steps=total,
     warmup_steps=warmup,
-    final_fraction=wanted.final_fraction,
+    final_fraction=section.final_fraction,
   )
-  match wanted.name:
+  match section.name:
     case "sgd":
       return sparse.sgd(lambda step: schedule(step) * train_data.batch_size, scattered=True), schedule
     case "adagrad":
       return sparse.adagrad(schedule), schedule
     case "adam":
       return sparse.lazy_adam(schedule), schedule
-  raise UserError("config.optimizer.name", wanted.name, "choose sgd, adagrad or adam.")
+  raise UserError("config.optimizer.name", section.name, "choose sgd, adagrad or adam.")
 
 
 def gradient_learner(

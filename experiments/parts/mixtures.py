@@ -48,16 +48,16 @@ class Model(NamedTuple):
 
 def load(config: ml_collections.ConfigDict) -> FeatureSplits:
   """Training, validation and test sets as features; the projection is of the training set alone."""
-  wanted, dtype = config.data, precision.dtype(config.train.precision)
+  section, dtype = config.data, precision.dtype(config.train.precision)
   if dtype == jnp.bfloat16:
     raise UserError("config.train.precision", "bfloat16", "covariances need more digits: choose float32 or float64.")
-  if wanted.normalise != "none":
+  if section.normalise != "none":
     raise UserError(
-      "config.data.normalise", wanted.normalise, "pixels are 0 to 1, and nothing is scaled: set it to none."
+      "config.data.normalise", section.normalise, "pixels are 0 to 1, and nothing is scaled: set it to none."
     )
-  given = splits.in_memory(wanted)
-  train = given.test if wanted.whole else given.train
-  fit = lambda: projection.fit(train.inputs, wanted.principal_components, "config.data.principal_components")
+  given = splits.in_memory(section)
+  train = given.test if section.whole else given.train
+  fit = lambda: projection.fit(train.inputs, section.principal_components, "config.data.principal_components")
   features = remembered.value("projection", fit)
   project = lambda part: dataclasses.replace(part, inputs=features.forward(part.inputs, dtype))
   return FeatureSplits(*given._replace(train=train).map(project), features)
@@ -65,22 +65,22 @@ def load(config: ml_collections.ConfigDict) -> FeatureSplits:
 
 def model_of(config: ml_collections.ConfigDict) -> Model:
   """The mixture that a config names: by EM, or variational."""
-  wanted = config.model
+  section = config.model
   options = {
-    "covariance": wanted.covariance,
-    "reg_covar": wanted.reg_covar,
-    "start": wanted.start,
-    "lloyd_iterations": wanted.lloyd_iterations,
+    "covariance": section.covariance,
+    "reg_covar": section.reg_covar,
+    "start": section.start,
+    "lloyd_iterations": section.lloyd_iterations,
   }
-  sizes = tuple(wanted.candidates) or (wanted.components,)
-  if wanted.starts < 1:
-    raise UserError("config.model.starts", wanted.starts, "give 1 or more.")
-  if wanted.name == "variational":
-    if wanted.candidates:
+  sizes = tuple(section.candidates) or (section.components,)
+  if section.starts < 1:
+    raise UserError("config.model.starts", section.starts, "give 1 or more.")
+  if section.name == "variational":
+    if section.candidates:
       remedy = "it chooses the number of components by itself: give `components` alone."
       raise UserError("config.model.candidates", sizes, f"with config.model.name=variational, {remedy}")
-    concentration = wanted.variational.concentration
-    family = variational_mixture.variational_mixture(wanted.components, concentration=concentration, **options)
+    concentration = section.variational.concentration
+    family = variational_mixture.variational_mixture(section.components, concentration=concentration, **options)
     return Model(
       family, sizes, variational_mixture.log_joint, variational_mixture.plug_in, variational_mixture.DEFINITIONS
     )

@@ -53,8 +53,8 @@ class Composer:
   def __init__(self, family: family_lib.FrameModel, config: ml_collections.ConfigDict):
     self._family, self._config = family, config
     self._per_quarter = {"quarter": 1, "16th": 4}[config.data.resolution]
-    wanted = config.report
-    self._sample = jax.jit(lambda v, keys: family.sample(v, keys, wanted.steps, wanted.temperature))
+    section = config.report
+    self._sample = jax.jit(lambda v, keys: family.sample(v, keys, section.steps, section.temperature))
 
   def write(self, state) -> tuple[np.ndarray, dict[str, bytes]]:
     """Piano rolls uint8 [sample, time, 88], and as MIDI files."""
@@ -65,8 +65,8 @@ class Composer:
   def report(self, state, piece: np.ndarray) -> Report:
     """Samples beside a piece of the test set, and to be listened to."""
     rolls, files = self.write(state)
-    shown = chains.piano_rolls([piece[: self._config.report.steps], *rolls[:3]], ["of the test set", *["sample"] * 3])
-    return Report(figures={"piano_rolls": shown}, files=files)
+    figure = chains.piano_rolls([piece[: self._config.report.steps], *rolls[:3]], ["of the test set", *["sample"] * 3])
+    return Report(figures={"piano_rolls": figure}, files=files)
 
   def predictions(self, state, path: str) -> dict[str, Any]:
     """Samples; or, of a MIDI file, its nats a time step."""

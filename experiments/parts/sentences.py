@@ -35,22 +35,22 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     return splits.of(*parts, data.validation)
 
   tokenizer = remembered.value("tokenizer", lambda: learned(data, "\n".join(read().train.texts)))
-  found = remembered.data("texts", lambda: read().map(lambda part: labelled.encoded(part, tokenizer, data.length)))
+  texts = remembered.data("texts", lambda: read().map(lambda part: labelled.encoded(part, tokenizer, data.length)))
   module = network(
-    num_classes=found.train.num_classes,
+    num_classes=texts.train.num_classes,
     vocabulary=tokenizer.size + 1,
     length=data.length,
     dtype=precision.dtype(config.train.precision),
   )
   family = family_lib.classifier(module, label_smoothing=config.train.label_smoothing)
-  sets, predict = splits.datasets(found, config), classification.predictive(family, 1, 0)
+  sets, predict = splits.datasets(texts, config), classification.predictive(family, 1, 0)
   return Experiment(
     learner=learning.gradient_learner(config, family, sets.train),
     train_data=sets.train,
     eval_data=sets.validation,
     test_data=sets.test,
-    report=lambda state: classification.report(state, predict, sets.test, found.test, None),
-    predict=lambda state, source: predictions(state, predict, source, tokenizer, found.test, data),
+    report=lambda state: classification.report(state, predict, sets.test, texts.test, None),
+    predict=lambda state, source: predictions(state, predict, source, tokenizer, texts.test, data),
     definitions=family_lib.DEFINITIONS,
   )
 

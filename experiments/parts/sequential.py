@@ -111,13 +111,13 @@ class Compressor:
   def decode(self, variables: Any, code: bytes, label) -> Int[np.ndarray, "batch ..."]:
     """The tokens of a code; labels are not in it."""
     carry, decoder = self._begin(variables, label), arithmetic.Decoder(code)
-    found = np.zeros((len(label), self._length), np.int32)
+    tokens = np.zeros((len(label), self._length), np.int32)
     previous = np.zeros(len(label), np.int32)
     for t in range(self._length):
       carry, logs = self._step(variables, carry, jnp.asarray(previous))
       previous = np.array([decoder.decode(counts) for counts in arithmetic.frequencies(np.asarray(logs))], np.int32)
-      found[:, t] = previous
-    return found.reshape(len(label), *self._shape)
+      tokens[:, t] = previous
+    return tokens.reshape(len(label), *self._shape)
 
 
 def as_inputs(tokens: Int[np.ndarray, "..."], levels: int) -> Float[np.ndarray, "..."]:

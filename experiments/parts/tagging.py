@@ -90,16 +90,16 @@ def decoded(
   dataset = pipeline.sequential(by_length(sequences).arrays, batch_size, name=sequences.name)
   one = jax.jit(lambda params, resident, fed: family.decode(params, dataset.assemble(resident, fed)))
   resident = jax.device_put(dict(dataset.resident))
-  found = [np.asarray(one(state.params, resident, dataset.feed(step))) for step in range(dataset.num_batches)]
-  result = np.empty((len(sequences), found[0].shape[1]), np.int32)
-  result[np.argsort(sequences.length, kind="stable")] = np.concatenate(found)[: len(sequences)]
+  paths = [np.asarray(one(state.params, resident, dataset.feed(step))) for step in range(dataset.num_batches)]
+  result = np.empty((len(sequences), paths[0].shape[1]), np.int32)
+  result[np.argsort(sequences.length, kind="stable")] = np.concatenate(paths)[: len(sequences)]
   return result
 
 
 def report(state, family: family_lib.Tagger, lexicon: Lexicon, test: Sequences, batch_size: int) -> Report:
   """Which tags are taken for which, what follows what, and the weights of unigrams, bigrams and trigrams."""
-  found = decoded(state, family, test, batch_size)
-  matrix, names = confusion(test.arrays["states"][found >= 0], found[found >= 0], lexicon.tags)
+  tags = decoded(state, family, test, batch_size)
+  matrix, names = confusion(test.arrays["states"][tags >= 0], tags[tags >= 0], lexicon.tags)
   weights = dict(zip(("unigram", "bigram", "trigram"), np.asarray(state.params["interpolation"]).tolist()))
   return Report(
     {f"weight_{name}": weight for name, weight in weights.items()},
@@ -135,10 +135,10 @@ def predictions(state, family: family_lib.Tagger, lexicon: Lexicon, source: Any,
   """Tags of a text, tokens between spaces, a sentence a line, or of tagged sentences: arrays, and `tagged.txt`."""
   words = source.words if isinstance(source, tagged.Tagged) else _sentences(source)
   sequences = padded("--input", [lexicon.symbols(sentence) for sentence in words])
-  found = decoded(state, family, sequences, batch_size)
-  tags = [[lexicon.tags[tag] for tag in path[: len(sentence)]] for path, sentence in zip(found, words)]
+  paths = decoded(state, family, sequences, batch_size)
+  tags = [[lexicon.tags[tag] for tag in path[: len(sentence)]] for path, sentence in zip(paths, words)]
   text = "\n".join(" ".join(f"{word}/{tag}" for word, tag in zip(*pair)) for pair in zip(words, tags)) + "\n"
-  return {"tags": np.where(found >= 0, np.array(lexicon.tags)[found], ""), "tagged.txt": text.encode()}
+  return {"tags": np.where(paths >= 0, np.array(lexicon.tags)[paths], ""), "tagged.txt": text.encode()}
 
 
 def _sentences(path: str) -> list[list[str]]:

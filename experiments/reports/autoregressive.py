@@ -40,17 +40,17 @@ class Use:
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "report")
     labels = self._labels(self._config.report.samples)
     tokens = self._draw(variables, labels, key)
-    drawn, files = {}, {}
+    pictures, files = {}, {}
     if self._is_sound:
-      files, drawn["spectrograms"] = self._sounds(tokens, labels)
+      files, pictures["spectrograms"] = self._sounds(tokens, labels)
     else:
-      drawn["samples"] = figures.image_grid(self._images(tokens), columns=self._classes or None, title="samples")
+      pictures["samples"] = figures.image_grid(self._images(tokens), columns=self._classes or None, title="samples")
     if self._config.report.completions:
-      shown = self._spread(self._config.report.completions)
-      rows = self._completions(variables, self._tokens(shown), shown.label, key)
+      examples = self._spread(self._config.report.completions)
+      rows = self._completions(variables, self._tokens(examples), examples.label, key)
       title = "given, hidden, and three completions of the lower half"
-      drawn["completions"] = figures.image_grid(np.concatenate(rows), columns=len(shown), title=title)
-    return Report(self._coded(variables), drawn, DEFINITIONS, files)
+      pictures["completions"] = figures.image_grid(np.concatenate(rows), columns=len(examples), title=title)
+    return Report(self._coded(variables), pictures, DEFINITIONS, files)
 
   def predict(self, state, path: str) -> dict[str, np.ndarray]:
     """Samples; or of the images at `path` the log-likelihood, and what their lower halves could be."""
@@ -91,9 +91,9 @@ class Use:
     """Images, their upper halves, and three drawings of the rest."""
     seen = np.zeros(tokens.shape, bool)
     seen[:, : self._shape[0] // 2] = True
-    drawn = [self._draw(variables, label, jax.random.fold_in(key, i), tokens, seen) for i in range(3)]
+    completions = [self._draw(variables, label, jax.random.fold_in(key, i), tokens, seen) for i in range(3)]
     hidden = np.where(seen[..., None], self._images(tokens), 0.5)
-    return [self._images(tokens), hidden, *(self._images(t) for t in drawn)]
+    return [self._images(tokens), hidden, *(self._images(t) for t in completions)]
 
   def _sounds(self, tokens: np.ndarray, labels: np.ndarray):
     """WAV files, and spectrograms beside recordings of the same digits."""
@@ -102,10 +102,10 @@ class Use:
       f"digit_{label}_{i}.wav": sound.wav(wave, spoken_digits.RATE)
       for i, (label, wave) in enumerate(zip(labels, waves))
     }
-    shown = min(len(waves), 10)
-    places = [np.flatnonzero(self._test.label == label)[0] for label in labels[:shown]]
+    count = min(len(waves), 10)
+    places = [np.flatnonzero(self._test.label == label)[0] for label in labels[:count]]
     real = family_lib.mu_law_inverse(self._test.inputs[places, :, 0], self._levels)
-    return files, figures.spectrograms({"samples": waves[:shown], "recordings": real})
+    return files, figures.spectrograms({"samples": waves[:count], "recordings": real})
 
   def _coded(self, variables) -> dict[str, float]:
     """Compression of test examples, there and back."""

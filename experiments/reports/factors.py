@@ -31,19 +31,21 @@ def vectors(params, model: Model, config: ml_collections.ConfigDict, data: Split
   rows = factor_vectors.rows_of(data.test.inputs, config)
   count = min(config.report.samples // 2, len(rows))
   codes, again = jax.device_get(jax.jit(model.transform)(params, np.nan_to_num(rows[:POINTS])))
-  shown = {}
+  pictures = {}
   directions, shape = np.asarray(model.directions(params)), data.test.inputs.shape[1:]
   if len(shape) == 3:
-    shown["directions"] = figures.filters(directions.T, shape, title="directions of the latents")
+    pictures["directions"] = figures.filters(directions.T, shape, title="directions of the latents")
     unit = max(config.data.levels, 1)
     pairs = np.clip(np.stack([rows[:count], again[:count]], 1).reshape(-1, *shape) / unit, 0, 1)
-    shown["reconstructions"] = figures.image_grid(pairs, columns=8, title="test images, each before its reconstruction")
+    pictures["reconstructions"] = figures.image_grid(
+      pairs, columns=8, title="test images, each before its reconstruction"
+    )
   if codes.shape[1] > 1:
     order = np.argsort(-codes.var(0), kind="stable")[:2]
     names = (f"latent {order[0]}", f"latent {order[1]}")
     labels = data.test.label[:POINTS]
-    shown["latent_map"] = latents.scatter(codes[:, order], labels, data.test.class_names, names, "test set")
-  return Report({}, shown, {})
+    pictures["latent_map"] = latents.scatter(codes[:, order], labels, data.test.class_names, names, "test set")
+  return Report({}, pictures, {})
 
 
 def predict_vectors(
@@ -56,8 +58,8 @@ def predict_vectors(
   rows = np.nan_to_num(factor_vectors.rows_of(inputs, config))
   transform = jax.jit(model.transform)
   codes, again = generative.batched(lambda x: transform(params, x), config.data.eval_batch_size, rows)
-  found = {"latents": codes, "reconstructions": again.reshape(-1, *data.test.inputs.shape[1:])}
-  return found if names is None else {**found, "input": np.asarray(names)}
+  outputs = {"latents": codes, "reconstructions": again.reshape(-1, *data.test.inputs.shape[1:])}
+  return outputs if names is None else {**outputs, "input": np.asarray(names)}
 
 
 def definitions(config: ml_collections.ConfigDict) -> dict[str, str]:
@@ -72,7 +74,7 @@ def definitions(config: ml_collections.ConfigDict) -> dict[str, str]:
   }
 
 
-def ratings(found, config: ml_collections.ConfigDict, data: Interactions, held: Held) -> Report:
+def ratings(tables, config: ml_collections.ConfigDict, data: Interactions, held: Held) -> Report:
   """How well the first items hit what users like; the most rated items in the plane of their vectors."""
   first = config.report.first
   liked = held.test[data.rating[held.test] >= config.report.liked]
@@ -86,27 +88,27 @@ def ratings(found, config: ml_collections.ConfigDict, data: Interactions, held: 
       factor_ratings.scores_of(vectors, users), jnp.asarray(relevant)[users], jnp.asarray(seen)[users], first
     )
   )
-  each = generative.batched(lambda users: measure(found, users), USERS, users)
+  each = generative.batched(lambda users: measure(tables, users), USERS, users)
   values = {name: float(x.mean()) for name, x in each.items()}
   metrics = {
     f"{name}_at_{first}": values[key]
     for name, key in (("ndcg", "ndcg"), ("recall", "recall"), ("map", "average_precision"))
   }
-  return Report(metrics, {"items": _items(found, data)}, definitions(config))
+  return Report(metrics, {"items": _items(tables, data)}, definitions(config))
 
 
 def _table(data: Interactions, index: np.ndarray) -> np.ndarray:
-  made = np.zeros((len(data.user_names), len(data.item_names)), bool)
-  made[data.user[index], data.item[index]] = True
-  return made
+  rated = np.zeros((len(data.user_names), len(data.item_names)), bool)
+  rated[data.user[index], data.item[index]] = True
+  return rated
 
 
-def _items(found, data: Interactions, most: int = 40) -> "Figure":
+def _items(tables, data: Interactions, most: int = 40) -> "Figure":
   """The items that most have rated, by the two directions in which their vectors, of the last sample, differ most."""
   from matplotlib.figure import Figure
 
   often = np.argsort(-np.bincount(data.item, minlength=len(data.item_names)), kind="stable")[:most]
-  items = np.asarray(found[1][0])[often, :-1]
+  items = np.asarray(tables[1][0])[often, :-1]
   places = latents.principal_components(np.pad(items, ((0, 0), (0, max(0, 2 - items.shape[1])))))[0]
   figure = Figure(figsize=(10, 7), layout="constrained")
   axes = figure.add_subplot()
@@ -119,7 +121,7 @@ def _items(found, data: Interactions, most: int = 40) -> "Figure":
 
 
 def predict_ratings(
-  found, config: ml_collections.ConfigDict, data: Interactions, held: Held, path: str
+  tables, config: ml_collections.ConfigDict, data: Interactions, held: Held, path: str
 ) -> dict[str, Any]:
   """The first items for every user, of those that the user has not rated; or ratings of the pairs of a CSV at `path`.
 
@@ -130,7 +132,7 @@ def predict_ratings(
     seen = _table(data, np.arange(len(data.user)))
     best = jax.jit(
       lambda users: jax.lax.top_k(
-        jnp.where(jnp.asarray(seen)[users], -jnp.inf, factor_ratings.scores_of(found, users)), config.report.first
+        jnp.where(jnp.asarray(seen)[users], -jnp.inf, factor_ratings.scores_of(tables, users)), config.report.first
       )
     )
     scores, items = generative.batched(best, USERS, np.arange(len(data.user_names)))
@@ -147,7 +149,7 @@ def predict_ratings(
     for at, names, index in zip(known, (pairs.user_names, pairs.item_names), (pairs.user, pairs.item))
   ]
   warm = [(at >= 0) & each[at] for at, each in zip(place, told)]
-  users, items, count = (np.asarray(x) for x in found)
+  users, items, count = (np.asarray(x) for x in tables)
   rows = [np.where(is_warm[None, :, None], table[:, at], 0) for is_warm, table, at in zip(warm, (users, items), place)]
   affinity = (rows[0][..., :-1] * rows[1][..., :-1]).sum(-1) + rows[0][..., -1] + rows[1][..., -1]
   scale = held.scale

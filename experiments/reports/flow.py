@@ -67,10 +67,10 @@ class Use:
   def report(self, state) -> Report:
     """Numbers and figures, by the kind of data."""
     variables = steps.variables_of(state)
-    found, drawn = {"points": self._points, "table": self._table, "images": self._images}[self._data.kind](
+    metrics, pictures = {"points": self._points, "table": self._table, "images": self._images}[self._data.kind](
       variables, randomness.stream_key(state.key, "report")
     )
-    return Report(found, drawn, DEFINITIONS)
+    return Report(metrics, pictures, DEFINITIONS)
 
   def predict(self, state, path: str) -> dict[str, np.ndarray]:
     """Samples; or the log-likelihood of what lies at `path` (CSV of a table, images), and how odd it is."""
@@ -88,11 +88,11 @@ class Use:
       arrays = {"inputs": rows.astype(np.float32), "label": np.zeros(len(rows), np.int32)}
       dataset, names = pipeline.sequential(arrays, size, name=path, assemble=assemble), np.arange(len(rows))
     logs = self._log_probs(variables, generative.identified(dataset))
-    found = {"log_likelihood": logs, "input": np.asarray(names)}
+    scores = {"log_likelihood": logs, "input": np.asarray(names)}
     if remembered.is_stand_in(self._data.parts.test.inputs):
-      return found  # odd in comparison with what?
+      return scores  # odd in comparison with what?
     known = np.sort(self._log_probs(variables, self._test))
-    return {**found, "anomaly": 1 - np.searchsorted(known, logs) / len(known)}
+    return {**scores, "anomaly": 1 - np.searchsorted(known, logs) / len(known)}
 
   def _log_probs(self, variables, dataset: Dataset) -> np.ndarray:
     def one(variables, batch):
@@ -110,45 +110,45 @@ class Use:
   def _points(self, variables, key):
     """The likelihood beside the truth, and maps of both densities."""
     mixture, test = mixtures.MIXTURES[self._config.data.name](), self._data.parts.test.inputs
-    found, truth = self._log_probs(variables, self._test).mean(), float(mixture.log_density(test).mean())
+    log_likelihood, truth = self._log_probs(variables, self._test).mean(), float(mixture.log_density(test).mean())
     axis = np.linspace(-2.6, 2.6, self._config.report.density_side, dtype=np.float32)
     places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
     density = jax.jit(lambda x: self._family.log_prob(variables, x, jnp.zeros(len(x), jnp.int32)))
     shape = (len(axis), len(axis))
     logs = {"model": np.asarray(density(places)), "truth": mixture.log_density(places)}
     panels = {name: np.exp(values).reshape(shape) for name, values in logs.items()}
-    drawn = self._draw(variables, self._config.report.samples, key)
-    numbers = {"log_likelihood": found, "true_log_likelihood": truth, "likelihood_gap": truth - found}
-    return numbers, {"density": figures.densities(panels, axis, drawn)}
+    samples = self._draw(variables, self._config.report.samples, key)
+    numbers = {"log_likelihood": log_likelihood, "true_log_likelihood": truth, "likelihood_gap": truth - log_likelihood}
+    return numbers, {"density": figures.densities(panels, axis, samples)}
 
   def _table(self, variables, key):
     """The likelihood of test rows, samples beside rows, and the folds."""
-    found = {"log_likelihood": self._log_probs(variables, self._test).mean()}
-    rows, drawn = self._data.parts.train.inputs, self._draw(variables, self._config.report.samples, key)
+    metrics = {"log_likelihood": self._log_probs(variables, self._test).mean()}
+    rows, samples = self._data.parts.train.inputs, self._draw(variables, self._config.report.samples, key)
     standard = lambda x: (x - self._data.mean) / self._data.std
-    together, _ = latents.principal_components(np.concatenate([standard(rows), standard(drawn)]))
+    together, _ = latents.principal_components(np.concatenate([standard(rows), standard(samples)]))
     clouds = [together[: len(rows)], together[len(rows) :]]
     limit = float(np.abs(together).max())
-    titles = (f"{len(rows):,} rows", f"{len(drawn):,} samples")
+    titles = (f"{len(rows):,} rows", f"{len(samples):,} samples")
     if self._config.report.folds:
-      found |= cross_validated(self._config, self._data)
-    return found, {"principal_components": figures.point_clouds(clouds, limit, titles)}
+      metrics |= cross_validated(self._config, self._data)
+    return metrics, {"principal_components": figures.point_clouds(clouds, limit, titles)}
 
   def _images(self, variables, key):
     """Samples, interpolations, and the importance-sampled likelihood."""
     count = self._config.report.samples
     samples = self._draw(variables, count, key)
     title = f"samples at temperature {self._config.report.temperature:g}"
-    drawn = {
+    pictures = {
       "samples": figures.image_grid(samples, columns=self._classes or None, title=title),
       "interpolation": self._interpolation(variables),
     }
-    wanted = self._config.report.importance_samples
-    if not wanted:
-      return {}, drawn
-    measure = lambda variables, batch: family_lib.importance_sampled(self._family, variables, batch, wanted)
+    draws = self._config.report.importance_samples
+    if not draws:
+      return {}, pictures
+    measure = lambda variables, batch: family_lib.importance_sampled(self._family, variables, batch, draws)
     nats = -generative.over(self._test, measure, variables).astype(np.float64).mean()
-    return {"bits_per_dim": nats / (samples[0].size * np.log(2))}, drawn
+    return {"bits_per_dim": nats / (samples[0].size * np.log(2))}, pictures
 
   def _interpolation(self, variables, width: int = 9):
     """Each row from one test image to another, along a straight line between their noises."""

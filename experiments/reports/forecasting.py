@@ -56,7 +56,7 @@ class Oracle:
     naive = np.asarray(family_lib.seasonal_naive(windows["inputs"], data.horizon, data.season))
     forecasts = np.asarray(self._forecast(variables, windows["inputs"]))
     several = lambda values: self._unit(values, 2)[:, :, :_SHOWN]
-    shown = figures.bands(
+    figure = figures.bands(
       several(windows["inputs"]),
       several(windows["targets"]),
       several(forecasts),
@@ -64,7 +64,7 @@ class Oracle:
       self.series.columns[:_SHOWN],
       several(naive),
     )
-    return Report(figures={"forecasts": shown, "errors_ahead": figures.errors_ahead(self._errors(variables))})
+    return Report(figures={"forecasts": figure, "errors_ahead": figures.errors_ahead(self._errors(variables))})
 
   def _spread(self) -> dict[str, np.ndarray]:
     """So many windows, from the first of the test part to the last."""

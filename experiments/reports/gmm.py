@@ -56,14 +56,14 @@ def classes(state, config, model: Model, data: FeatureSplits) -> Report:
   predict = lambda state, batch: jax.nn.log_softmax(
     mixtures.class_log_joint(state.members, model, data, batch["inputs"])
   )
-  found = classification.report(state, predict, _evaluation(data.test, config), data.test, None)
-  shown = dict(found.figures)
+  classified = classification.report(state, predict, _evaluation(data.test, config), data.test, None)
+  pictures_by_name = dict(classified.figures)
   if len(data.projection.shape) == 3:
-    drawn = _samples_by_class(state, config, model, data)
-    columns = len(drawn) // data.train.num_classes
-    pictures = data.projection.backward(drawn)
-    shown["samples"] = figures.image_grid(pictures, columns=columns, title="samples, a class a row")
-  return Report(found.metrics, shown, found.definitions)
+    samples = _samples_by_class(state, config, model, data)
+    columns = len(samples) // data.train.num_classes
+    pictures = data.projection.backward(samples)
+    pictures_by_name["samples"] = figures.image_grid(pictures, columns=columns, title="samples, a class a row")
+  return Report(classified.metrics, pictures_by_name, classified.definitions)
 
 
 def clusters(state, config, model: Model, data: FeatureSplits) -> Report:
@@ -88,10 +88,10 @@ def clusters(state, config, model: Model, data: FeatureSplits) -> Report:
     from sklearn.metrics import adjusted_rand_score  # here: it takes a second to import
 
     metrics["test_rand_index"] = adjusted_rand_score(labels, joint.argmax(-1))
-  shown = pictured(state, config, mixture, data)
+  pictures = pictured(state, config, mixture, data)
   if len(model.sizes) > 1:
-    shown["selection"] = _selection(state, config, model, data)
-  return Report(metrics, shown, {name: DEFINITIONS[name] for name in metrics})
+    pictures["selection"] = _selection(state, config, model, data)
+  return Report(metrics, pictures, {name: DEFINITIONS[name] for name in metrics})
 
 
 @jax.jit
@@ -103,22 +103,22 @@ def pictured(state, config, mixture: gaussian_mixture.Mixture, data: FeatureSpli
   """Weights; and of images means and samples, of vectors the components as ellipses among the test points."""
   weights, means = np.asarray(mixture.weights), np.asarray(mixture.means)
   order = np.argsort(-weights, kind="stable")
-  shown = {"weights": latents.bars(weights[order], "component, by weight", "weight")}
+  by_name = {"weights": latents.bars(weights[order], "component, by weight", "weight")}
   if len(data.projection.shape) == 3:
     order = order[:IMAGES]
     captions = [f"{weight:.3f}" for weight in weights[order]]
     pictures = data.projection.backward(means[order])
-    shown["means"] = figures.image_grid(pictures, captions, title="means of the components, and their weights")
-    drawn, _ = _samples(state, config, mixture)
-    shown["samples"] = figures.image_grid(data.projection.backward(drawn), title="samples")
+    by_name["means"] = figures.image_grid(pictures, captions, title="means of the components, and their weights")
+    samples, _ = _samples(state, config, mixture)
+    by_name["samples"] = figures.image_grid(data.projection.backward(samples), title="samples")
   elif data.projection.num_features > 1:
     points, labels = data.test.inputs[:POINTS], data.test.label[:POINTS]
     matrices = np.asarray(gaussian_mixture.covariance_matrices(mixture))
     title = "components at one and two standard deviations"
-    shown["components"] = mixture_figures.ellipses(
+    by_name["components"] = mixture_figures.ellipses(
       points, labels, data.test.class_names, weights, means, matrices, title
     )
-  return shown
+  return by_name
 
 
 def _selection(state, config, model, data):
@@ -139,20 +139,20 @@ def predictions(
   names = np.asarray(data.test.class_names)
   if not path:
     if config.model.by_class:
-      drawn = _samples_by_class(state, config, model, data)
-      return {"samples": data.projection.backward(drawn), "class_name": np.repeat(names, len(drawn) // len(names))}
-    drawn, component = _samples(state, config, model.mixture(params))
-    return {"samples": data.projection.backward(drawn), "component": component}
+      samples = _samples_by_class(state, config, model, data)
+      return {"samples": data.projection.backward(samples), "class_name": np.repeat(names, len(samples) // len(names))}
+    samples, component = _samples(state, config, model.mixture(params))
+    return {"samples": data.projection.backward(samples), "component": component}
   inputs, rows = files.unlabelled(path, data.projection.shape, dtype=data.projection.dtype)
   features = data.projection.forward(inputs, data.test.inputs.dtype)
   given = Examples(path, features, np.zeros(len(features), np.int32), data.test.class_names)
   joint_of = _class_joint_of(model, data) if config.model.by_class else _joint_of(model)
   joint, _ = generative.over(_evaluation(given, config), joint_of, state.members if config.model.by_class else params)
   density = np.logaddexp.reduce(joint, axis=1)
-  found = {"log_density": density, "probabilities": np.exp(joint - density[:, None]), "input": np.asarray(rows)}
+  scores = {"log_density": density, "probabilities": np.exp(joint - density[:, None]), "input": np.asarray(rows)}
   kind = "predicted" if config.model.by_class else "component"
   named = {"class_name": names[joint.argmax(-1)]} if config.model.by_class else {}
-  return {kind: joint.argmax(-1), **named, **found}
+  return {kind: joint.argmax(-1), **named, **scores}
 
 
 def _evaluation(part: Examples, config) -> Dataset:

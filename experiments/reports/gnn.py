@@ -74,20 +74,22 @@ def nodes(state, family: NodeClassifier, config: ml_collections.ConfigDict, data
     return Report(metrics, {}, DEFINITIONS)
   guess, classes = logs[0].argmax(-1), len(data.class_names)
   confusion = np.bincount(test["label"] * classes + guess[test["index"]], minlength=classes**2)
-  found = {"confusion": figures.confusion_matrix(confusion.reshape(classes, classes), data.class_names)}
+  pictures = {"confusion": figures.confusion_matrix(confusion.reshape(classes, classes), data.class_names)}
   edges = np.stack([graph.senders, graph.receivers])[:, graph.senders < graph.receivers]
   if len(data) <= DRAWN:
     places = graph_figures.layout(len(data), edges)
     title = f"predicted {' and '.join(data.class_names) if classes == 2 else 'classes'}; ringed: labelled for training"
     look: dict[str, Any] = {"legend": data.class_names, "rings": data.splits["train"], "title": title}
-    found["graph"] = graph_figures.drawn(places, edges, guess, names=data.node_names, **look)
+    pictures["graph"] = graph_figures.drawn(places, edges, guess, names=data.node_names, **look)
   else:
     known = data.label != UNKNOWN
     title = "log-probabilities of the test nodes' classes in two principal components; coloured by label"
-    shown = np.intersect1d(test["index"], np.flatnonzero(known))
-    found["map"] = graph_figures.embedding_map(plane(logs[0])[shown], data.label[shown], data.class_names, title)
-  found["influence"] = influence_figure(family, first(variables), data, graph, guess)
-  return Report(metrics, found, DEFINITIONS)
+    nodes_on_map = np.intersect1d(test["index"], np.flatnonzero(known))
+    pictures["map"] = graph_figures.embedding_map(
+      plane(logs[0])[nodes_on_map], data.label[nodes_on_map], data.class_names, title
+    )
+  pictures["influence"] = influence_figure(family, first(variables), data, graph, guess)
+  return Report(metrics, pictures, DEFINITIONS)
 
 
 def plane(points: np.ndarray) -> np.ndarray:
@@ -146,17 +148,17 @@ def predicted(state, family: GraphPredictor, data: Dataset, count: int) -> np.nd
     return jnp.moveaxis(values, 0, 2), batch["item"], batch["mask"]
 
   values, item, mask = packs_over(data, one, variables)
-  found = np.empty((values.shape[1], count, values.shape[2]), np.float32)
-  found[:, item[mask > 0]] = values[mask > 0].swapaxes(0, 1)
-  return found
+  outputs = np.empty((values.shape[1], count, values.shape[2]), np.float32)
+  outputs[:, item[mask > 0]] = values[mask > 0].swapaxes(0, 1)
+  return outputs
 
 
 def packs_over(data: Dataset, function, variables):
   """`function(variables, batch)` of every row, its leading two axes [row, place] as one."""
   compiled = jax.jit(lambda variables, resident, fed: function(variables, data.assemble(resident, fed)))
   resident = jax.device_put(dict(data.resident))
-  found = [jax.device_get(compiled(variables, resident, data.feed(i))) for i in range(data.num_batches)]
-  return jax.tree.map(lambda *parts: np.concatenate([x.reshape(-1, *x.shape[2:]) for x in parts]), *found)
+  packs = [jax.device_get(compiled(variables, resident, data.feed(i))) for i in range(data.num_batches)]
+  return jax.tree.map(lambda *parts: np.concatenate([x.reshape(-1, *x.shape[2:]) for x in parts]), *packs)
 
 
 def molecules(
@@ -165,7 +167,7 @@ def molecules(
   """Error or ranking on the test molecules, of every member; predictions against what was measured."""
   values, known = predicted(state, family, data, len(test)), np.isfinite(test.targets)
   if config.data.kind == "regression":
-    squared = lambda found: np.sqrt(np.square(found[known] - test.targets[known]).mean())
+    squared = lambda predicted_values: np.sqrt(np.square(predicted_values[known] - test.targets[known]).mean())
     each = np.array([squared(one) for one in values])
     metrics = {"test_rmse_std": each.std(), "test_rmse_ensemble": squared(values.mean(0))} if len(each) > 1 else {}
     figure = graph_figures.fit(values.mean(0)[known], test.targets[known], test.tasks[0])
@@ -211,11 +213,11 @@ def links(
     metrics |= {"test_auc_std": auc.std(), "test_ap_std": precision.std()}
   if not config.report.figures:
     return Report(metrics, {}, DEFINITIONS)
-  found = {"roc": graph_figures.roc_curve(*ranking.roc(scores[0], label), title=f"links of {data.name}")}
+  pictures = {"roc": graph_figures.roc_curve(*ranking.roc(scores[0], label), title=f"links of {data.name}")}
   if len(data.class_names):
     title = "vectors learned from links, in two principal components; coloured by class, which they never saw"
-    found["map"] = graph_figures.embedding_map(plane(vectors[0]), data.label, data.class_names, title)
-  return Report(metrics, found, DEFINITIONS)
+    pictures["map"] = graph_figures.embedding_map(plane(vectors[0]), data.label, data.class_names, title)
+  return Report(metrics, pictures, DEFINITIONS)
 
 
 def predict_links(state, family: GraphAutoencoder, data: Network, graph: Graph, parts) -> dict[str, np.ndarray]:
@@ -291,8 +293,8 @@ def knowledge(state, family: KnowledgeGraph, config: ml_collections.ConfigDict, 
     return Report()
 
   def reciprocal(variables, batch):
-    found, answers = family.scores(variables, batch), (batch["tail"], batch["head"])
-    place = [ranking.ranks(found[:, side], answers[side], batch["known"][:, side] > 0) for side in (0, 1)]
+    scores, answers = family.scores(variables, batch), (batch["tail"], batch["head"])
+    place = [ranking.ranks(scores[:, side], answers[side], batch["known"][:, side] > 0) for side in (0, 1)]
     return 1 / (1 + jnp.stack(place, 1)), batch["relation"]
 
   values, relation = generative.over(test, reciprocal, steps.variables_of(state))

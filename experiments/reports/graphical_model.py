@@ -70,23 +70,23 @@ class Use(NamedTuple):
     states = bayesian_network.evidence(self.variables, self.config.report.evidence, "config.report.evidence")
     metrics: dict[str, float] = {"width": float(self.family.plan.size)}
     after = self.believed(state.params, states, "config.report.evidence")
-    drawn = {"network": self.arrows()}
+    pictures = {"network": self.arrows()}
     if self.is_images:
-      drawn["completions"] = self.completions(state)
+      pictures["completions"] = self.completions(state)
     else:
       before = self.believed(state.params, np.full_like(states, -1), "evidence")
-      drawn["marginals"] = self.beliefs(before, after, states)
+      pictures["marginals"] = self.beliefs(before, after, states)
     query = [name.strip() for name in self.config.report.query.split(",") if name.strip()]
     for name in query:
       metrics[f"query_{name}"] = float(after[bayesian_network.index_of(self.variables, name, "config.report.query"), 0])
     if self.truth is not None:
       metrics |= self.beside_truth(self.truth, states, after)
-      drawn["tables"] = self.tables(self.truth, state.params)
+      pictures["tables"] = self.tables(self.truth, state.params)
     if self.config.model.structure == "tan":
       metrics["test_accuracy"] = self.accuracy(state.params)
     given = f"probability of the first state of this variable given {self.config.report.evidence}"
     definitions = {**DEFINITIONS, **{f"query_{name}": given for name in query}}
-    return Report(metrics, drawn, definitions, {"network.bif": bif.write(self.learned(state.params)).encode()})
+    return Report(metrics, pictures, definitions, {"network.bif": bif.write(self.learned(state.params)).encode()})
 
   def believed(self, params, states: Int[np.ndarray, " variable"], field: str) -> Float[np.ndarray, "variable state"]:
     """p(x_i | states).
@@ -94,11 +94,11 @@ class Use(NamedTuple):
     Raises:
       UserError: what is known has probability 0.
     """
-    found = jax.jit(self.family.marginals)(params, states)
-    if elimination.impossible(found.log_partition):
+    marginals = jax.jit(self.family.marginals)(params, states)
+    if elimination.impossible(marginals.log_partition):
       text = ", ".join(f"{v.name}={v.states[s]}" for v, s in zip(self.variables, states) if s >= 0)
       raise UserError(field, text, "the network gives it probability 0: say something that can be.")
-    return np.asarray(found.variables)
+    return np.asarray(marginals.variables)
 
   def learned(self, params) -> BayesianNetwork:
     """The network with the tables that were learned, under the name of the data."""
@@ -165,9 +165,9 @@ class Use(NamedTuple):
     values = self.parts.test.values
     hidden = values.copy()
     hidden[:, label] = -1
-    found = self.of_rows(params, hidden)[:, label]
+    probabilities = self.of_rows(params, hidden)[:, label]
     known = values[:, label] >= 0
-    return float((found.argmax(-1) == values[:, label])[known].mean())
+    return float((probabilities.argmax(-1) == values[:, label])[known].mean())
 
   def of_rows(self, params, values: Int[np.ndarray, "row variable"]) -> Float[np.ndarray, "row variable state"]:
     """p(x_i | what is known) of every row."""
@@ -206,13 +206,13 @@ class Use(NamedTuple):
     else:
       values = bayesian_network.evidence(self.variables, path, "--input")[None]
       self.believed(state.params, values[0], "--input")
-    found = self.of_rows(state.params, values)
-    best = found.argmax(-1)
+    probabilities = self.of_rows(state.params, values)
+    best = probabilities.argmax(-1)
     states = np.array([[v.states[s] for v, s in zip(self.variables, row)] for row in best])
     if pathlib.Path(path).suffix != ".csv":
-      for name, row in zip(self.variables, found[0]):
+      for name, row in zip(self.variables, probabilities[0]):
         print(f"{name.name}: " + ", ".join(f"{state} {p:.4f}" for state, p in zip(name.states, row)))
-    return {"variables": names, "probabilities": found, "most_probable": states}
+    return {"variables": names, "probabilities": probabilities, "most_probable": states}
 
   def sample(self, state) -> dict[str, Any]:
     """Rows drawn from the network, as `samples.csv` too."""

@@ -39,17 +39,17 @@ def weather(params, key, family: HiddenMarkov, config: ml_collections.ConfigDict
   """What was learned beside the truth, which a simulation knows; states are matched by how often they agree."""
   del key
   batch = whole(test)
-  found = np.asarray(jax.jit(family.decode)(params, batch).states)
+  path = np.asarray(jax.jit(family.decode)(params, batch).states)
   smoothed = jax.jit(family.smooth)(params, batch)
-  real = np.arange(found.shape[1]) < test.length[:, None]
+  real = np.arange(path.shape[1]) < test.length[:, None]
   # Learned states have no names: they are the true ones as they are numbered, or the other way round.
-  order = np.array([0, 1] if (found == batch["states"])[real].mean() >= 0.5 else [1, 0])
+  order = np.array([0, 1] if (path == batch["states"])[real].mean() >= 0.5 else [1, 0])
   transition = np.exp(family.chain(params).log_transition)[np.ix_(order, order)]
   emission = np.asarray(jax.nn.softmax(params["emission"]["logits"]))[order]
   truth = inference.Chain(jnp.log(weather_lib.INITIAL), jnp.log(weather_lib.TRANSITION))
   best = jax.jit(inference.log_evidence)(truth, jnp.log(weather_lib.EMISSION).T[test.inputs], batch["length"])
   metrics = {
-    "test_state_accuracy": float((order[found] == np.asarray(batch["states"]))[real].mean()),
+    "test_state_accuracy": float((order[path] == np.asarray(batch["states"]))[real].mean()),
     "test_nll_true": float(-best.sum() / test.length.sum()),
     "transition_error": float(np.abs(transition - weather_lib.TRANSITION).max()),
     "emission_error": float(np.abs(emission - weather_lib.EMISSION).max()),
@@ -63,17 +63,17 @@ def weather(params, key, family: HiddenMarkov, config: ml_collections.ConfigDict
   days = min(int(test.length[0]), _SHOWN)
   names, symbols = weather_lib.STATES, weather_lib.SYMBOLS
   rain = np.asarray(smoothed.probabilities[0, :days, order[0]])
-  shown = {
+  pictures = {
     "transition": chains.probabilities(transition, names, names, "transitions, learned"),
     "emission": chains.probabilities(emission, names, symbols, "emissions, learned", ("state", "symbol")),
     "segmentation": chains.segmentation(
-      {"true": test.arrays["states"][0, :days], "most probable": order[found[0, :days]]},
+      {"true": test.arrays["states"][0, :days], "most probable": order[path[0, :days]]},
       names,
       {"umbrella": (test.inputs[0, :days] == 0).astype(float), "p(rain | all days)": rain},
       title="a test sequence",
     ),
   }
-  return Report(metrics, shown, definitions)
+  return Report(metrics, pictures, definitions)
 
 
 def predict_weather(params, key, family: HiddenMarkov, config, path: str) -> dict[str, Any]:
@@ -90,8 +90,8 @@ def predict_weather(params, key, family: HiddenMarkov, config, path: str) -> dic
   # Rain is where an umbrella is more probable.
   umbrella = jax.nn.softmax(params["emission"]["logits"])[:, 0]
   names = np.array(weather_lib.STATES if umbrella[0] >= umbrella[1] else weather_lib.STATES[::-1])
-  found = np.where(states >= 0, names[states], "")
-  return {"states": states, "weather": found, "probabilities": probabilities, "nll": nll}
+  weather_names = np.where(states >= 0, names[states], "")
+  return {"states": states, "weather": weather_names, "probabilities": probabilities, "nll": nll}
 
 
 # Chorales
@@ -111,7 +111,7 @@ def chorales(params, key, family: HiddenMarkov, config: ml_collections.ConfigDic
   visited, numbers = np.unique(path[:steps], return_inverse=True)
   samples = np.asarray(_drawn(family, params, key, config)[0])
   per_quarter = steps_per_quarter(config)
-  shown = {
+  pictures = {
     "transition": chains.probabilities(moves, title=f"moves between the {len(busiest)} most visited states"),
     "emission": chains.piano_rolls([frames], ["mean frame of each state, most visited first"], axis="state"),
     "segmentation": chains.segmentation(
@@ -128,7 +128,7 @@ def chorales(params, key, family: HiddenMarkov, config: ml_collections.ConfigDic
   entropy = -(occupancy / occupancy.sum() * np.log(np.maximum(occupancy / occupancy.sum(), 1e-30))).sum()
   return Report(
     {"test_states_used": float(np.exp(entropy))},
-    shown,
+    pictures,
     {"test_states_used": "exponential of the entropy of the states' shares of the time steps; test set"},
     midi_files(samples, per_quarter),
   )

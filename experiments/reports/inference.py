@@ -89,20 +89,20 @@ class Use:
     reference = self.reference(quantities)
     if reference and next(iter(quantities.values())).shape[1] >= FEW:
       metrics["deviation"], definitions["deviation"] = deviation(quantities, reference), DEVIATION
-    drawn: dict[str, Any] = {"pairs": figures.pairs(chosen, self.divergent(state))}
+    pictures: dict[str, Any] = {"pairs": figures.pairs(chosen, self.divergent(state))}
     peer = self.by_nuts(state) if self.config.report.compare else None
     if peer is not None:
       metrics |= compared(quantities, peer)
       definitions |= COMPARED
-    drawn["intervals"] = figures.intervals(dict(list(quantities.items())[:40]), reference, peer)
+    pictures["intervals"] = figures.intervals(dict(list(quantities.items())[:40]), reference, peer)
     if self.method.is_chains:
-      drawn |= {"traces": figures.traces(chosen), "ranks": figures.ranks(chosen)}
+      pictures |= {"traces": figures.traces(chosen), "ranks": figures.ranks(chosen)}
       energies = recorded(state, next(iter(quantities.values())).shape[1])["energy"]
       if energies.shape[1] > 1:
-        drawn["energy"] = figures.energy(energies, diagnostics.e_bfmi(energies).tolist())
-    drawn |= self.predictive(state)
+        pictures["energy"] = figures.energy(energies, diagnostics.e_bfmi(energies).tolist())
+    pictures |= self.predictive(state)
     files = {"summary.tsv": summary(quantities)} if next(iter(quantities.values())).shape[1] >= FEW else {}
-    return Report(metrics, drawn, definitions, files)
+    return Report(metrics, pictures, definitions, files)
 
   def by_nuts(self, state: Any) -> dict[str, np.ndarray]:
     """Draws of four NUTS chains, by quantity, half of them warm-up."""
@@ -141,16 +141,16 @@ class Use:
 
   def predictive(self, state: Any) -> dict[str, Any]:
     """Replicated data, and, of one input, the fitted line."""
-    model, drawn = self.problem.model, {}
+    model, pictures = self.problem.model, {}
     if model is None:
-      return drawn
+      return pictures
     positions = self.some(state, 200)
     replicate, constrain = model.replicate, self.problem.target.constrain
     if replicate is not None and model.observed is not None:
       keys = jax.random.split(jax.random.key(0), len(positions))
       one = lambda pair: replicate(pair[0], constrain(pair[1]))
       replicated = jax.device_get(jax.jit(lambda: jax.lax.map(one, (keys, positions)))())
-      drawn["predictive"] = figures.predictive(model.observed, replicated)
+      pictures["predictive"] = figures.predictive(model.observed, replicated)
     data = self.problem.data
     if data is not None and model.predict is not None and len(data.columns) == 1:
       x = data.train.inputs[:, 0]
@@ -158,8 +158,8 @@ class Use:
       points = np.linspace(x.min() - margin, x.max() + margin, 200)
       mean, deviation = self.predicted(positions, points[:, None])
       truth = regressions.waves(points) if self.config.data.name == "waves" else None
-      drawn["fit"] = figures.fit(x, data.train.outcome, points, mean, deviation, truth)
-    return drawn
+      pictures["fit"] = figures.fit(x, data.train.outcome, points, mean, deviation, truth)
+    return pictures
 
   def some(self, state: Any, count: int) -> Any:
     """So many of the draws [draw, size], evenly."""

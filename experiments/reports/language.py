@@ -44,61 +44,63 @@ class Writer:
   @property
   def prompt(self) -> str:
     """`config.report.prompt`; where that is a line's end and the text has none, what the test set begins with."""
-    wanted = self.config.report.prompt
-    known = wanted != "\n" or not isinstance(self.tokenizer, tokenizers.Characters) or "\n" in self.tokenizer.alphabet
-    return wanted if known else self.tokenizer.decode(self.test[:1])
+    text = self.config.report.prompt
+    known = text != "\n" or not isinstance(self.tokenizer, tokenizers.Characters) or "\n" in self.tokenizer.alphabet
+    return text if known else self.tokenizer.decode(self.test[:1])
 
   @functools.cached_property
   def _continue(self):
-    wanted = self.config.report
+    section = self.config.report
     choose = choosing.sample(
-      wanted.temperature,
-      top_k=wanted.top_k,
-      top_p=wanted.top_p,
-      min_p=wanted.min_p,
-      repetition_penalty=wanted.repetition_penalty,
+      section.temperature,
+      top_k=section.top_k,
+      top_p=section.top_p,
+      min_p=section.min_p,
+      repetition_penalty=section.repetition_penalty,
     )
-    return continuer(self.family.model, choose, vocabulary=self.tokenizer.size if wanted.repetition_penalty != 1 else 0)
+    return continuer(
+      self.family.model, choose, vocabulary=self.tokenizer.size if section.repetition_penalty != 1 else 0
+    )
 
   def write(self, state, prompt: str) -> Continuations:
     """`config.report.samples` continuations of a prompt."""
-    wanted = self.config.report
+    section = self.config.report
     tokens = self.tokenizer.encode(prompt)
     if not len(tokens):
       raise UserError("--input", prompt, "there is nothing in it to go on from.")
     key = randomness.stream_key(state.key, "sample")
-    return self._continue(steps.variables_of(state), [tokens] * wanted.samples, key, wanted.length)
+    return self._continue(steps.variables_of(state), [tokens] * section.samples, key, section.length)
 
   def report(self, state) -> Report:
     """Text, the tokenizer, and, of a Transformer, its attention."""
     prompt = self.prompt
-    found = self.write(state, prompt)
-    texts = [prompt + self.tokenizer.decode(tokens) for tokens in found.tokens]
+    continued = self.write(state, prompt)
+    texts = [prompt + self.tokenizer.decode(tokens) for tokens in continued.tokens]
     files = {
       "samples.txt": f"\n{'-' * 80}\n".join(texts).encode("utf-8", "replace"),
       "tokenizer.json": tokenizers.dumps(self.tokenizer).encode("utf-8", "surrogatepass"),
     }
-    metrics = {"sample_loss": float(-np.concatenate(found.log_probs).mean())}
+    metrics = {"sample_loss": float(-np.concatenate(continued.log_probs).mean())}
     definitions = {"sample_loss": "mean negative log-likelihood of the tokens of samples, as drawn, nats a token"}
     return Report(metrics, self._attention(state), definitions, files)
 
   def _attention(self, state) -> dict[str, Any]:
     tokens = self.test[None, :_SHOWN]
     look = jax.jit(lambda v: self.network.apply(v, tokens, False, mutable=["intermediates"])[1])
-    found = look(steps.variables_of(state))
-    if not found.get("intermediates"):
+    collections = look(steps.variables_of(state))
+    if not collections.get("intermediates"):
       return {}
-    weights = [np.asarray(layer[0]) for layer in attention_maps(found["intermediates"])]
+    weights = [np.asarray(layer[0]) for layer in attention_maps(collections["intermediates"])]
     labels = [self.tokenizer.decode([token]).replace("\n", "↵") for token in tokens[0]]
     return {"attention": figures.attention(weights, labels)}
 
   def predictions(self, state, prompts: list[str]) -> dict[str, Any]:
     """Continuations of each prompt: their tokens, log-probabilities and, as a file, the text."""
-    found = [(prompt, self.write(state, prompt)) for prompt in prompts]
-    texts = [prompt + self.tokenizer.decode(row) for prompt, one in found for row in one.tokens]
+    continued = [(prompt, self.write(state, prompt)) for prompt in prompts]
+    texts = [prompt + self.tokenizer.decode(row) for prompt, one in continued for row in one.tokens]
     print("\n".join(texts))
     return {
-      "tokens": np.stack([row for _, one in found for row in one.tokens]),
-      "log_probabilities": np.stack([row for _, one in found for row in one.log_probs]),
+      "tokens": np.stack([row for _, one in continued for row in one.tokens]),
+      "log_probabilities": np.stack([row for _, one in continued for row in one.log_probs]),
       "continuations.txt": f"\n{'-' * 80}\n".join(texts).encode("utf-8", "replace"),
     }

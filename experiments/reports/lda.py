@@ -31,24 +31,24 @@ def report(topics: lda.Topics, train: Documents, config: ml_collections.ConfigDi
   definitions = {
     "coherence": f"mean over topics of the NPMI of their {TOP} likeliest words, in the training documents (Bouma 2009)"
   }
-  shown = order[: config.report.topics]
-  figure = topic_bars(weights / weights.sum(1, keepdims=True), shown, words, top)
+  largest = order[: config.report.topics]
+  figure = topic_bars(weights / weights.sum(1, keepdims=True), largest, words, top)
   return Report({"coherence": float(coherence.mean())}, {"topics": figure}, definitions, {"topics.tsv": table.encode()})
 
 
-def topic_bars(probabilities: np.ndarray, shown, words, top) -> "Figure":
+def topic_bars(probabilities: np.ndarray, topics, words, top) -> "Figure":
   """The likeliest words of topics, as bars."""
   from matplotlib.figure import Figure
 
   columns = 4
-  rows = -(-len(shown) // columns)
+  rows = -(-len(topics) // columns)
   figure = Figure(figsize=(11, 2.3 * rows), layout="constrained")
-  for axes, topic in zip(figure.subplots(rows, columns, squeeze=False).ravel(), shown):
+  for axes, topic in zip(figure.subplots(rows, columns, squeeze=False).ravel(), topics):
     axes.barh(words[topic][::-1], probabilities[topic, top[topic]][::-1], color="#2f6db5")
     axes.set_title(f"topic {topic}", fontsize=9)
     axes.tick_params(labelsize=7, length=0)
     axes.spines[["top", "right"]].set_visible(False)
-  for axes in figure.axes[len(shown) :]:
+  for axes in figure.axes[len(topics) :]:
     axes.set_axis_off()
   return figure
 

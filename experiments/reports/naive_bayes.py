@@ -24,17 +24,19 @@ def report(
 ) -> Report:
   """Errors and calibration, what the model takes each class to be, and the comparison where the config asks for it."""
   test = sources.evaluation(data.test, config.data.eval_batch_size)
-  found = classification.report(state, _posterior(family), test, data.test, None)
-  shown = dict(found.figures)
+  classified = classification.report(state, _posterior(family), test, data.test, None)
+  pictures = dict(classified.figures)
   if data.test.inputs.ndim == 4:
-    shown |= _pictures(state, config, family, data)
-  metrics, definitions = dict(found.metrics), dict(found.definitions)
+    pictures |= _pictures(state, config, family, data)
+  metrics, definitions = dict(classified.metrics), dict(classified.definitions)
   if config.comparison.sizes:
     compared = compare(config, family, learner, data, state.key)
-    shown["generative_discriminative"] = figures.sample_efficiency(compared.sizes, compared.accuracy, compared.crossing)
+    pictures["generative_discriminative"] = figures.sample_efficiency(
+      compared.sizes, compared.accuracy, compared.crossing
+    )
     metrics |= compared.metrics()
     definitions |= {name: text for name, text in compared.definitions().items() if name in metrics}
-  return Report(metrics, shown, definitions)
+  return Report(metrics, pictures, definitions)
 
 
 def _posterior(family):
@@ -44,13 +46,15 @@ def _posterior(family):
 def _pictures(state, config, family, data) -> dict:
   shape, names = data.test.inputs.shape[1:], data.test.class_names
   means = _pixels(config, family.mean(state.params), shape)
-  shown = {"class_means": figures.image_grid(means, names, columns=5, title="expected image of each class")}
+  pictures = {"class_means": figures.image_grid(means, names, columns=5, title="expected image of each class")}
   if family.observation.sample is not None:
     count = config.report.samples
     label = np.repeat(np.arange(len(names)), count)
     inputs = family.sample(state.params, randomness.stream_key(state.key, "samples"), label)
-    shown["samples"] = figures.image_grid(_pixels(config, inputs, shape), columns=count, title="samples, a class a row")
-  return shown
+    pictures["samples"] = figures.image_grid(
+      _pixels(config, inputs, shape), columns=count, title="samples, a class a row"
+    )
+  return pictures
 
 
 def _pixels(config, inputs, shape) -> Float[np.ndarray, "image height width channel"]:
@@ -106,21 +110,21 @@ class Comparison(NamedTuple):
     return float(np.exp(low + (high - low) * lead[last] / (lead[last] - lead[last + 1])))
 
   def metrics(self) -> dict[str, float]:
-    found = {
+    values = {
       f"{name.lower().replace(' ', '_')}_at_{size}": float(accuracy[i].mean())
       for name, accuracy in self.accuracy.items()
       for i, size in enumerate(self.sizes)
     }
-    return found if self.crossing is None else {"crossing_size": self.crossing, **found}
+    return values if self.crossing is None else {"crossing_size": self.crossing, **values}
 
   def definitions(self) -> dict[str, str]:
-    found = {
+    texts = {
       name: "test accuracy after training on so many examples, mean over random subsets" for name in self.metrics()
     }
     text = (
       "training examples from which on logistic regression has the higher mean test accuracy, interpolated in log size"
     )
-    return {**found, "crossing_size": text}
+    return {**texts, "crossing_size": text}
 
 
 def compare(config, family: family_lib.NaiveBayes, learner: Learner, data: Splits, key) -> Comparison:

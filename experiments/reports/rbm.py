@@ -33,25 +33,25 @@ def report(
   state, family: rbm.Stack, config: ml_collections.ConfigDict, data: Splits[Examples], sets: Splits[Dataset]
 ) -> Report:
   """log Z with its error, the likelihoods that follow, filters and samples."""
-  variables, wanted = steps.variables_of(state), config.report
+  variables, section = steps.variables_of(state), config.report
   machine = family.machines(variables)[0]
   key = randomness.stream_key(jax.random.key(0), "anneal")
-  found = annealed(machine, family.base(variables, 0), key, wanted.temperatures, wanted.chains)
+  estimate = annealed(machine, family.base(variables, 0), key, section.temperatures, section.chains)
   energy = lambda part: generative.over(part, lambda m, batch: rbm.free_energy(m, batch["inputs"]), machine).mean()
-  metrics = {"log_partition": float(found.log_partition), "log_partition_error": float(found.error)}
+  metrics = {"log_partition": float(estimate.log_partition), "log_partition_error": float(estimate.error)}
   metrics["test_log_likelihood"] = -float(energy(sets.test)) - metrics["log_partition"]
   if sets.validation is not None:
     metrics["validation_log_likelihood"] = -float(energy(sets.validation)) - metrics["log_partition"]
   shape = data.test.inputs.shape[1:]
-  shown = {
+  pictures = {
     "filters": figures.filters(np.asarray(machine.weights), shape, title="weights of the strongest hidden units"),
     "samples": figures.image_grid(_images(samples(variables, family, config), shape), title="samples"),
   }
-  if wanted.fine_tune:
+  if section.fine_tune:
     curves = belief.fine_tuned(family.machines(variables), data, sets, config)
     metrics |= {"fine_tuned_accuracy": curves["machines"][-1], "random_accuracy": curves["random"][-1]}
-    shown["fine_tuning"] = belief.figure(curves, config)
-  return Report(metrics, shown, {name: DEFINITIONS[name] for name in metrics})
+    pictures["fine_tuning"] = belief.figure(curves, config)
+  return Report(metrics, pictures, {name: DEFINITIONS[name] for name in metrics})
 
 
 annealed = jax.jit(rbm.anneal, static_argnames=("temperatures", "chains"))
@@ -62,8 +62,8 @@ def samples(variables, family: rbm.Stack, config: ml_collections.ConfigDict) -> 
   machines, top = family.machines(variables), len(config.model.hidden) - 1
   key = randomness.stream_key(jax.random.key(1), "samples")
   base = family.base(variables, top)
-  found = annealed(machines[-1], base, key, config.report.temperatures, config.report.samples).samples
-  up = jax.nn.sigmoid(rbm.inputs_of(machines[-1], found))
+  top_samples = annealed(machines[-1], base, key, config.report.temperatures, config.report.samples).samples
+  up = jax.nn.sigmoid(rbm.inputs_of(machines[-1], top_samples))
   for machine in reversed(machines):
     up = rbm.mean_visible(machine, up)
   return np.asarray(up)
@@ -87,10 +87,10 @@ def predictions(
   given, names = generative.inputs_at(path, shape, size, assemble, test.inputs.dtype)
 
   def one(machines, batch):
-    seen, found = batch["inputs"], {"free_energy": rbm.free_energy(machines[0], batch["inputs"])}
+    seen, outputs = batch["inputs"], {"free_energy": rbm.free_energy(machines[0], batch["inputs"])}
     for i, machine in enumerate(machines):
       seen = jax.nn.sigmoid(rbm.inputs_of(machine, jnp.asarray(seen)))
-      found[f"features_{i}"] = seen
-    return found
+      outputs[f"features_{i}"] = seen
+    return outputs
 
   return {**generative.over(given, one, machines), "input": names}

@@ -54,17 +54,17 @@ class Stenographer:
 
   def measure(self, state, data: Dataset) -> dict[str, float]:
     """Error rates over a whole set."""
-    found: dict[str, list] = {"beam": [], "greedy": [], "said": []}
+    strings: dict[str, list] = {"beam": [], "greedy": [], "said": []}
     for step in range(data.num_batches):
       batch = data.feed(step)
       real = int(batch["mask"].sum())
       beam, greedy, _ = self.transcribe(state, batch)
-      found["beam"] += beam[:real]
-      found["greedy"] += greedy[:real]
-      found["said"] += [tuple(row[row > 0].tolist()) for row in batch["labels"][:real]]
+      strings["beam"] += beam[:real]
+      strings["greedy"] += greedy[:real]
+      strings["said"] += [tuple(row[row > 0].tolist()) for row in batch["labels"][:real]]
     return {
-      "label_error_rate": measures.error_rate(found["beam"], found["said"]),
-      "label_error_rate_greedy": measures.error_rate(found["greedy"], found["said"]),
+      "label_error_rate": measures.error_rate(strings["beam"], strings["said"]),
+      "label_error_rate_greedy": measures.error_rate(strings["greedy"], strings["said"]),
     }
 
   def words(self, labels: Sequence[int]) -> str:
@@ -75,17 +75,17 @@ class Stenographer:
     """The first strings of the test set: transcripts, sounds, features and the probability of each label over time."""
     batch, count = data.feed(0), min(self.config.report.samples, data.num_examples)
     beam, greedy, logs = self.transcribe(state, batch)
-    said = [self.words(row[row > 0]) for row in batch["labels"][:count]]
-    lines = [f"{one}\t{self.words(b)}\t{self.words(g)}" for one, b, g in zip(said, beam, greedy)]
+    spoken = [self.words(row[row > 0]) for row in batch["labels"][:count]]
+    lines = [f"{one}\t{self.words(b)}\t{self.words(g)}" for one, b, g in zip(spoken, beam, greedy)]
     files = {"transcripts.tsv": "\n".join(["said\tprefix beam\tgreedy", *lines, ""]).encode()}
     sounds = [row[:length] for row, length in zip(batch["inputs"], batch["length"])]
     files |= {f"{number}.wav": sound.wav(samples, self.rate) for number, samples in enumerate(sounds[:3])}
     heard, lengths = jax.jit(lambda x, n: self.features.apply({}, x, n, False))(batch["inputs"], batch["length"])
-    shown = range(min(3, count))
+    first = range(min(3, count))
     figure = measures.alignments(
-      [np.asarray(heard[i, : lengths[i]]) for i in shown],
-      [np.exp(logs[i]) for i in shown],
-      [f"said: {said[i]}; heard: {self.words(beam[i])}" for i in shown],
+      [np.asarray(heard[i, : lengths[i]]) for i in first],
+      [np.exp(logs[i]) for i in first],
+      [f"said: {spoken[i]}; heard: {self.words(beam[i])}" for i in first],
       ["-", *self.names],
     )
     return Report(figures={"alignments": figure}, files=files)

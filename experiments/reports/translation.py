@@ -66,16 +66,16 @@ class Interpreter:
       source = np.full((size, data.length), parallel.PADDING, np.int32)
       for row, place in zip(source, order[start : start + size]):
         row[: len(tokens[place])] = tokens[place]
-      found = np.asarray(self._search(variables, source).tokens[:, 0])
-      texts += [parallel.decoded(row, self.tokenizer) for row in found[: len(order) - start]]
+      best = np.asarray(self._search(variables, source).tokens[:, 0])
+      texts += [parallel.decoded(row, self.tokenizer) for row in best[: len(order) - start]]
     return [text for _, text in sorted(zip(order.tolist(), texts))]
 
   def measure(self, state, pairs: parallel.Pairs, data: Dataset) -> dict[str, float]:
     """BLEU of the translations of a whole set, twice: as sacreBLEU tokenises, and of words as they stand."""
     poll = lambda step: data.feed(step % data.num_batches)
-    found = measures.bleu(self.translate(state, pairs.source, poll), pairs.target)
-    print(f"bleu        {found.score:.2f} ({found.signature}), {found.tokenised:.2f} ({found.tokenised_signature})")
-    return {"bleu": found.score, "bleu_tokenised": found.tokenised}
+    scores = measures.bleu(self.translate(state, pairs.source, poll), pairs.target)
+    print(f"bleu        {scores.score:.2f} ({scores.signature}), {scores.tokenised:.2f} ({scores.tokenised_signature})")
+    return {"bleu": scores.score, "bleu_tokenised": scores.tokenised}
 
   def report(self, state) -> Report:
     """The first translations of the test set beside their references, attention for the first, and the tokenizer."""
@@ -96,9 +96,9 @@ class Interpreter:
     source_tokens, target = (parallel.encoded([one], self.tokenizer, length)[0][None] for one in (source, text))
     inputs = np.concatenate([[[parallel.BEGIN]], target[:, :-1]], 1).astype(np.int32)
     look = jax.jit(lambda v: self.network.apply(v, source_tokens, inputs, False, mutable=["intermediates"])[1])
-    found = look(steps.variables_of(state))["intermediates"]
+    intermediates = look(steps.variables_of(state))["intermediates"]
     # A Transformer attends to its own tokens besides; a recurrent network has but one map.
-    maps = attention_maps(found, "memory") or attention_maps(found)
+    maps = attention_maps(intermediates, "memory") or attention_maps(intermediates)
     weights = [np.asarray(layer[0]) for layer in maps]
     return figures.attention(weights, *([self._word(token) for token in row[0]] for row in (source_tokens, target)))
 

@@ -35,26 +35,26 @@ def vectors_of(tables, family: Word2Vec, train: Stream, subwords: vocabulary.Sub
 
 def report(vectors: WordVectors, train: Stream, config: ml_collections.ConfigDict) -> Report:
   """A map, tables of neighbours, and whatever `config.report` asks to be measured."""
-  wanted = config.report
-  listed = vectors.words[wanted.skip : wanted.skip + wanted.words]
+  section = config.report
+  listed = vectors.words[section.skip : section.skip + section.words]
   if not listed:
     remedy = f"of {len(vectors.words)} words none is left: skip fewer, or show more."
-    raise UserError("config.report.skip, config.report.words", (wanted.skip, wanted.words), remedy)
+    raise UserError("config.report.skip, config.report.words", (section.skip, section.words), remedy)
   metrics: dict[str, float] = {"vocabulary": float(len(vectors.words)), "text_words": float(train.total)}
   definitions = {
     "vocabulary": "words that have vectors",
     "text_words": "words of the training text, rare ones too",
   }
   for measured, told in (
-    *(_similarity(vectors, name) for name in wanted.similarity.split()),
-    *([_analogies(vectors)] if wanted.analogies else []),
-    *([_sentiment(vectors, config.data.path or None)] if wanted.classify else []),
+    *(_similarity(vectors, name) for name in section.similarity.split()),
+    *([_analogies(vectors)] if section.analogies else []),
+    *([_sentiment(vectors, config.data.path or None)] if section.classify else []),
   ):
     metrics |= measured
     definitions |= told
-  neighbours = _table(vectors, wanted.neighbours.split() or listed)
+  neighbours = _table(vectors, section.neighbours.split() or listed)
   files = {"neighbours.tsv": neighbours.encode(), "vectors.bin": word_vectors.dumps(vectors, binary=True)}
-  return Report(metrics, {"words": _map(vectors, listed, wanted.map, config.seed)}, definitions, files)
+  return Report(metrics, {"words": _map(vectors, listed, section.map, config.seed)}, definitions, files)
 
 
 def _table(vectors: WordVectors, listed) -> str:
@@ -69,9 +69,9 @@ def _line(neighbours) -> str:
 def _similarity(vectors: WordVectors, name: str):
   if name not in FILES:
     raise UserError("config.report.similarity", name, f"choose of {', '.join(FILES)}.")
-  found = words.similarity(vectors, words.pairs(raw.locate("eval", FILES[name])))
-  told = f"of the {found.pairs} pairs of {name} both of whose words have vectors"
-  return {name: found.spearman, f"{name}_covered": float(found.covered)}, {
+  similarity = words.similarity(vectors, words.pairs(raw.locate("eval", FILES[name])))
+  told = f"of the {similarity.pairs} pairs of {name} both of whose words have vectors"
+  return {name: similarity.spearman, f"{name}_covered": float(similarity.covered)}, {
     name: f"Spearman's rank correlation of cosines and people's judgements, {told}",
     f"{name}_covered": f"how many {told}",
   }
@@ -146,10 +146,13 @@ def predictions(vectors: WordVectors, source: str) -> dict[str, Any]:
     texts = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     return {"document_vectors": vectors.document_vectors(texts)}
   positive, negative = terms(source)
-  found = vectors.most_similar(positive, negative)
+  neighbours = vectors.most_similar(positive, negative)
   print(f"nearest to {source}:")
-  print("\n".join(f"  {score:.3f}  {word}" for word, score in found))
-  result = {"neighbours": np.array([word for word, _ in found]), "similarity": np.array([score for _, score in found])}
+  print("\n".join(f"  {score:.3f}  {word}" for word, score in neighbours))
+  result = {
+    "neighbours": np.array([word for word, _ in neighbours]),
+    "similarity": np.array([score for _, score in neighbours]),
+  }
   if negative:
     multiplied = vectors.most_similar(positive, negative, multiply=True)
     result["neighbours_3cosmul"] = np.array([word for word, _ in multiplied])

@@ -26,12 +26,12 @@ def find(rundirs: Iterable[pathlib.Path]) -> list[pathlib.Path]:
   """
   paths = []
   for rundir in rundirs:
-    found = sorted(rundir.rglob("result.json"))
-    if not found:
+    files = sorted(rundir.rglob("result.json"))
+    if not files:
       raise UserError(
         "RUNDIR", str(rundir), "there is no result.json in or under it: name the workdir of a finished run"
       )
-    paths += found
+    paths += files
   return paths
 
 

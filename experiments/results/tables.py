@@ -177,8 +177,8 @@ def _compared(metric: Mapping[str, Any], values: Sequence[float]) -> tuple[str, 
     return published, "-"
   mean = np.mean(values)
   met = mean >= bar.get("min", -float("inf")) and mean <= bar.get("max", float("inf"))  # a NaN meets nothing
-  wanted = ", ".join(f"{sign} {_number(bar[side])}" for side, sign in (("min", "≥"), ("max", "≤")) if side in bar)
-  return published, f"{wanted} met" if met else f"{wanted} **MISSED**"
+  limits = ", ".join(f"{sign} {_number(bar[side])}" for side, sign in (("min", "≥"), ("max", "≤")) if side in bar)
+  return published, f"{limits} met" if met else f"{limits} **MISSED**"
 
 
 def _circumstances(runs: Sequence[Result]) -> tuple[str, ...]:
@@ -211,9 +211,9 @@ def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
       raise UserError("benchmarks", workload, "our row and the peer's differ in metric or unit: measure the same thing")
     ratio = f"{peer['value'] / our['value']:.2f}" if our and peer and our["value"] else "-"
     quantity = f"{row.get('metric', 'value')}, {row.get('unit', '')}".replace("_", " ")
-    shown = [f"{side['value']:.4g}" if side else "-" for side in (our, peer)]
+    values = [f"{side['value']:.4g}" if side else "-" for side in (our, peer)]
     detail = our.get("device") or our.get("detail", {}).get("device") if our else None
-    table.append([f"`{workload}`", quantity, *shown, ratio, peer["peer"] if peer else "-", detail or "-"])
+    table.append([f"`{workload}`", quantity, *values, ratio, peer["peer"] if peer else "-", detail or "-"])
     if row.get("note"):
       remarks.append(f"- `{workload}`: {row['note']}")
   header = ("workload", "quantity", "genera", "peer", "peer / genera", "the peer", "hardware")
