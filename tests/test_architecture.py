@@ -100,6 +100,12 @@ def test_the_top_of_experiments_has_experiments_alone_and_each_fits_150_lines():
   assert {"parts", "reports", "command"} <= folders
 
 
+def test_readme_names_every_experiment():
+  table = (ROOT / "README.md").read_text().partition("## Start")[0]
+  names = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"__init__", "__main__"}
+  assert not {name for name in names if f"`{name}`" not in table}
+
+
 def test_no_family_imports_another_s_experiment():
   """What families share is in `parts`; a report is of its own family, or shared."""
   names = {f"experiments.{path.stem}" for path in EXPERIMENTS}
