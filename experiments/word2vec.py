@@ -91,7 +91,7 @@ def family_of(model: ml_collections.ConfigDict, train: vocabulary.Stream) -> tup
     model.features,
     cbow=model.context == "cbow",
     negatives=0 if hierarchical else model.negatives,
-    drawn=model.drawn,
+    noise_words=model.drawn,
     corrected=model.corrected,
     buckets=model.buckets,
   )

@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGES = ("research", "experiments", "configs", "launch")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 MAX_LINES = 70
+WEAK_NAMES = {"found", "made", "shown", "wanted", "drawn", "said", "got"}  # participles: of what?
 MAX_EXPERIMENT = 150  # below its docstring
 
 # Folder -> what its files must not import.
@@ -65,6 +66,23 @@ def test_imports_point_one_way():
   for file in FILES:
     problems += violations(file.relative_to(ROOT).as_posix(), file.read_text())
   assert not problems, "\n".join(problems)
+
+
+def test_names_say_what_they_hold():
+  stores = {
+    (str(path.relative_to(ROOT)), node.lineno, name)
+    for path in FILES
+    for node in ast.walk(ast.parse(path.read_text()))
+    for name in {_bound_name(node)} & WEAK_NAMES
+  }
+  assert not stores, "a field's term that carries the type, please"
+
+
+def _bound_name(node: ast.AST) -> str | None:
+  """The variable or argument that a node binds."""
+  if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+    return node.id
+  return node.arg if isinstance(node, ast.arg) else None
 
 
 def test_functions_fit_a_screen():

@@ -5,6 +5,7 @@
 PPCA takes NaN for what is missing, and is fitted by EM then, in closed form otherwise.
 """
 
+import abc
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ def _batch(X: np.ndarray) -> dict[str, np.ndarray]:
   return {"inputs": filled, "counts": filled, "observed": observed, "mask": mask}
 
 
-class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta):
   """What the estimators have in common.
 
   Attributes:
@@ -69,11 +70,13 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
   _negative = False  # whether inputs may be below 0
   _missing = False  # whether they may be NaN
 
+  @abc.abstractmethod
   def _program(self, X) -> _Program:
-    raise NotImplementedError
+    """The model of these rows, compiled once for equal hyper-parameters."""
 
+  @abc.abstractmethod
   def _components(self, params) -> np.ndarray:
-    raise NotImplementedError
+    """The attribute `components_` of fitted parameters."""
 
   def fit(self, X, y=None):
     """Fits all rows at once, until an update gains less than `tol`.
@@ -89,7 +92,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         raise UserError(field, value, f"give 1 to {greatest}." if np.isfinite(greatest) else "give 1 or more.")
     self._fitted_program = program = self._program(X)
     with base.float64():
-      found: tuple[Any, Any] = base.fit(
+      fitted: tuple[Any, Any] = base.fit(
         program.learner,
         _batch(X),
         key=base.key_of(self.random_state),
@@ -97,7 +100,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator)
         tolerance=self.tol or -np.inf,
         metric=program.metric,
       )
-      state = found[0]
+      state = fitted[0]
       self._params = jax.device_get(state.params)
     if int(state.skipped):
       raise UserError("X", float(np.nanmax(np.abs(X))), "squares of the features overflow: scale them down.")

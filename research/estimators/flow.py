@@ -70,10 +70,10 @@ def _fit(learner, key, train, held, noise, size, intervals, patience):
   def advance(carry):
     state, best, value, done, waited = carry
     state = jax.lax.fori_loop(0, INTERVAL, update, state)
-    found = measure(state)
-    better = found > value
+    measured = measure(state)
+    better = measured > value
     best = jax.tree.map(lambda new, old: jnp.where(better, new, old), steps.variables_of(state), best)
-    return state, best, jnp.where(better, found, value), done + 1, jnp.where(better, 0, waited + 1)
+    return state, best, jnp.where(better, measured, value), done + 1, jnp.where(better, 0, waited + 1)
 
   carry = (start, steps.variables_of(start), measure(start), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
   _, best, value, done, _ = jax.lax.while_loop(going, advance, carry)

@@ -6,6 +6,7 @@ All starts are fitted side by side.  Rows are filled up to a few sizes, so that 
 features, and about as many rows, compiles nothing; predictions go through programs of four sizes.
 """
 
+import abc
 import functools
 import warnings
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def _learner(program: _Program, blocks: int) -> Learner:
   return learner._replace(init=init, update=lambda state, batch: learner.update(state, rows(batch)))
 
 
-class _Mixture(DensityMixin, BaseEstimator):
+class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   """What the mixtures have in common; see their classes."""
 
   n_components: int
@@ -74,8 +75,9 @@ class _Mixture(DensityMixin, BaseEstimator):
   random_state: Any
   n_features_in_: int
 
+  @abc.abstractmethod
   def _program(self) -> _Program:
-    raise NotImplementedError
+    """The model, compiled once for equal hyper-parameters."""
 
   def _start(self, X) -> dict[str, Any]:
     """Parameters that the caller has given to start from."""
@@ -263,13 +265,13 @@ class GaussianMixture(_Mixture):
     return _program(False, self.n_components, tuple(sorted(options.items())))
 
   def _start(self, X):
-    components, features, found = self.n_components, X.shape[1], {}
+    components, features, start = self.n_components, X.shape[1], {}
     if self.weights_init is not None:
-      found["weights"] = _shaped("weights_init", self.weights_init, (components,))
-      if (found["weights"] < 0).any() or not np.isclose(found["weights"].sum(), 1):
+      start["weights"] = _shaped("weights_init", self.weights_init, (components,))
+      if (start["weights"] < 0).any() or not np.isclose(start["weights"].sum(), 1):
         raise UserError("weights_init", self.weights_init, "give numbers of 0 to 1 that sum to 1.")
     if self.means_init is not None:
-      found["means"] = _shaped("means_init", self.means_init, (components, features))
+      start["means"] = _shaped("means_init", self.means_init, (components, features))
     if self.precisions_init is not None:
       shape = {
         "full": (components, features, features),
@@ -283,8 +285,8 @@ class GaussianMixture(_Mixture):
       factor = covariances_lib.kind(self.covariance_type).factorise(jnp.asarray(inverse))
       if not np.isfinite(factor).all():
         raise UserError("precisions_init", self.precisions_init, "give positive definite matrices, or numbers above 0.")
-      found["precision_cholesky"] = factor
-    return found
+      start["precision_cholesky"] = factor
+    return start
 
 
 def _shaped(field: str, value, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,6 +7,7 @@ through an iteration at once, padded to the longest.  In a pipeline, fit takes `
 score takes it with scikit-learn's metadata routing (`set_score_request(lengths=True)`).
 """
 
+import abc
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -64,7 +65,7 @@ def _program(make: Callable, options: tuple, initial: Any, transition: Any) -> _
   )
 
 
-class _HMM(DensityMixin, BaseEstimator):
+class _HMM(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   """What the models have in common.
 
   Attributes:
@@ -85,9 +86,9 @@ class _HMM(DensityMixin, BaseEstimator):
   random_state: Any
   n_features_in_: int
 
+  @abc.abstractmethod
   def _emission(self) -> tuple[Callable, dict]:
     """The emission model, and its hyper-parameters, hashable."""
-    raise NotImplementedError
 
   def _inputs(self, X) -> np.ndarray:
     """Observations as the emission model takes them, [row, ...]."""

@@ -6,6 +6,7 @@ Rows are counted in chunks of a few fixed sizes, so data of any length stream th
 equal hyper-parameters and features compiles nothing.  Beside scikit-learn's methods there is `sample`.
 """
 
+import abc
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -73,7 +74,7 @@ def _compiled(make: Callable, options: tuple, num_classes: int, prior: tuple | N
   )
 
 
-class _NaiveBayes(ClassifierMixin, BaseEstimator):
+class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
   """What the five have in common.
 
   Attributes:
@@ -83,12 +84,13 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
     parameters_: of the model, arrays by name, each [class, ...] (`research.families.naive_bayes`).
   """
 
+  @abc.abstractmethod
   def _observation(self) -> tuple[Callable, dict]:
     """The model, and its hyper-parameters, hashable."""
-    raise NotImplementedError
 
+  @abc.abstractmethod
   def _prior(self) -> tuple | None:
-    raise NotImplementedError
+    """Of the classes, their probabilities; None: as counted."""
 
   def fit(self, X, y, sample_weight=None):
     """Counts the examples, from the beginning.
@@ -153,8 +155,8 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
     with base.float64():
       given = None if label is None else np.full(n_samples, np.searchsorted(self.classes_, label))
       key = base.key_of(random_state)
-      drawn, inputs = jax.device_get(self._program().sample(self._state["params"], key, given, count=n_samples))
-    return inputs, self.classes_[drawn]
+      classes, inputs = jax.device_get(self._program().sample(self._state["params"], key, given, count=n_samples))
+    return inputs, self.classes_[classes]
 
   @property
   def class_count_(self) -> Float[np.ndarray, " class"]:
@@ -197,16 +199,16 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator):
 
   def _labels(self, y, classes, first: bool) -> Int[np.ndarray, " example"]:
     """Labels as places among the classes, which the first data fix."""
-    found, label = np.unique(y, return_inverse=True)
+    labels, label = np.unique(y, return_inverse=True)
     if first:
-      self.classes_ = found if classes is None else np.unique(classes)
+      self.classes_ = labels if classes is None else np.unique(classes)
     elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
       raise UserError("classes", list(classes), f"the first call to partial_fit gave {self.classes_.tolist()}.")
-    if found is self.classes_:
+    if labels is self.classes_:
       return label
-    if not np.isin(found, self.classes_).all():
-      raise UserError("y", found.tolist(), f"there are labels that are not in the classes {self.classes_.tolist()}.")
-    return np.searchsorted(self.classes_, found)[label]
+    if not np.isin(labels, self.classes_).all():
+      raise UserError("y", labels.tolist(), f"there are labels that are not in the classes {self.classes_.tolist()}.")
+    return np.searchsorted(self.classes_, labels)[label]
 
   def _check(self, program: _Compiled, X) -> None:
     """What scikit-learn's validation, which knows NaN, does not know."""
@@ -337,8 +339,8 @@ class CategoricalNB(_CountNB):
     self.min_categories = min_categories
 
   def _declare(self, X):
-    found = X.max(0).astype(int) + 1
-    self.n_categories_ = np.maximum(found, 1 if self.min_categories is None else self.min_categories)
+    categories = X.max(0).astype(int) + 1
+    self.n_categories_ = np.maximum(categories, 1 if self.min_categories is None else self.min_categories)
 
   def _observation(self):
     return family_lib.categorical, {"alpha": self.alpha, "num_categories": tuple(self.n_categories_.tolist())}

@@ -116,7 +116,9 @@ class Word2Vec(TransformerMixin, BaseEstimator):
       seed=self._seed,
       block=32 if self.negative else 8,
     )
-    family = family_lib.Word2Vec(len(stream.words), self.vector_size, cbow=self.cbow, negatives=self.negative, drawn=64)
+    family = family_lib.Word2Vec(
+      len(stream.words), self.vector_size, cbow=self.cbow, negatives=self.negative, noise_words=64
+    )
     beside = {"noise": family_lib.noise(self._stream.counts)}
     if not self.negative:
       beside = {"tree": family_lib.huffman(self._stream.counts)}

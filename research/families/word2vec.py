@@ -108,7 +108,7 @@ class Word2Vec:
     features: of a vector.
     cbow: whether the mean of a context predicts its word, else each word of it does alone.
     negatives: noise words for each predicted word; 0: the hierarchical softmax.
-    drawn: noise words that are drawn a step.
+    noise_words: noise words that are drawn a step.
     corrected: whether the gradient of a mean is divided among the vectors that it is of (İrsoy et al. 2021);
       word2vec.c, gensim and fastText give each of them the whole.
     buckets: vectors of subwords, behind those of words; 0 for none.
@@ -118,7 +118,7 @@ class Word2Vec:
   features: int
   cbow: bool = False
   negatives: int = 5
-  drawn: int = 64
+  noise_words: int = 64
   corrected: bool = False
   buckets: int = 0
 
@@ -136,10 +136,10 @@ class Word2Vec:
     inputs = batch["subwords"][word] if self.buckets else word
     if not self.negatives:
       return {"inputs": inputs, "outputs": batch["tree"].nodes[word]}
-    return {"inputs": inputs, "outputs": jnp.concatenate([word.ravel(), self._drawn(batch, key)])}
+    return {"inputs": inputs, "outputs": jnp.concatenate([word.ravel(), self._noise(batch, key)])}
 
-  def _drawn(self, batch, key) -> Int[Array, " drawn"]:
-    return draw(batch["noise"], randomness.stream_key(key, "noise"), self.drawn)  # the same on every device
+  def _noise(self, batch, key) -> Int[Array, " drawn"]:
+    return draw(batch["noise"], randomness.stream_key(key, "noise"), self.noise_words)  # the same on every device
 
   def loss(self, rows, batch, key: Key[Array, ""]):
     """The sum over all predictions, and the number of rows: of full batches the gradient is the sum over predictions
@@ -171,7 +171,7 @@ class Word2Vec:
 
   def _negative_sampling(self, inputs, outputs, context, batch, key):
     """Mikolov et al. 2013b, equation 4; `inputs` [row, slot, feature] predict the words that `context` says."""
-    word, negative_words = batch["word"], self._drawn(batch, key)
+    word, negative_words = batch["word"], self._noise(batch, key)
     targets = outputs[: word.size].reshape(inputs.shape)
     other = (word[..., None] != negative_words).astype(inputs.dtype)
     negative = _softplus(inputs @ outputs[word.size :].T)
@@ -181,7 +181,7 @@ class Word2Vec:
     else:
       positive = _softplus(-jax.vmap(_scores)(targets, inputs, context))
       weight = jax.vmap(_pairs_of_inputs)(context, other)
-    return (context * positive).sum() + self.negatives / self.drawn * (weight * negative).sum()
+    return (context * positive).sum() + self.negatives / self.noise_words * (weight * negative).sum()
 
   def evaluate(self, tables, batch):
     """The loss of a batch, its noise drawn by a constant key."""

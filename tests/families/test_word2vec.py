@@ -52,9 +52,9 @@ def by_loops(family, batch, tables):
   loss = 0.0
   for word, vector in cases:
     if family.negatives:
-      drawn = np.asarray(family._drawn(batch, jax.random.key(3)))
+      drawn = np.asarray(family._noise(batch, jax.random.key(3)))
       loss -= log_sigmoid(outputs[word] @ vector)
-      share = family.negatives / family.drawn
+      share = family.negatives / family.noise_words
       loss -= sum(share * log_sigmoid(-outputs[n] @ vector) for n in drawn if n != word)
     else:
       nodes, turns = batch["tree"].nodes[word], batch["tree"].turns[word]
@@ -64,7 +64,7 @@ def by_loops(family, batch, tables):
 
 @pytest.mark.parametrize(("cbow", "negatives"), list(itertools.product([False, True], [2, 0])))
 def test_the_loss_is_the_papers_and_its_gradient_that_of_differences(cbow, negatives):
-  family = Word2Vec(len(COUNTS), 3, cbow=cbow, negatives=negatives, drawn=7, corrected=True)
+  family = Word2Vec(len(COUNTS), 3, cbow=cbow, negatives=negatives, noise_words=7, corrected=True)
   batch = {**batch_of(), "noise": jax.device_put(word2vec.noise(COUNTS)), "tree": word2vec.huffman(COUNTS)}
   tables = tables_of(family)
   value, grads = jax.jit(jax.value_and_grad(lambda tables: total(family, batch, tables)))(tables)
@@ -131,12 +131,12 @@ def test_noise_is_drawn_by_its_shares():
 
 
 def test_a_word_is_the_mean_of_its_own_vector_and_its_subwords():
-  family = Word2Vec(len(COUNTS), 3, negatives=2, drawn=5, buckets=4, corrected=True)
+  family = Word2Vec(len(COUNTS), 3, negatives=2, noise_words=5, buckets=4, corrected=True)
   subwords = np.array([[i, 6 + i % 4, -1] for i in range(6)])
   batch = {**batch_of(), "noise": jax.device_put(word2vec.noise(COUNTS)), "subwords": subwords}
   tables = tables_of(family)
   mean = (tables["inputs"][:6] + tables["inputs"][subwords[:, 1]]) / 2
-  plain = Word2Vec(len(COUNTS), 3, negatives=2, drawn=5)
+  plain = Word2Vec(len(COUNTS), 3, negatives=2, noise_words=5)
   np.testing.assert_allclose(
     total(family, batch, tables), total(plain, batch, {"inputs": mean, "outputs": tables["outputs"]}), rtol=1e-5
   )
