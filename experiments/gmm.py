@@ -15,9 +15,8 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import mixtures
+from experiments.parts import mixtures, splits
 from experiments.parts.mixtures import FeatureSplits, Model
-from experiments.parts.splits import batch_size
 from experiments.reports import anomaly
 from experiments.reports import gmm as gmm_report
 from research.data import pipeline
@@ -61,6 +60,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=None if left_out else predict,
     sample=None if left_out else lambda state: predict(state, ""),
     definitions=definitions,
+    notes=splits.notes(data.train) if config.model.by_class else (),
   )
 
 
@@ -74,7 +74,7 @@ def _check_reasons(model: ml_collections.ConfigDict, left_out: tuple[int, ...]) 
 
 def training(arrays, count: int, name: str, config: ml_collections.ConfigDict) -> Dataset:
   """Exact passes; where the config has no batch size the whole set is one batch."""
-  return pipeline.passes(arrays, batch_size(config, count), seed=config.seed, name=name)
+  return pipeline.passes(arrays, splits.batch_size(config, count), seed=config.seed, name=name)
 
 
 def class_by_class(train: Examples) -> tuple[dict[str, np.ndarray], int]:

@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative
+from experiments.parts import generative, splits
 from experiments.reports import naive_bayes as naive_bayes_report
 from research.data import pipeline, sources
 from research.errors import UserError
@@ -60,6 +60,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=predict,
     sample=lambda state: predict(state, ""),
     definitions=family_lib.DEFINITIONS,
+    notes=splits.notes(data.train),
   )
 
 

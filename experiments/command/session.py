@@ -90,6 +90,9 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   settings = settings_of(config, experiment.train_data)
   executor = loop.executor(experiment, settings, plan_of(config, experiment))
   check_mode(experiment, mode, source, memory)
+  if mode == "train":
+    for note in notes_of(config, experiment):
+      _say(f"note: {note}", file=sys.stderr)
   if mode != "train" and not (pathlib.Path(workdir) / "checkpoints").is_dir():
     raise UserError("--workdir", workdir, "it holds no checkpoint: train there first (--mode=train).")
   with processes.together():  # process 0 holds the folder for all
@@ -165,6 +168,15 @@ def claim(
     anew = f"to begin one anew, take another workdir and --config.init_from={directory.path}"
     _say(f"note: {jumps}; {anew}", file=sys.stderr)
   return {"prolonged": {"from": steps, "to": settings.total_steps}}
+
+
+def notes_of(config: ml_collections.ConfigDict, experiment: Experiment) -> list[str]:
+  """What is odd and no error: the experiment's own notes, and batches that hold an example more than once."""
+  notes, data = list(experiment.notes), experiment.train_data
+  size = config.train.get("batch_size", 0)
+  if data.num_examples and size > data.num_examples:
+    notes.append(f"config.train.batch_size = {size:,} is more than the {data.num_examples:,} training examples")
+  return notes
 
 
 def check_mode(experiment: Experiment, mode: str, source: str, memory: remembered.Memory) -> None:

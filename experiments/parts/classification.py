@@ -107,6 +107,7 @@ def experiment(
     report=lambda state: report(state, predict, test_data, data.test, first_layer),
     predict=lambda state, path: predictions(state, predict, path, test_data, data.test, config),
     definitions=family_lib.DEFINITIONS if views is None else _AVERAGED,
+    notes=splits.notes(data.train),
   )
 
 

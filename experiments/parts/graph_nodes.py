@@ -15,6 +15,7 @@ from experiments.parts.splits import batch_size
 from research.data import networks as networks_lib
 from research.data import pipeline
 from research.data.dataset import Dataset
+from research.data.examples import label_notes
 from research.data.networks import Network
 from research.errors import UserError
 from research.families.node_classifier import DEFINITIONS, NodeClassifier, node_classifier
@@ -88,6 +89,7 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     report=lambda state: report(state, family, config, data, graph),
     predict=lambda state, path: predict(state, family, config, data, path),
     definitions=DEFINITIONS,
+    notes=label_notes(data.label[data.splits["train"]], data.class_names),
   )
 
 

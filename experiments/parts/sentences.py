@@ -52,6 +52,7 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     report=lambda state: classification.report(state, predict, sets.test, texts.test, None),
     predict=lambda state, source: predictions(state, predict, source, tokenizer, texts.test, data),
     definitions=family_lib.DEFINITIONS,
+    notes=splits.notes(texts.train),
   )
 
 

@@ -82,6 +82,7 @@ def words(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) 
     report=lambda state: classification.report(state, predict, sets.test, parts.test, None),
     predict=predictions,
     definitions=classifier_lib.DEFINITIONS,
+    notes=splits.notes(parts.train),
   )
 
 

@@ -10,7 +10,7 @@ from experiments.parts import fields
 from research.data import binarized_mnist, pipeline, remembered, sources
 from research.data import validation as validation_lib
 from research.data.dataset import Dataset
-from research.data.examples import Examples, Stream
+from research.data.examples import Examples, Stream, label_notes
 from research.errors import UserError
 
 Part = TypeVar("Part")
@@ -91,6 +91,11 @@ def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
     return part
 
   return load(data).map(whole)
+
+
+def notes(train: Examples | Stream) -> tuple[str, ...]:
+  """What is odd about labels to be told apart (`examples.label_notes`), where they are in memory."""
+  return label_notes(train.label, train.class_names) if isinstance(train, Examples) else ()
 
 
 def datasets(

@@ -144,6 +144,30 @@ def _labels(name: str, label: np.ndarray, class_names: Sequence[str] | None) -> 
   return label.astype(np.int32), tuple(map(str, class_names))
 
 
+def label_notes(label: Int[np.ndarray, " example"], class_names: Sequence[str]) -> tuple[str, ...]:
+  """What makes a classifier's accuracy mean less than it seems, a line each; none of labels that are as usual."""
+  sizes = np.bincount(label, minlength=len(class_names))
+  absent = [class_names[i] for i in np.flatnonzero(sizes == 0)]
+  notes, most, least, largest = [], sizes.max(), sizes[sizes > 0].min(), class_names[int(sizes.argmax())]
+  if most == len(label):
+    notes.append(f"all {most:,} training examples are of the class {largest!r}: nothing to tell apart")
+  elif absent:
+    start = "; labels are to start at 0" if sizes[0] == 0 else ""
+    notes.append(f"no training example is of {_several(absent)}{start}")
+  if alone := [class_names[i] for i in np.flatnonzero(sizes == 1)]:
+    notes.append(f"of {_several(alone)} there is one training example")
+  elif most >= 20 * least:
+    share = f"to say {largest!r} always is right for {100 * most / len(label):.0f} % of them"
+    notes.append(f"classes have from {least:,} to {most:,} training examples: {share}")
+  return tuple(notes)
+
+
+def _several(names: Sequence[str]) -> str:
+  listed = ", ".join(repr(name) for name in names[:5])
+  more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+  return f"the class{'es' if len(names) > 1 else ''} {listed}{more}"
+
+
 def ranks(label: Int[np.ndarray, " example"], seed: int) -> Int[np.ndarray, " example"]:
   """The place of every example among those of its class, at random: 0 to (size of the class) - 1."""
   shuffled = np.random.Generator(np.random.Philox(key=seed)).permutation(len(label))

@@ -45,6 +45,7 @@ class Experiment:
     sample: `sample(state) -> {name: array}` for `--mode=sample`: new examples, `config.report.samples` of them where
       there is such a field, drawn by the state's key; None where the family generates nothing.
     definitions: what each metric of `learner.evaluate`, `derive` and `measure` is, a sentence.
+    notes: what is odd about the data and no error, a line each, told before training.
   """
 
   learner: Learner
@@ -57,3 +58,4 @@ class Experiment:
   derive: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
   measure: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
   definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  notes: tuple[str, ...] = ()

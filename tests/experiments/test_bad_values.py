@@ -6,6 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from experiments import cnn
 from experiments.command import cli, session
 from research.data import files
 from research.errors import UserError
@@ -44,3 +45,13 @@ def test_a_damaged_archive_to_predict_is_refused(tmp_path: pathlib.Path, size):
   (tmp_path / "damaged.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:size])
   with pytest.raises(UserError, match="damaged"):
     files.unlabelled(tmp_path / "damaged.npz", (3,))
+
+
+def test_what_is_odd_about_the_data_is_told_before_training(tmp_path: pathlib.Path):
+  images = np.random.default_rng(0).integers(0, 255, (12, 8, 8, 1)).astype(np.uint8)
+  np.savez(tmp_path / "own.npz", inputs=images, label=np.ones(12, int))
+  path = str(tmp_path / "own.npz")
+  config = cli.load_config("configs/cnn/own.py", {"data.path": path, "train.batch_size": "64"})
+  one_class, large_batch = session.notes_of(config, cnn.experiment(config))
+  assert "'1'" in one_class
+  assert "config.train.batch_size = 64" in large_batch
