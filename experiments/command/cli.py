@@ -17,6 +17,7 @@ import sys
 import traceback
 import types
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ml_collections
 
@@ -168,7 +169,7 @@ def override_all(config: ml_collections.ConfigDict, overrides: Mapping[str, str]
 
 def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
   """Sets a dotted field from text, with the type that it has."""
-  flat = _flatten(config)
+  flat = flattened(config)
   field = renamed.now(field, flat)
   if field not in flat:
     near = difflib.get_close_matches(field, flat, 1, cutoff=0.5)
@@ -189,14 +190,21 @@ def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
     raise UserError(f"config.{field}", text, f"it must be of type {kind}, as the default {old!r} is.") from error
 
 
-def _flatten(tree, prefix=""):
+def flattened(tree, prefix="") -> dict[str, Any]:
+  """The fields of a nested config by their full names, `optimizer.learning_rate`."""
   flat = {}
   for name, value in tree.items():
     if isinstance(value, Mapping | ml_collections.ConfigDict):
-      flat |= _flatten(value, f"{prefix}{name}.")
+      flat |= flattened(value, f"{prefix}{name}.")
     else:
       flat[f"{prefix}{name}"] = value
   return flat
+
+
+def full_name(field: str, config: ml_collections.ConfigDict) -> str:
+  """`config.data.image_size` of the `image_size` that a part of the library speaks of, where only one field ends so."""
+  names = [name for name in flattened(config) if name.rpartition(".")[2] == field]
+  return f"config.{names[0]}" if len(names) == 1 else field
 
 
 def default_workdir(experiment: str, spec: str, overrides: Mapping[str, str], seed: int) -> str:

@@ -65,7 +65,7 @@ def restored(stored: Mapping[str, Any], spec: str) -> ml_collections.ConfigDict:
     config.unlock()
     for section in ("published", "bars"):
       config[section] = ml_collections.ConfigDict(stored.get(section, {}))
-    values = renamed.brought_up(cli._flatten(with_tuples(stored)), cli._flatten(config))
+    values = renamed.brought_up(cli.flattened(with_tuples(stored)), cli.flattened(config))
     for field, value in sorted(values.items(), key=lambda item: not item[0].endswith(".name")):
       _set(config, field.split("."), value)
   except (UserError, ValueError, TypeError, KeyError, AttributeError):  # the file is gone, or has another form now

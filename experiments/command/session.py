@@ -10,7 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from experiments.command import runs
+from experiments.command import cli, runs
 from research.data import remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
@@ -118,12 +118,14 @@ def built(build: Callable, config: ml_collections.ConfigDict, memory: remembered
     with memory:
       return build(config)
   except UserError as error:
-    about_place = any(word in error.field for word in ("path", "data_dir"))
+    field, remedy = cli.full_name(error.field, config), error.remedy
     places = [name for name in ("path", "data_dir") if name in config.get("data", {})]
-    if mode == "train" or not about_place or not places:
+    if mode != "train" and places and any(word in field for word in ("path", "data_dir")):
+      where = " or ".join(f"--config.data.{name}=..." for name in places)
+      remedy = f"{remedy} (Where its data have moved, say so: {where})"
+    if (field, remedy) == (error.field, error.remedy):
       raise
-    where = " or ".join(f"--config.data.{name}=..." for name in places)
-    raise UserError(error.field, error.value, f"{error.remedy} (Where its data have moved, say so: {where})") from error
+    raise UserError(field, error.value, remedy) from error
 
 
 def claim(

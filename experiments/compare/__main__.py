@@ -131,7 +131,7 @@ def _curves(runs) -> str:
 
 
 def _differences(runs) -> str:
-  flat = [cli._flatten(run.config) for run in runs]
+  flat = [cli.flattened(run.config) for run in runs]
   fields = dict.fromkeys(field for config in flat for field in config)
   differ = [field for field in fields if len({json.dumps(config.get(field)) for config in flat}) > 1]
   text = lambda config, field: html.escape(json.dumps(config[field])) if field in config else ""

@@ -223,7 +223,7 @@ def test_another_seed_is_another_run(trained, data):
 
 
 def test_every_misspelt_field_is_refused(trained):
-  for field in cli._flatten(trained.config):
+  for field in cli.flattened(trained.config):
     misspelt = field[:-1] + "qz"
     with pytest.raises(UserError, match=r"no such field"):
       cli.override(trained.config, misspelt, "1")

@@ -8,7 +8,7 @@ import pytest
 
 from experiments import cnn
 from experiments.command import cli, session
-from research.data import files
+from research.data import files, remembered
 from research.errors import UserError
 
 
@@ -55,3 +55,14 @@ def test_what_is_odd_about_the_data_is_told_before_training(tmp_path: pathlib.Pa
   one_class, large_batch = session.notes_of(config, cnn.experiment(config))
   assert "'1'" in one_class
   assert "config.train.batch_size = 64" in large_batch
+
+
+def test_an_error_of_the_library_names_the_field_of_the_config():
+  config = ml_collections.ConfigDict({"data": {"image_size": 8, "name": "digits"}, "model": {"name": "mlp"}})
+
+  def build(config):
+    raise UserError("image_size", config.data.image_size, "give more.")
+
+  with pytest.raises(UserError, match=r"^config\.data\.image_size = 8: give more"):
+    session.built(build, config, remembered.Memory(), "train")
+  assert cli.full_name("name", config) == "name"  # there are two
