@@ -52,7 +52,7 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
   compilation.use_persistent_cache(first.run.compilation_cache)
   memories = [remembered.Memory() for _ in configs]
   experiments = [session.built(build, config, memory, "train") for config, memory in zip(configs.values(), memories)]
-  reason = "each seed has a best checkpoint of its own" if first.run.report_best else side_by_side.why_not(experiments)
+  reason = _alone(first) or side_by_side.why_not(experiments)
   if reason:
     print(f"not side by side: {reason}", file=sys.stderr)
     return EXIT_NOT_ALLOWED
@@ -84,6 +84,13 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
     session.check_claims(first, metrics)  # the same names for all seeds
   print(f"{len(seeds)} seeds side by side in {time.perf_counter() - start:.0f} s")
   return 0
+
+
+def _alone(config: ml_collections.ConfigDict) -> str:
+  """What a config asks of each run by itself; empty where nothing."""
+  if config.run.report_best:
+    return "each seed has a best checkpoint of its own"
+  return "config.init_from is where one run begins" if config.get("init_from") else ""
 
 
 def _write_rows(directory: rundir.RunDirectory, rows: Sequence[Mapping], seed: int) -> None:

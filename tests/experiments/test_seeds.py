@@ -80,10 +80,11 @@ def test_why_not(configs):
   assert "more than keys" in side_by_side.why_not(scaled)
 
 
-def test_what_cannot_be_is_refused_before_training(configs, tmp_path, capsys):
+@pytest.mark.parametrize("fields", [{"run.report_best": True, "run.best_metric": "accuracy"}, {"init_from": "run"}])
+def test_what_cannot_be_is_refused_before_training(configs, tmp_path, capsys, fields):
   for config in configs.values():
     with config.unlocked():
-      config.run.update({"report_best": True, "best_metric": "accuracy"})
+      config.update_from_flattened_dict({"init_from": "", **fields})
   assert seeds.run(tiny.experiment, "tiny", "tiny.py", configs, str(tmp_path), {}) == seeds.EXIT_NOT_ALLOWED
   assert "not side by side" in capsys.readouterr().err
   assert not list(tmp_path.glob("seed*"))
