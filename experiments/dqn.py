@@ -25,7 +25,7 @@ from research.errors import UserError
 from research.families import dqn
 from research.networks.q_network import NOISE, QNetwork
 from research.training import optimizers
-from research.training.agents import offline, on_policy, replayed
+from research.training.agents import chosen, offline, on_policy, replayed
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/dqn/cart_pole.py"
@@ -66,6 +66,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     case "offline":
       settings = offline.Settings(**agent.offline)
       learner = offline.offline_learner(world, network, optimizer, settings, exploration, schedule)
+  if train.select:
+    mean_return = chosen.validation(world, network, exploration, data.select_episodes)
+    learner = chosen.best_played(learner, mean_return, max(total // train.select, 1))
   episodes = lambda count, first: clock(min(data.eval_batch_size, count), count=count, first=first, name=world.name)
   return Experiment(
     learner=learner,

@@ -43,6 +43,7 @@ def dqn(agent: str = "dqn") -> ml_collections.ConfigDict:
       "path": "",  # of offline: an .npz archive of transitions, such as --mode=predict writes
       "eval_episodes": 0,  # greedy episodes played during training; 0: none
       "test_episodes": 100,  # greedy episodes played at the end
+      "select_episodes": 100,  # greedy episodes by which the agent that plays is chosen, see train.select
       "eval_batch_size": 100,  # of them side by side, over all devices
     }
   )
@@ -89,7 +90,13 @@ def dqn(agent: str = "dqn") -> ml_collections.ConfigDict:
     }
   )
   config.optimizer.clip_norm = 10.0
-  config.train.update({"batch_size": 64, "duration": "50000 frames"})  # transitions of a gradient step
+  config.train.update(
+    {
+      "batch_size": 64,  # transitions of a gradient step
+      "duration": "50000 frames",
+      "select": 0,  # how often in a run it is measured whether the agent is the best so far; 0: the last one plays
+    }
+  )
   config.run.steps_per_dispatch = 20
   return config
 
@@ -99,7 +106,8 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   config = common.variant(config, name, also)
   if name == "smoke":
     config.agent.update({"rows": 4, "steps": 4})
-    config.data.update({"eval_episodes": 8, "test_episodes": 8, "eval_batch_size": 8})
+    config.data.update({"eval_episodes": 8, "test_episodes": 8, "select_episodes": 4, "eval_batch_size": 8})
+    config.train.select = min(config.train.select, 4)
     config.model.features = (16, 16)
     config.report.frames = 20
     config.exploration.max_steps = 50

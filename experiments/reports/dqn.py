@@ -12,15 +12,21 @@ from research.environments.protocol import Environment
 from research.errors import UserError
 from research.evaluation import games
 from research.families import dqn
-from research.training.agents import acting
+from research.training.agents import acting, chosen
 from research.training.agents.replayed import Network
 from research.training.experiment import Report
 
+DEFINITIONS = {
+  "episodes": "episodes that ended in training",
+  "chosen_step": "updates after which the agent played best in episodes of validation: the one that plays",
+}
 RECORDED = 500  # steps of each environment whose transitions are written
 
 
 def report(state: Any, world: Environment, network: Network, config: ml_collections.ConfigDict) -> Report:
   """A film of one greedy episode; of vectors, the values of the states around those that it met."""
+  steps = {"chosen_step": float(state.chosen_step)} if isinstance(state, chosen.ChosenState) else {}
+  state = chosen.playing(state)
   observations, _ = episode(state, world, network, config.report.frames)
   files = {"episode.gif": games.gif(world.name, observations)}
   figures = {}
@@ -29,7 +35,7 @@ def report(state: Any, world: Environment, network: Network, config: ml_collecti
     figures["values"] = games.value_plane(values, observations, tuple(config.report.plane))
   acts = hasattr(state, "recent")  # an agent that learns from a file has no episodes of its own
   episodes = {"episodes": float(state.recent.episodes)} if acts else {}
-  return Report(episodes, figures, {"episodes": "episodes that ended in training"}, files)
+  return Report({**episodes, **steps}, figures, DEFINITIONS, files)
 
 
 def episode(state: Any, world: Environment, network: Network, frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +67,7 @@ def predictions(
   """
   if source and not source.isdigit():
     raise UserError("--input", source, "give the number of episodes to play, such as 20.")
-  count = int(source or 10)
+  count, state = int(source or 10), chosen.playing(state)
   if not count:
     raise UserError("--input", source, "play one episode at least.")
   keys = jax.random.split(randomness.stream_key(state.key, "predict"), count)

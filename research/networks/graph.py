@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from research.graphs.graph import Graph, SparseRows
+from research.graphs.products import symmetric_product
 from research.graphs.segments import segment_max, segment_mean, segment_softmax, segment_sum
 from research.networks import layers
 
@@ -277,6 +278,8 @@ class GRAND(nn.Module):
 class LightGCN(nn.Module):
   """A vector of each node, and the mean of it and of its propagations (He et al. 2020, equations 3 and 4).
 
+  Every edge of its graph stands in both directions, with the same weight.
+
   Attributes:
     num_nodes: users and items.
     features: of a vector.
@@ -292,7 +295,7 @@ class LightGCN(nn.Module):
     del train
     own = x = total = self.param("vectors", nn.initializers.normal(0.1), (self.num_nodes, self.features))
     for _ in range(self.steps):
-      x = propagate(graph, x)
+      x = symmetric_product(graph, x)
       total = total + x
     return total / (self.steps + 1), own
 

@@ -6,7 +6,7 @@ import pytest
 
 from research.errors import UserError
 from research.graphs import graph as graph_lib
-from research.graphs import segments
+from research.graphs import products, segments
 
 
 def random_graph(nodes=7, edges=20, features=3, seed=0, **options):
@@ -82,6 +82,24 @@ def test_symmetric_weights_are_the_normalised_adjacency():
   np.testing.assert_allclose(found, expected, rtol=1e-6)
   wide = graph_lib.padded(graph, 9, len(graph.senders) + 4)
   np.testing.assert_allclose(graph_lib.symmetric_weights(wide).weight, wide.weight)
+
+
+@pytest.mark.parametrize("product", [products.symmetric_product, "segments"])
+def test_symmetric_product_and_its_gradient_are_the_matrixs(product):
+  """As compressed rows, which CPUs take, and as segments, which all others do; with padding nodes and edges."""
+  graph = graph_lib.symmetric_weights(random_graph(undirected=True))
+  graph = graph_lib.padded(graph, 9, len(graph.senders) + 4)
+  if product == "segments":
+    product = lambda graph, x: products._by_segments(graph.weight, graph.senders, graph.receivers, x)
+  matrix = np.zeros((9, 9), np.float32)
+  real = np.asarray(graph.edge_mask)
+  matrix[graph.receivers[real], graph.senders[real]] = graph.weight[real]
+  x, pull = np.random.default_rng(1).normal(size=(2, 9, 5)).astype(np.float32)
+  value, back = jax.jit(lambda x, pull: (lambda y, vjp: (y, vjp(pull)[0]))(*jax.vjp(lambda x: product(graph, x), x)))(
+    x, pull
+  )
+  np.testing.assert_allclose(value, matrix @ x, rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(back, matrix.T @ pull, rtol=1e-5, atol=1e-6)
 
 
 def test_padding_changes_nothing_that_is_real():

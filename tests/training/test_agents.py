@@ -1,19 +1,23 @@
 """Agents against what is known exactly: value iteration, episodes counted by hand, one device against several."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import struct
 
 from research import axes
 from research.environments import cart_pole, grid, protocol
 from research.errors import UserError
 from research.families import dqn
+from research.metrics import Mean
 from research.networks.q_network import QNetwork
-from research.training.agents import acting, on_policy, replayed
+from research.training import learner as learner_lib
+from research.training.agents import acting, chosen, on_policy, replayed
 
 DISCOUNT = 0.8
 BATCH = {"mask": jnp.ones(32), "row": jnp.arange(32)}
@@ -120,6 +124,41 @@ def test_greedy_episodes_are_whole_and_counted_once():
   metrics = jax.jit(lambda: learner.evaluate(learner.init(jax.random.key(0), BATCH), batch))()
   assert float(metrics["return"].value()) == float(metrics["length"].value()) == 5
   assert float(metrics["return"].count) == 3
+
+
+def test_the_agent_that_played_best_is_kept():
+  """Returns 3, 7, 5, 7, 1 when measured after every second update, or from the 5 on: the later 7 is chosen."""
+  returns = jnp.array([3.0, 7.0, 5.0, 7.0, 1.0])
+
+  @struct.dataclass
+  class Counting(learner_lib.State):
+    params: Any
+
+  learner = learner_lib.Learner(
+    init=lambda key, batch: Counting.create(key, params=jnp.zeros(())),
+    update=lambda state, batch: (state.replace(step=state.step + 1, params=state.params + 1), {}),
+    evaluate=lambda state, batch: {"params": Mean.constant(state.params)},
+  )
+  for shift, expected in ((0, 8), (2, 10)):
+    mean_return = lambda state, due, shift=shift: returns[(state.params.astype(int) // 2 - 1 + shift) % 5]
+    best = chosen.best_played(learner, mean_return, 2)
+    one = lambda i, state, best=best: best.update(state, BATCH)[0]
+    state = jax.lax.fori_loop(0, 10, one, best.init(jax.random.key(0), BATCH))
+    assert int(state.chosen_step) == expected
+    assert float(state.score) == 7
+    assert float(best.evaluate(state, BATCH)["params"].value()) == expected
+
+
+def test_validation_plays_whole_episodes_only_when_due():
+  world = counting(5, True)._replace(observation=jax.ShapeDtypeStruct((1,), jnp.float32))
+  world = world._replace(
+    reset=lambda key: (jnp.zeros(()), jnp.zeros(1)),
+    step=lambda key, s, a, step=world.step: (lambda t: t._replace(observation=t.observation[None]))(step(key, s, a)),
+  )
+  learner = replayed.dqn_learner(world, network(2), optax.sgd(0.0), settings(), replayed.Exploration())
+  play = chosen.validation(world, network(2), replayed.Exploration(), 3)
+  both = jax.jit(lambda state: (play(state, True), play(state, False)))(learner.init(jax.random.key(0), BATCH))
+  assert [float(value) for value in both] == [5, 0]
 
 
 @pytest.mark.parametrize("changes", [{}, {"priority": 0.6, "n_steps": 3}])

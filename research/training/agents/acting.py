@@ -147,7 +147,9 @@ def episode_metrics(record: Record) -> dict[str, Mean]:
   }
 
 
-def play(environment: Environment, choose: Choose, keys, max_steps: int) -> tuple[Float[Array, " row"], Any, Any]:
+def play(
+  environment: Environment, choose: Choose, keys, max_steps: int | Int[Array, ""]
+) -> tuple[Float[Array, " row"], Any, Any]:
   """One episode for each key: (returns [row], lengths [row], whether it ended [row]); cut off after `max_steps`."""
   split = jax.vmap(lambda key, t: jax.random.split(jax.random.fold_in(key, t), 2), in_axes=(0, None))
   env, observation = jax.vmap(environment.reset)(split(keys, 0)[:, 0])
