@@ -4,8 +4,8 @@ Paper: Kipf & Welling 2016, table 1, VGAE with features: AUC 91.4, AP 92.6, 10 r
 Command: python -m experiments.gnn --config=configs/gnn/cora_links.py --config.data.path=...
 Hardware: 2 CPU cores
 Time: a minute for ten networks, on a machine shared with others
-Expected: AUC 92.8 +- 0.5 %, AP 93.0 +- 0.6 (ten networks on one split); with the paper's 200 steps and no dropout AUC was
-  81.4 %, which is why dropout and steps were chosen anew, on validation links
+Expected: AUC 92.8 +- 0.5 %, AP 93.0 +- 0.6 (ten networks on one split); with the paper's 200 steps and no dropout it
+  was AUC 81.4 %, which is why dropout and steps were chosen anew, on validation links
 """
 
 from configs import common
