@@ -1,4 +1,4 @@
-"""Seeds and variants of one config on this machine, and one table of what they came to.
+"""Seeds and variants of one config on this machine, and one table and one figure of what they came to.
 
   python -m launch.sweep --config=configs/mlp/digits.py --seeds=0-4 [--config.FIELD=VALUE]
   python -m launch.sweep --config=configs/mlp/digits.py --seeds=0-2 --sweep=rates.txt --jobs=2
@@ -16,14 +16,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from experiments.command import seeds as seeds_lib
 from launch import command, table
 from launch.command import Run
 from research.errors import UserError
+from research.evaluation import figures
 from research.training.job import EXIT_PREEMPTED
+from research.training.rundir import read_rows
 
 MODES = ("auto", "never")
 
@@ -56,7 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
   target.parent.mkdir(parents=True, exist_ok=True)
   target.write_text(text)
   print(f"{text}\nwrote {target}")
+  if flags.seeds:
+    print(f"wrote {figures.save(figures.curves_over_seeds(_rows(runs)), target.with_name('curves.png'))}")
   return code
+
+
+def _rows(runs: Sequence[Run]) -> dict[str, list[Sequence[Mapping[str, Any]]]]:
+  """Rows of every seed of the runs that have finished, by what else was set."""
+  rows: dict[str, list[Sequence[Mapping[str, Any]]]] = {}
+  for run in filter(_finished, runs):
+    changes = (f"{field.rpartition('.')[2]}={value}" for field, value in run.overrides.items() if field != "seed")
+    rows.setdefault(" ".join(changes), []).append(read_rows(pathlib.Path(run.workdir) / "metrics.jsonl"))
+  return rows
 
 
 def _finished(run: Run) -> bool:

@@ -18,6 +18,7 @@ import ml_collections
 from experiments.command import cli, session
 from research.data import remembered
 from research.errors import UserError
+from research.evaluation import figures
 from research.training import compilation, loop, parallel, rundir, side_by_side
 from research.training.preemption import Preemption
 
@@ -81,6 +82,8 @@ def _run(build, name, config_name, configs, workdir, overrides, preemption: Pree
       metrics, paths = session.final(loop.executor(experiments[i], settings, plan), configs[seed], directory, state)
       conclusion = {**begun, "seed": seed, "step": trained.step, "metrics": metrics}
       session.conclude(directory, conclusion, launch, paths, share, clock.seconds / len(seeds))
+    curves = figures.curves_over_seeds({"": [rundir.read_rows(run.path / "metrics.jsonl") for run in runs]})
+    print(f"figure {figures.save(curves, whole.path / 'figures' / 'curves.png')}")
     session.check_claims(first, metrics)  # the same names for all seeds
   print(f"{len(seeds)} seeds side by side in {time.perf_counter() - start:.0f} s")
   return 0

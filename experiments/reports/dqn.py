@@ -18,6 +18,8 @@ from research.training.experiment import Report
 
 DEFINITIONS = {
   "episodes": "episodes that ended in training",
+  "area": "area under the learning curve, divided by its length: the mean return of the last 100 episodes of training, "
+  "0 before the first has ended, averaged over all updates",
   "chosen_step": "updates after which the agent played best in episodes of validation: the one that plays",
 }
 RECORDED = 500  # steps of each environment whose transitions are written
@@ -25,7 +27,7 @@ RECORDED = 500  # steps of each environment whose transitions are written
 
 def report(state: Any, world: Environment, network: Network, config: ml_collections.ConfigDict) -> Report:
   """A film of one greedy episode; of vectors, the values of the states around those that it met."""
-  steps = {"chosen_step": float(state.chosen_step)} if isinstance(state, chosen.ChosenState) else {}
+  numbers = {"chosen_step": float(state.chosen_step)} if isinstance(state, chosen.ChosenState) else {}
   state = chosen.playing(state)
   observations, _ = episode(state, world, network, config.report.frames)
   files = {"episode.gif": games.gif(world.name, observations)}
@@ -33,9 +35,10 @@ def report(state: Any, world: Environment, network: Network, config: ml_collecti
   if observations.ndim == 2 and observations.shape[1] > max(config.report.plane):
     values = jax.jit(lambda seen: network.values(state.params, seen))
     figures["values"] = games.value_plane(values, observations, tuple(config.report.plane))
-  acts = hasattr(state, "recent")  # an agent that learns from a file has no episodes of its own
-  episodes = {"episodes": float(state.recent.episodes)} if acts else {}
-  return Report({**episodes, **steps}, figures, DEFINITIONS, files)
+  if hasattr(state, "recent"):  # an agent that learns from a file has no episodes of its own
+    recent = state.recent
+    numbers |= {"episodes": float(recent.episodes), "area": float(recent.area / jnp.maximum(recent.updates, 1))}
+  return Report(numbers, figures, DEFINITIONS, files)
 
 
 def episode(state: Any, world: Environment, network: Network, frames: int) -> tuple[np.ndarray, np.ndarray]:

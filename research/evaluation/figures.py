@@ -326,6 +326,56 @@ def learning_curves(rows: Sequence[Mapping[str, Any]], metrics: Sequence[str] | 
   return figure
 
 
+def curves_over_seeds(
+  groups: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], leave_out: Sequence[str] = ("learning_rate", "skipped")
+) -> "Figure":
+  """One panel for each quantity over the steps: the mean over seeds of each group, in a band of a standard deviation.
+
+  Args:
+    groups: by label, the rows of `metrics.jsonl` of every seed; steps that not all seeds of a group have are left out.
+    leave_out: quantities that are not drawn.
+  """
+  from matplotlib.figure import Figure
+
+  curves: dict[str, dict[str, np.ndarray]] = {}  # panel -> label -> [step, mean, deviation]
+  for label, seeds in groups.items():
+    for name, points in _by_quantity(seeds).items():
+      steps = sorted(step for step, values in points.items() if len(values) == len(seeds))
+      if len(steps) > 1 and name.partition(" ")[2] not in leave_out:
+        values = np.array([points[step] for step in steps])
+        curves.setdefault(name, {})[label] = np.stack([steps, values.mean(1), values.std(1)], 1)
+  columns = min(3, max(len(curves), 1))
+  grid = (max(1, -(-len(curves) // columns)), columns)
+  figure = Figure(figsize=(4 * columns, 3 * grid[0] + 0.3 * (len(groups) > 1)), layout="constrained")
+  for axes, (name, lines) in zip(np.ravel(figure.subplots(*grid)), curves.items()):
+    for place, label in enumerate(groups):
+      if label in lines:
+        steps, mean, deviation = lines[label].T
+        axes.plot(steps, mean, color=f"C{place}", linewidth=1.3, label=label)
+        axes.fill_between(steps, mean - deviation, mean + deviation, color=f"C{place}", alpha=0.15, linewidth=0)
+    axes.set_title(name.replace("_", " "), fontsize=10)
+    axes.set_xlabel("step", fontsize=8)
+    _plain(axes)
+  for axes in figure.axes[len(curves) :]:
+    axes.set_axis_off()
+  if len(groups) > 1 and curves:
+    handles, labels = max((axes.get_legend_handles_labels() for axes in figure.axes), key=lambda each: len(each[1]))
+    figure.legend(handles, labels, loc="outside upper left", frameon=False, fontsize=8, ncols=min(len(labels), 4))
+  return figure
+
+
+def _by_quantity(seeds: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, dict[int, list[float]]]:
+  """`"eval loss"` -> step -> finite values, at most one a seed."""
+  points: dict[str, dict[int, list[float]]] = {}
+  for rows in seeds:
+    for row in rows:
+      for name, value in row.items():
+        number = name not in ("step", "kind") and isinstance(value, int | float) and np.isfinite(value)
+        if number and row["kind"] != "timing":
+          points.setdefault(f"{row['kind']} {name}", {}).setdefault(row["step"], []).append(float(value))
+  return points
+
+
 def _curve(axes: "Axes", kind: str, points: Float[np.ndarray, "point 2"]) -> None:
   steps, values = points.T
   train = kind.startswith("train")

@@ -76,6 +76,20 @@ def test_curves_have_a_panel_for_each_quantity():
   assert [line.get_label() for line in figure.axes[0].lines] == ["eval", "train"]
 
 
+def test_curves_over_seeds_are_means_in_bands():
+  """Of the steps that all seeds of a group have; rates and timings are not drawn."""
+  row = lambda step, loss, kind="train": {"step": step, "kind": kind, "loss": loss, "learning_rate": 0.1}
+  groups = {"a": [[row(0, 1.0), row(1, 3.0), row(2, 9.0)], [row(0, 3.0), row(1, 7.0)]], "b": [[row(0, 2.0), row(1, 2)]]}
+  groups["a"][0].append({"step": 0, "kind": "timing", "seconds": 1.0})
+  figure = figures.curves_over_seeds(groups)
+  assert [axes.get_title() for axes in figure.axes if axes.lines] == ["train loss"]
+  assert [line.get_label() for line in figure.axes[0].lines] == ["a", "b"]
+  np.testing.assert_array_equal(figure.axes[0].lines[0].get_xydata(), [[0, 2], [1, 5]])
+  band = figure.axes[0].collections[0].get_paths()[0].vertices
+  assert {(0, 1), (0, 3), (1, 3), (1, 7)} <= {tuple(point) for point in band.tolist()}
+  assert not any(axes.lines for axes in figures.curves_over_seeds({}).axes)
+
+
 def test_filters_refuse_what_is_no_image():
   with pytest.raises(ValueError, match="no image"):
     figures.filters(np.zeros((4, 64)), image_shape=(8, 8))

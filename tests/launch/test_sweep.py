@@ -58,6 +58,7 @@ def test_sweep(config, tmp_path, capfd):
   assert table.count("learning_rate=") == 2
   assert table.count("(2)") >= 2
   assert "Not finished" not in table
+  assert next((tmp_path / "runs").rglob("table.md")).with_name("curves.png").exists()
   files = sorted((tmp_path / "runs").rglob("result.json"))
   assert [json.loads(file.read_text())["seed"] for file in files] == [0, 1, 0, 1]
   before = [file.stat().st_mtime_ns for file in files]

@@ -101,15 +101,17 @@ def test_the_last_observation_of_an_episode_is_kept(cut):
 
 def test_recent_returns_are_the_last_hundred():
   after = jax.jit(acting.Recent.after)
-  recent, returns = acting.Recent.none(), []
+  recent, returns, means = acting.Recent.none(), [], []
   rng = np.random.default_rng(0)
   assert float(recent.mean().count) == 0
   for _ in range(12):
     done, value = rng.random((5, 7)) < 0.4, rng.normal(size=(5, 7)).astype(np.float32)
     recent = after(recent, jnp.asarray(done), jnp.asarray(value))
     returns += value.T.ravel()[done.T.ravel()].tolist()
+    means.append(np.mean(returns[-100:] or [0]))
   assert int(recent.episodes) == len(returns) > 100
   np.testing.assert_allclose(recent.mean().value(), np.mean(returns[-100:]), rtol=1e-5)
+  np.testing.assert_allclose(recent.area / recent.updates, np.mean(means), rtol=1e-4, atol=1e-6)
 
 
 def test_greedy_episodes_are_whole_and_counted_once():

@@ -63,14 +63,23 @@ class Record(NamedTuple):
 
 @struct.dataclass
 class Recent:
-  """Returns of the last `RECENT` episodes, in a ring, and the number of episodes so far."""
+  """Returns of the last `RECENT` episodes, in a ring; the number of episodes so far; the area under their mean.
+
+  Attributes:
+    returns: of the episodes held.
+    episodes: so far.
+    area: their mean after every update, 0 before the first episode's end, summed over the updates.
+    updates: so far.
+  """
 
   returns: Float[Array, " episode"]
   episodes: Int[Array, ""]
+  area: Float[Array, ""]
+  updates: Int[Array, ""]
 
   @classmethod
   def none(cls) -> "Recent":
-    return cls(jnp.zeros(RECENT), jnp.zeros((), jnp.int32))
+    return cls(jnp.zeros(RECENT), jnp.zeros((), jnp.int32), jnp.zeros(()), jnp.zeros((), jnp.int32))
 
   def after(self, done: Bool[Array, "row time"], episode_return: Float[Array, "row time"]) -> "Recent":
     """With the episodes that ended, in order of time, then of row."""
@@ -79,12 +88,18 @@ class Recent:
     total = self.episodes + done.sum(dtype=jnp.int32)
     kept = done & (episode >= total - RECENT)
     place = jnp.where(kept, episode % RECENT, RECENT)
-    return Recent(self.returns.at[place].set(returns, mode="drop"), total)
+    returns = self.returns.at[place].set(returns, mode="drop")
+    mean = _mean(returns, total)
+    return Recent(returns, total, self.area + mean.total / jnp.maximum(mean.count, 1), self.updates + 1)
 
   def mean(self) -> Mean:
     """Of the returns held; an empty one before the first episode's end."""
-    count = jnp.minimum(self.episodes, RECENT)
-    return Mean(jnp.where(jnp.arange(RECENT) < count, self.returns, 0).sum(), count.astype(jnp.float32))
+    return _mean(self.returns, self.episodes)
+
+
+def _mean(returns: Float[Array, " episode"], episodes: Int[Array, ""]) -> Mean:
+  count = jnp.minimum(episodes, RECENT)
+  return Mean(jnp.where(jnp.arange(RECENT) < count, returns, 0).sum(), count.astype(jnp.float32))
 
 
 def begin(environment: Environment, key, rows: int) -> Actors:
