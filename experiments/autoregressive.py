@@ -27,7 +27,7 @@ from research.networks.made import TokenMADE
 from research.networks.pixelcnn import PixelCNN
 from research.networks.wavenet import WaveNet
 from research.training import precision
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/autoregressive/digits.py"
 
@@ -49,6 +49,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=use.predict,
     sample=lambda state: use.predict(state, ""),
     definitions=family_lib.DEFINITIONS,
+    program=Program.of_batches(use.log_likelihood, sets.test),
   )
 
 

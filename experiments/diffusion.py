@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import ml_collections
+import numpy as np
 
 from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
@@ -28,7 +29,7 @@ from research.networks import dit
 from research.networks.conditioned import ConditionedMLP
 from research.networks.unet import UNet
 from research.training import precision
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/diffusion/digits.py"
 
@@ -68,6 +69,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=use.predict,
     sample=lambda state: use.predict(state, ""),
     definitions=family.DEFINITIONS,
+    program=Program(use.samples, {"seed": np.zeros(1, np.int32), "label": np.zeros(1, np.int32)}),
   )
 
 

@@ -21,7 +21,7 @@ from research.data.examples import Examples
 from research.errors import UserError
 from research.families.flows import base
 from research.families.flows import model as family_lib
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/flow/digits.py"
 
@@ -52,6 +52,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=use.predict,
     sample=lambda state: use.predict(state, ""),
     definitions=family_lib.DEFINITIONS,
+    program=Program.of_batches(use.log_likelihood, measured.test),
   )
 
 

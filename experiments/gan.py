@@ -24,7 +24,7 @@ from research.families import diffaugment
 from research.families import gan as family_lib
 from research.networks import dcgan
 from research.training import game, precision
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/gan/digits.py"
 
@@ -65,6 +65,10 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=lambda state, path: gan_report.predictions(gan_report.Sampler(family, state, data, config), path, config),
     sample=lambda state: gan_report.predictions(gan_report.Sampler(family, state, data, config), "", config),
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.sample(game.generator_of(state), inputs["z"], inputs["label"]),
+      {"z": np.zeros((1, model.latent_size), np.float32), "label": np.zeros(1, np.int32)},
+    ),
   )
 
 

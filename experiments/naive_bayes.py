@@ -22,7 +22,7 @@ from research.data import pipeline, sources
 from research.errors import UserError
 from research.families import naive_bayes as family_lib
 from research.training import precision, statistics
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/naive_bayes/digits.py"
 
@@ -60,6 +60,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=predict,
     sample=lambda state: predict(state, ""),
     definitions=family_lib.DEFINITIONS,
+    program=Program.of_batches(
+      lambda state, batch: family.log_joint(state.params, batch["inputs"]), measure(data.test)
+    ),
     notes=splits.notes(data.train),
   )
 

@@ -26,8 +26,8 @@ from research.data.examples import Examples
 from research.errors import UserError
 from research.families import vae, vq_vae
 from research.networks.autoencoder import ConvAutoencoder, MLPAutoencoder, VQAutoencoder
-from research.training import precision
-from research.training.experiment import Experiment
+from research.training import precision, steps
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/vae/digits.py"
 
@@ -54,6 +54,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   report = lambda state: vae_report.report(state, family, config, evaluation(data.test, config, "report"), data.test)
   anomalies = lambda state: vae_report.anomalies(state, family, left_out, sets.test, data.test)
   predict = lambda state, path: vae_report.predictions(state, family, config, path, data.test, assembly(config))
+  encode = lambda state, batch: vae_report.encoded(family, steps.variables_of(state), batch)
   return Experiment(
     learner=anomaly.without(learner, left_out) if left_out else learner,
     train_data=train_data,
@@ -63,6 +64,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=None if left_out else predict,
     sample=None if left_out else lambda state: predict(state, ""),
     definitions=vae.DEFINITIONS,
+    program=None if left_out else Program.of_batches(encode, sets.test),
   )
 
 

@@ -26,11 +26,11 @@ def get_config(variant: str = ""):
     }
   )
   config.model = _base.network()
-  config.model.update({"features": 200, "dropout": 0.3})
-  config.model.hidden = 64  # units of the estimator within a frame
-  config.train.update({"batch_size": 16, "duration": "60 epochs", "ema_decay": 0.99})
-  config.train.transpose = 6  # in training each piece is moved by up to so many semitones, down or up
-  config.optimizer.update({"name": "adamw", "learning_rate": 3e-3, "warmup": "50 steps", "clip_norm": 1.0})
+  config.model.update({"features": 300, "dropout": 0.2})
+  config.model.hidden = 128  # units of the estimator within a frame
+  config.train.update({"batch_size": 8, "duration": "50 epochs", "ema_decay": 0.99})
+  config.train.transpose = 3  # in training each piece is moved by up to so many semitones, down or up
+  config.optimizer.update({"name": "adamw", "learning_rate": 1e-2, "warmup": "50 steps", "clip_norm": 1.0})
   config.run.update({"best_metric": "nll", "best_mode": "min", "report_best": True, "eval_every": "5 %"})
   config.report = ml_collections.ConfigDict(
     {

@@ -1,7 +1,7 @@
 """The command line that every experiment shares.
 
 python -m experiments.cnn [--config=configs/cnn/mnist.py[:smoke]] [--workdir=...] [--config.x=y]
-                          [--mode=train|evaluate|predict|sample] [--input=PATH]
+                          [--mode=train|evaluate|predict|sample|export] [--input=PATH]
 
 Of a run that there is, --workdir alone will do: its folder holds its config.
 """
@@ -25,7 +25,7 @@ from research import renamed
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MODES = ("train", "evaluate", "predict", "sample")
+MODES = ("train", "evaluate", "predict", "sample", "export")
 DEBUG = "GENERA_DEBUG"  # variable that has failures shown with their tracebacks
 EXIT_ERROR = 1
 EXIT_USER_ERROR = 2

@@ -10,7 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from experiments.command import cli, runs
+from experiments.command import cli, export, runs
 from research.data import remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
@@ -100,8 +100,9 @@ def _run(build, config, workdir, mode, source, header, preemption) -> int:
   try:
     with processes.together():
       prolonged = claim(directory, config, mode, memory, settings, experiment)
-    if mode in ("predict", "sample"):
-      return _predict(executor, settings, directory, mode, source)
+    if mode in ("predict", "sample", "export"):
+      state = executor.plan.local(restore(executor, settings, directory))
+      return _predict(state, experiment, directory, mode, source)
     header |= prolonged
     return _train_or_evaluate(executor, config, settings, directory, header, mode, start, preemption)
   finally:
@@ -331,7 +332,7 @@ def conclude(
 
   Args:
     directory: the run's folder.
-    found: experiment, config, overrides, seed, step and metrics.
+    conclusion: experiment, config, overrides, seed, step and metrics.
     launch: of `run.json`.
     paths: of figures and samples.
     wall_seconds, compile_seconds: of the run.
@@ -443,12 +444,17 @@ def _write(directory: rundir.RunDirectory, files: Mapping[str, bytes]) -> list[p
   return [folder / name for name in files]
 
 
-def _predict(executor, settings, directory, mode, source) -> int:
-  state = executor.plan.local(restore(executor, settings, directory))
-  if not directory.writes:
-    processes.wait_for_main("predicted")
-    return 0
-  outputs = executor.experiment.sample(state) if mode == "sample" else executor.experiment.predict(state, source)
+def _predict(state, experiment, directory: rundir.RunDirectory, mode: str, source: str) -> int:
+  if directory.writes and mode == "export":
+    for file in export.export(directory.path, experiment, state):
+      print(f"export {file}")
+  elif directory.writes:
+    _write_outputs(experiment.sample(state) if mode == "sample" else experiment.predict(state, source), directory, mode)
+  processes.wait_for_main("predicted")
+  return 0
+
+
+def _write_outputs(outputs: Mapping[str, Any], directory: rundir.RunDirectory, mode: str) -> None:
   for file in _write(directory, {name: value for name, value in outputs.items() if isinstance(value, bytes)}):
     print(f"sample {file}")
   arrays = {name: value for name, value in outputs.items() if not isinstance(value, bytes)}
@@ -457,5 +463,3 @@ def _predict(executor, settings, directory, mode, source) -> int:
   for name, value in arrays.items():
     print(f"{name} {np.asarray(value).shape}: {np.array2string(np.asarray(value).ravel()[:8], precision=3)} ...")
   print(f"{path.stem} {path}")
-  processes.wait_for_main("predicted")
-  return 0

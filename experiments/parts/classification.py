@@ -18,7 +18,7 @@ from research.evaluation import classification as measures
 from research.evaluation import figures
 from research.families import classifier as family_lib
 from research.training import precision, steps
-from research.training.experiment import Experiment, Report
+from research.training.experiment import Experiment, Program, Report
 from research.training.learner import cross_validation, ensemble
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and standard deviation of its training pixels
@@ -107,6 +107,7 @@ def experiment(
     report=lambda state: report(state, predict, test_data, data.test, first_layer),
     predict=lambda state, path: predictions(state, predict, path, test_data, data.test, config),
     definitions=family_lib.DEFINITIONS if views is None else _AVERAGED,
+    program=Program.of_batches(predict, test_data),
     notes=splits.notes(data.train),
   )
 

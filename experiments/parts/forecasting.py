@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import ml_collections
+import numpy as np
 
 from experiments.parts import fields, learning
 from experiments.reports.forecasting import Oracle
@@ -11,8 +12,8 @@ from research.data import remembered
 from research.data import series as series_lib
 from research.errors import UserError
 from research.families import forecasting as family_lib
-from research.training import precision
-from research.training.experiment import Experiment
+from research.training import precision, steps
+from research.training.experiment import Experiment, Program
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) -> Experiment:
@@ -42,4 +43,8 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     report=oracle.report,
     predict=oracle.predictions,
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.forecast(steps.variables_of(state), inputs["inputs"]),
+      {"inputs": np.zeros((1, data.context, len(series.columns)), np.float32)},
+    ),
   )

@@ -16,8 +16,8 @@ from research.data.dataset import Dataset
 from research.errors import UserError
 from research.families import language_model as family_lib
 from research.text import corpora, tokenizers
-from research.training import precision
-from research.training.experiment import Experiment
+from research.training import precision, steps
+from research.training.experiment import Experiment, Program
 
 
 class Corpus(NamedTuple):
@@ -85,6 +85,10 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     sample=lambda state: writer.predictions(state, [writer.prompt]),
     derive=family_lib.derived,
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.logits(steps.variables_of(state), inputs["tokens"]),
+      {"tokens": np.zeros((1, config.data.length), np.int32)},
+    ),
   )
 
 

@@ -16,7 +16,7 @@ from research.errors import UserError
 from research.families import classifier as family_lib
 from research.text import corpora, labelled, tokenizers
 from research.training import precision
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) -> Experiment:
@@ -52,6 +52,7 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     report=lambda state: classification.report(state, predict, sets.test, texts.test, None),
     predict=lambda state, source: predictions(state, predict, source, tokenizer, texts.test, data),
     definitions=family_lib.DEFINITIONS,
+    program=Program.of_batches(predict, sets.test),
     notes=splits.notes(texts.train),
   )
 

@@ -16,7 +16,7 @@ from research.errors import UserError
 from research.families import classifier as classifier_lib
 from research.families import ctc
 from research.networks.speech import LogMel
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 
 class Recordings(NamedTuple):
@@ -82,6 +82,7 @@ def words(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) 
     report=lambda state: classification.report(state, predict, sets.test, parts.test, None),
     predict=predictions,
     definitions=classifier_lib.DEFINITIONS,
+    program=Program.of_batches(predict, sets.test),
     notes=splits.notes(parts.train),
   )
 

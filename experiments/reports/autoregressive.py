@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jaxtyping import Array, Float
 
 from experiments.parts import generative, sequential, sound
 from research import randomness
@@ -65,13 +66,15 @@ class Use:
       path, self._test.inputs.shape[1:], size, pipeline.normalised(), self._test.inputs.dtype
     )
 
-    def one(variables, batch):
-      tokens = family_lib.as_tokens(batch["inputs"], self._levels)
-      return tokens, family_lib.total(self._family.log_prob(variables, tokens, batch["label"]))
-
-    tokens, logs = generative.over(dataset, one, variables)
+    tokens = generative.over(dataset, lambda _, batch: family_lib.as_tokens(batch["inputs"], self._levels), state)
+    logs = generative.over(dataset, self.log_likelihood, state)
     completed = self._completions(variables, tokens, np.zeros(len(tokens), np.int32), key)[2:]
     return {"log_likelihood": logs, "completions": np.stack(completed, 1), "input": names}
+
+  def log_likelihood(self, state, batch) -> Float[Array, " batch"]:
+    """Of each example, nats."""
+    tokens = family_lib.as_tokens(batch["inputs"], self._levels)
+    return family_lib.total(self._family.log_prob(steps.variables_of(state), tokens, batch["label"]))
 
   def _labels(self, count: int) -> np.ndarray:
     """Every class in turn."""

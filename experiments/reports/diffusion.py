@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from experiments.command import cli
 from experiments.parts import features, generative, sound
@@ -81,6 +81,12 @@ class Use:
       return self._edits(variables, inputs, key)
     labels = self._labels(self._config.report.samples)
     return {"samples": self._draw(self._generator, variables, labels, key), "label": labels}
+
+  def samples(self, state, inputs, index) -> Float[Array, "batch ..."]:
+    """One for each `seed` int [batch], of the class `label` int [batch] where classes condition."""
+    del index
+    keys, shape = jax.vmap(jax.random.key)(inputs["seed"]), (len(inputs["seed"]), *self._shape)
+    return self._generator.draw(steps.variables_of(state), shape, keys, inputs["label"] if self._classes else None)
 
   def _labels(self, count: int) -> np.ndarray:
     """Every class in turn."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from experiments.parts import generative, splits
 from research import randomness
@@ -95,11 +95,15 @@ class Use:
     return {**scores, "anomaly": 1 - np.searchsorted(known, logs) / len(known)}
 
   def _log_probs(self, variables, dataset: Dataset) -> np.ndarray:
-    def one(variables, batch):
-      keys = family_lib.evaluation_keys(batch["index"])
-      return self._family.log_prob(variables, batch["inputs"], batch["label"], keys)
+    return generative.over(dataset, self._log_prob, variables).astype(np.float64) - self._data.log_scale
 
-    return generative.over(dataset, one, variables).astype(np.float64) - self._data.log_scale
+  def _log_prob(self, variables, batch) -> Float[Array, " batch"]:
+    keys = family_lib.evaluation_keys(batch["index"])
+    return self._family.log_prob(variables, batch["inputs"], batch["label"], keys)
+
+  def log_likelihood(self, state, batch) -> Float[Array, " batch"]:
+    """Of each example, in the units of the data, nats."""
+    return self._log_prob(steps.variables_of(state), batch) - self._data.log_scale
 
   def _draw(self, variables, count: int, key) -> np.ndarray:
     """Samples, in the units of the data."""

@@ -79,7 +79,7 @@ def posterior_means(family: vae.VAE, variables, batch) -> jax.Array:
 
 def codes(family: vae.VAE, variables, batch) -> list[jax.Array]:
   """Each level's posterior mean, in units of its prior: `family.generate` makes the reconstruction of them."""
-  zeros = [np.zeros((len(batch["inputs"]), *shape), np.float32) for shape in family.latent_shapes]
+  zeros = [jnp.zeros((len(batch["inputs"]), *shape)) for shape in family.latent_shapes]
 
   @jax.jit
   def standardised(variables, inputs, label):
@@ -87,6 +87,12 @@ def codes(family: vae.VAE, variables, batch) -> list[jax.Array]:
     return [(latent - mean) * jnp.exp(-log_std) for latent, _, (mean, log_std) in levels]
 
   return standardised(variables, batch["inputs"], batch["label"])
+
+
+def encoded(family: vae.VAE, variables, batch) -> dict[str, jax.Array]:
+  """Latents and reconstruction of each example."""
+  pixels = family.likelihood.mean(family.generate(variables, codes(family, variables, batch), batch["label"]))
+  return {"latents": posterior_means(family, variables, batch), "reconstruction": pixels}
 
 
 def spread(dataset: Dataset, count: int) -> dict[str, np.ndarray]:
@@ -212,11 +218,7 @@ def predictions(
   dataset, names = generative.inputs_at(path, test.inputs.shape[1:], options.batch_size, assemble, np.uint8)
 
   def one(variables, batch):
-    noise = codes(family, variables, batch)
-    return {
-      "latents": posterior_means(family, variables, batch),
-      "log_likelihood_bound": vae.log_likelihood(family, variables, batch, options.importance_samples, options.chunk),
-      "reconstruction": family.likelihood.mean(family.generate(variables, noise, batch["label"])),
-    }
+    bound = vae.log_likelihood(family, variables, batch, options.importance_samples, options.chunk)
+    return {**encoded(family, variables, batch), "log_likelihood_bound": bound}
 
   return {**generative.over(generative.identified(dataset), one, variables), "input": names}

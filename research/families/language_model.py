@@ -31,6 +31,7 @@ class LanguageModel(NamedTuple):
   Attributes:
     init, loss, evaluate: as `steps.gradient_learner` takes them, with a carry if there is an `init_carry`.
     init_carry: `init_carry(batch) -> carry`; None where windows stand alone.
+    logits: `logits(variables, tokens)` [rows, time, vocabulary] of each next token, of texts that begin there.
     model: to generate with: see `research.generation`.
   """
 
@@ -38,6 +39,7 @@ class LanguageModel(NamedTuple):
   loss: Callable
   evaluate: Callable
   init_carry: Callable | None
+  logits: Callable
   model: Model
 
 
@@ -85,7 +87,11 @@ def language_model(
     metrics = {"loss": token_mean(nll, batch["mask"]), "accuracy": token_mean(correct, batch["mask"])}
     return (metrics, carry) if carried else metrics
 
-  return LanguageModel(init, loss, evaluate, init_carry if carried else None, generating(network))
+  def logits(variables, tokens):
+    outputs = network.apply(variables, tokens, False, *((network.init_carry(len(tokens), 0),) if carried else ()))
+    return outputs[0] if carried else outputs
+
+  return LanguageModel(init, loss, evaluate, init_carry if carried else None, logits, generating(network))
 
 
 def generating(network: nn.Module) -> Model:

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
 
 from research.data.dataset import Dataset
 from research.training.learner import Learner
@@ -25,6 +27,30 @@ class Report:
   files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
+class Program(NamedTuple):
+  """What a family computes of new examples, as a pure function: `--mode=export` compiles it.
+
+  Attributes:
+    call: `call(state, inputs, index) -> tree` of arrays, a row an example; no row depends on another but by its place
+      in all of them, `index` int [row].
+    inputs: by name, an array of which the first axis is that of the examples; only its type and other axes count.
+  """
+
+  call: Callable[[Any, Mapping[str, Any], Any], Any]
+  inputs: Mapping[str, Any]
+
+  @classmethod
+  def of_batches(cls, function: Callable[[Any, Any], Any], data: Dataset) -> "Program":
+    """`function(state, batch)` of examples as a set in memory holds them, before `assemble`."""
+
+    def call(state, inputs, index):
+      rows = jnp.arange(index.shape[0])
+      batch = data.assemble(inputs, {"index": rows, "mask": jnp.ones(rows.shape, jnp.float32)})
+      return function(state, {**batch, "index": index})
+
+    return cls(call, dict(data.resident))
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
   """A family, its network, its optimizer and its data, put together.
@@ -45,6 +71,7 @@ class Experiment:
     sample: `sample(state) -> {name: array}` for `--mode=sample`: new examples, `config.report.samples` of them where
       there is such a field, drawn by the state's key; None where the family generates nothing.
     definitions: what each metric of `learner.evaluate`, `derive` and `measure` is, a sentence.
+    program: what the family computes of new examples, for export; None where it is no function of single examples.
     notes: what is odd about the data and no error, a line each, told before training.
   """
 
@@ -58,4 +85,5 @@ class Experiment:
   derive: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
   measure: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
   definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  program: Program | None = None
   notes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from experiments.command import cli
 from research.data import pipeline
 from research.families import classifier
 from research.training import steps
-from research.training.experiment import Experiment, Report
+from research.training.experiment import Experiment, Program, Report
 
 CONFIG = """
 import ml_collections
@@ -60,8 +60,15 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   )
   train = pipeline.shuffled(arrays, config.train.batch_size, seed=config.seed, assemble=slowly(config.data.delay))
   test = pipeline.sequential(arrays, 32)
+  logits = lambda state, batch: family.log_probabilities(steps.variables_of(state), batch["inputs"])
   return Experiment(
-    learner, train, test, test, report=lambda state: Report({"norm": 1.0}), definitions={"loss": "nats"}
+    learner,
+    train,
+    test,
+    test,
+    report=lambda state: Report({"norm": 1.0}),
+    definitions={"loss": "nats"},
+    program=Program.of_batches(logits, test),
   )
 
 
