@@ -4,7 +4,7 @@ Paper: Kucukelbir et al. 2017; Gelman et al., Bayesian Data Analysis, chapter 14
 Command: python -m experiments.inference --config=configs/inference/linear.py[:gibbs]
 Hardware: 2 CPU cores
 Time: under a minute
-Expected: not measured
+Expected: R-hat below 1.01; see RESULTS.md
 """
 
 from configs.inference import _base

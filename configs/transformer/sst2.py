@@ -3,8 +3,8 @@
 Paper: Socher et al. 2013 (the data); Wang et al. 2019 (GLUE); flax's example of an LSTM: 85.4 %.
 Command: python -m experiments.transformer --config=configs/transformer/sst2.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: meant for 10 minutes, not yet measured
-Expected: not yet measured; the bar is >= 82 % accuracy on the dev set
+Time: 7 minutes
+Expected: 81.5 % of the dev set (seed 0), which misses the bar, 82 %
 """
 
 from configs import _sentences
