@@ -8,6 +8,7 @@ equal hyper-parameters and features compiles nothing.  Beside scikit-learn's met
 
 import abc
 import functools
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Int
 from scipy import special
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -28,6 +30,8 @@ from research.training import statistics
 # Rows of a chunk, of small data and of large: few sizes, so that few programs are compiled, and pieces that fit into a
 # processor's cache.
 SMALL, LARGE = 128, 512
+_LEAST_ALPHA = 1e-10  # scikit-learn's, without `force_alpha`
+_LIMIT_ALPHA = 1e-300  # stands for 0: its logarithm is a number, and its share none
 
 
 class _Compiled(NamedTuple):
@@ -81,8 +85,12 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
     classes_: labels, sorted.
     class_count_: weight of each class, [class].
     n_features_in_: features.
+    feature_names_in_: their names, where X has some.
     parameters_: of the model, arrays by name, each [class, ...] (`research.families.naive_bayes`).
   """
+
+  n_features_in_: int
+  _accept_sparse: Any = False  # scikit-learn's word for it
 
   @abc.abstractmethod
   def _observation(self) -> tuple[Callable, dict]:
@@ -100,8 +108,7 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
       y: labels, of any type that can be sorted, [example].
       sample_weight: by which examples count, [example]; 1 each by default.
     """
-    self.__dict__.pop("_state", None)
-    return self._count(X, y, None, sample_weight)
+    return self._count(X, y, None, sample_weight, first=True)
 
   def partial_fit(self, X, y, classes=None, sample_weight=None):
     """Counts further examples; `classes`, all that will ever come, are to be given at the first call.
@@ -110,16 +117,15 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
     """
     if classes is None and not self.__sklearn_is_fitted__():
       raise UserError("classes", None, "classes must be passed on the first call to partial_fit.")
-    return self._count(X, y, classes, sample_weight)
+    return self._count(X, y, classes, sample_weight, first=not self.__sklearn_is_fitted__())
 
   def predict_joint_log_proba(self, X) -> Float[np.ndarray, "example class"]:
     """log p(x, y), nats."""
     check_is_fitted(self)
-    X = validate_data(self, X, dtype=np.float64, reset=False)
+    X = validate_data(self, X, accept_sparse=self._accept_sparse, dtype=np.float64, reset=False)
     program, params = self._program(), self._state["params"]
-    self._check(program, X)
     with base.float64():
-      scores = [(program.log_joint(params, inputs), kept) for inputs, _, _, kept in _chunks(X)]
+      scores = [(program.log_joint(params, inputs), kept) for inputs, _, _, kept in self._chunks(program, X)]
       return np.concatenate([np.asarray(score)[:kept] for score, kept in scores])
 
   def predict_log_proba(self, X) -> Float[np.ndarray, "example class"]:
@@ -173,9 +179,16 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
     make, options = self._observation()
     return _compiled(make, tuple(options.items()), len(self.classes_), self._prior())
 
-  def _count(self, X, y, classes, sample_weight):
-    first = not self.__sklearn_is_fitted__()
-    X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+  def _count(self, X, y, classes, sample_weight, first: bool):
+    before = dict(self.__dict__)
+    try:
+      return self._counted(X, y, classes, sample_weight, first)
+    except Exception:
+      self.__dict__ = before  # a failed fit leaves the model as it was
+      raise
+
+  def _counted(self, X, y, classes, sample_weight, first: bool):
+    X, y = validate_data(self, X, y, accept_sparse=self._accept_sparse, dtype=np.float64, reset=first)
     if y.dtype.kind not in "biuSU":  # else they are labels, and the check takes longer than the counting
       check_classification_targets(y)
     if sample_weight is not None:
@@ -183,17 +196,18 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
     label = self._labels(y, classes, first)
     if first:
       self._declare(X)
+    else:
+      self._extend(X)
     program = self._program()
-    self._check(program, X)
     with base.float64():
       state = program.start(X.shape[1])
       state = state if first else state.replace(**self._state)
-      weight = np.ones(len(X)) if sample_weight is None else sample_weight
-      for inputs, labels, mask, _ in _chunks(X, label, weight):
+      weight = np.ones(X.shape[0]) if sample_weight is None else sample_weight
+      for inputs, labels, mask, _ in self._chunks(program, X, label, weight):
         state = program.count(state, {"inputs": inputs, "label": labels, "mask": mask})
       params, counted, skipped = jax.device_get((state.params, state.statistics, state.skipped))
     if skipped:
-      raise UserError("X", float(np.abs(X).max()), "sums over the examples overflow: scale the features down.")
+      raise UserError("X", float(abs(X).max()), "sums over the examples overflow: scale the features down.")
     self._state = {"params": params, "statistics": counted}
     return self
 
@@ -203,21 +217,50 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
     if first:
       self.classes_ = labels if classes is None else np.unique(classes)
     elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-      raise UserError("classes", list(classes), f"the first call to partial_fit gave {self.classes_.tolist()}.")
+      remedy = f"it is not the same as on last call to partial_fit, {self.classes_.tolist()}."
+      raise UserError("classes", list(classes), remedy)
     if labels is self.classes_:
       return label
     if not np.isin(labels, self.classes_).all():
-      raise UserError("y", labels.tolist(), f"there are labels that are not in the classes {self.classes_.tolist()}.")
+      unknown = labels[~np.isin(labels, self.classes_)].tolist()
+      remedy = f"The target label(s) {unknown} in y do not exist in the initial classes {self.classes_.tolist()}."
+      raise UserError("y", labels.tolist(), remedy)
     return np.searchsorted(self.classes_, labels)[label]
 
-  def _check(self, program: _Compiled, X) -> None:
-    """What scikit-learn's validation, which knows NaN, does not know."""
+  def _chunks(self, program: _Compiled, X, label=None, weight=None) -> Iterator[tuple[Any, Any, Any, int]]:
+    """`_chunks` of rows, once all are known to be what the model is for: scikit-learn's validation knows NaN alone."""
+    if self.__sklearn_tags__().input_tags.positive_only and X.shape[0] and X.min() < 0:
+      message = f"Negative values in data passed to {type(self).__name__} (input X): give counts, or categories from 0."
+      raise UserError("X", float(X.min()), message)
     check = program.family.observation.check
     if check is not None:
-      check(X, "X")
+      check(X.data[None] if issparse(X) else X, "X")  # what a sparse matrix leaves out is 0
+    return _chunks(X, label, weight)
+
+  def _checked_prior(self, field: str, prior) -> tuple[float, ...] | None:
+    """A prior that was given, hashable.
+
+    Raises:
+      UserError: it is no distribution over the classes.
+    """
+    if prior is None:
+      return None
+    values, remedy = np.asarray(prior, np.float64), ""
+    if values.shape != self.classes_.shape:
+      remedy = f"Number of priors must match number of classes, {len(self.classes_)}."
+    elif (values < 0).any():
+      remedy = "Priors must be non-negative."
+    elif not np.isclose(values.sum(), 1):
+      remedy = "The sum of the priors should be 1."
+    if remedy:
+      raise UserError(field, values.tolist(), remedy)
+    return tuple(values.tolist())
 
   def _declare(self, X) -> None:
-    """Takes from the first data what later data cannot change."""
+    """Takes from the first data what the model is to know before it counts."""
+
+  def _extend(self, X) -> None:
+    """Makes room for what further data have and the first had not."""
 
 
 class GaussianNB(_NaiveBayes):
@@ -226,6 +269,10 @@ class GaussianNB(_NaiveBayes):
   Args:
     priors: probability of each class; by default its share of the examples.
     var_smoothing: share of the largest variance that every variance gains; above 0.
+
+  Attributes:
+    class_prior_: probability of each class, [class].
+    theta_, var_: means and variances, smoothed, [class, feature].
   """
 
   def __init__(self, *, priors=None, var_smoothing=1e-9):
@@ -236,19 +283,70 @@ class GaussianNB(_NaiveBayes):
     return family_lib.gaussian, {"var_smoothing": self.var_smoothing}
 
   def _prior(self):
-    return None if self.priors is None else tuple(self.priors)
+    return self._checked_prior("priors", self.priors)
+
+  @property
+  def class_prior_(self) -> Float[np.ndarray, " class"]:
+    return self.parameters_["prior"]
+
+  @property
+  def theta_(self) -> Float[np.ndarray, "class feature"]:
+    return self.parameters_["mean"]
+
+  @property
+  def var_(self) -> Float[np.ndarray, "class feature"]:
+    return self.parameters_["variance"]
 
 
 class _DiscreteNB(_NaiveBayes):
-  """What the smoothed models have in common."""
+  """What the smoothed models have in common.
 
-  alpha: float
+  Attributes:
+    class_log_prior_: [class], nats.
+    feature_count_: sum of each feature over the examples of a class, by weight, [class, feature].
+    feature_log_prob_: log p(x_f | y), [class, feature], nats; of `ComplementNB` the weights.
+  """
+
+  alpha: Any
+  force_alpha: bool
   fit_prior: bool
   class_prior: Any
+  _accept_sparse = "csr"
+
+  @property
+  def class_log_prior_(self) -> Float[np.ndarray, " class"]:
+    with np.errstate(divide="ignore"):  # of a class without examples
+      return np.log(self.parameters_["prior"])
+
+  @property
+  def feature_count_(self) -> Float[np.ndarray, "class feature"]:
+    return self._state["statistics"]["sums"]["features"]
+
+  @property
+  def feature_log_prob_(self) -> Float[np.ndarray, "class feature"]:
+    return self.parameters_["weight"]
+
+  def _smoothing(self) -> float | tuple[float, ...]:
+    """`alpha`, one or one a feature; 0 as its limit from above.
+
+    Raises:
+      UserError: below 0, NaN, or of another length than features.
+    """
+    alpha = np.asarray(self.alpha, np.float64)
+    if not (alpha >= 0).all():
+      raise UserError("alpha", float(alpha.min()), "All values in alpha must be greater than 0.")
+    if alpha.ndim and alpha.shape != (self.n_features_in_,):
+      remedy = f"When alpha is an array, it should contains `n_features`, {self.n_features_in_}, of them."
+      raise UserError("alpha", list(alpha.shape), remedy)
+    if not self.force_alpha and (alpha < _LEAST_ALPHA).any():
+      message = f"alpha too small will result in numeric errors, setting alpha = {_LEAST_ALPHA:.1e}."
+      warnings.warn(message, stacklevel=4)
+      alpha = np.maximum(alpha, _LEAST_ALPHA)
+    return _hashable(np.maximum(alpha, _LIMIT_ALPHA))
 
   def _prior(self):
     if self.class_prior is not None:
-      return tuple(self.class_prior)
+      return self._checked_prior("class_prior", self.class_prior)
     return None if self.fit_prior else (1 / len(self.classes_),) * len(self.classes_)
 
   def __sklearn_tags__(self):
@@ -261,20 +359,28 @@ class BernoulliNB(_DiscreteNB):
   """Features on or off.
 
   Args:
-    alpha: added to every count; above 0.
-    binarize: a feature is on above it.
+    alpha: added to every count, 0 or more; one, or one a feature.
+    force_alpha: take `alpha` as it is; else 1e-10 at least.
+    binarize: a feature is on above it; None: features are 0 and 1.
     fit_prior: whether a class has the probability of its share of the examples; else all have the same.
     class_prior: probability of each class, in place of both.
   """
 
-  def __init__(self, *, alpha=1.0, binarize=0.0, fit_prior=True, class_prior=None):
+  def __init__(self, *, alpha=1.0, force_alpha=True, binarize=0.0, fit_prior=True, class_prior=None):
     self.alpha = alpha
+    self.force_alpha = force_alpha
     self.binarize = binarize
     self.fit_prior = fit_prior
     self.class_prior = class_prior
 
   def _observation(self):
-    return family_lib.bernoulli, {"alpha": self.alpha, "threshold": self.binarize}
+    threshold = 0.5 if self.binarize is None else self.binarize
+    return family_lib.bernoulli, {"alpha": self._smoothing(), "threshold": threshold}
+
+  @property
+  def feature_log_prob_(self) -> Float[np.ndarray, "class feature"]:
+    """log p(x_f = 1 | y)."""
+    return special.log_expit(self.parameters_["weight"])
 
 
 class _CountNB(_DiscreteNB):
@@ -290,60 +396,99 @@ class MultinomialNB(_CountNB):
   """Features are counts, such as those of words.
 
   Args:
-    alpha, fit_prior, class_prior: as `BernoulliNB`.
+    alpha, force_alpha, fit_prior, class_prior: as `BernoulliNB`.
   """
 
-  def __init__(self, *, alpha=1.0, fit_prior=True, class_prior=None):
+  def __init__(self, *, alpha=1.0, force_alpha=True, fit_prior=True, class_prior=None):
     self.alpha = alpha
+    self.force_alpha = force_alpha
     self.fit_prior = fit_prior
     self.class_prior = class_prior
 
   def _observation(self):
-    return family_lib.multinomial, {"alpha": self.alpha}
+    return family_lib.multinomial, {"alpha": self._smoothing()}
 
 
 class ComplementNB(_CountNB):
   """Features are counts, and a class is weighed by those of all others: for classes of unequal size.
 
   Args:
-    alpha, fit_prior, class_prior: as `BernoulliNB`; the prior does not enter predictions.
+    alpha, force_alpha, fit_prior, class_prior: as `BernoulliNB`; the prior does not enter predictions.
     norm: divide the weights of a class by their sum.
   """
 
-  def __init__(self, *, alpha=1.0, fit_prior=True, class_prior=None, norm=False):
+  def __init__(self, *, alpha=1.0, force_alpha=True, fit_prior=True, class_prior=None, norm=False):
     self.alpha = alpha
+    self.force_alpha = force_alpha
     self.fit_prior = fit_prior
     self.class_prior = class_prior
     self.norm = norm
 
   def _observation(self):
-    return family_lib.complement, {"alpha": self.alpha, "norm": self.norm}
+    return family_lib.complement, {"alpha": self._smoothing(), "norm": self.norm}
+
+  @property
+  def feature_all_(self) -> Float[np.ndarray, " feature"]:
+    """Sum of each feature over all examples."""
+    return self.feature_count_.sum(0)
 
 
 class CategoricalNB(_CountNB):
   """Features are categories, whole numbers from 0.
 
   Args:
-    alpha, fit_prior, class_prior: as `BernoulliNB`.
+    alpha, force_alpha, fit_prior, class_prior: as `BernoulliNB`.
     min_categories: categories of every feature, or of each; by default as many as the first data have.  A category
-      beyond them, when further data are counted or predicted, is an error.
+      beyond them is counted as a new one in further data, and an error in what is predicted.
 
   Attributes:
     n_categories_: categories of each feature, [feature].
+    category_count_, feature_log_prob_: of each feature, [class, category].
   """
 
-  def __init__(self, *, alpha=1.0, fit_prior=True, class_prior=None, min_categories=None):
+  _accept_sparse = False
+
+  def __init__(self, *, alpha=1.0, force_alpha=True, fit_prior=True, class_prior=None, min_categories=None):
     self.alpha = alpha
+    self.force_alpha = force_alpha
     self.fit_prior = fit_prior
     self.class_prior = class_prior
     self.min_categories = min_categories
 
   def _declare(self, X):
-    categories = X.max(0).astype(int) + 1
-    self.n_categories_ = np.maximum(categories, 1 if self.min_categories is None else self.min_categories)
+    least = np.asarray(1 if self.min_categories is None else self.min_categories)
+    if least.dtype.kind not in "iu":
+      raise UserError("min_categories", self.min_categories, "'min_categories' should have integral type.")
+    if least.ndim and least.shape != (X.shape[1],):
+      raise UserError("min_categories", self.min_categories, f"'min_categories' should have shape ({X.shape[1]},).")
+    self.n_categories_ = np.maximum(X.max(0).astype(int) + 1, least)
+
+  def _extend(self, X):
+    larger = np.maximum(self.n_categories_, X.max(0).astype(int) + 1)
+    if (larger > self.n_categories_).any():
+      counts = self.feature_count_.reshape(len(self.classes_), X.shape[1], -1)
+      padded = np.pad(counts, ((0, 0), (0, 0), (0, larger.max() - counts.shape[2])))
+      statistics = {**self._state["statistics"], "sums": {"features": padded.reshape(len(counts), -1)}}
+      self.n_categories_ = larger
+      # Parameters are a function of the counts: those of nothing will do until they are computed anew.
+      self._state = {"params": self._program().start(X.shape[1]).params, "statistics": statistics}
 
   def _observation(self):
-    return family_lib.categorical, {"alpha": self.alpha, "num_categories": tuple(self.n_categories_.tolist())}
+    options = {"num_categories": tuple(self.n_categories_.tolist()), "alpha": self._smoothing()}
+    return family_lib.categorical, options
+
+  @property
+  def category_count_(self) -> list[Float[np.ndarray, "class category"]]:
+    return self._of_features(self.feature_count_)
+
+  @property
+  def feature_log_prob_(self) -> Any:
+    return self._of_features(self.parameters_["weight"])
+
+  def _of_features(self, flat: np.ndarray) -> list[np.ndarray]:
+    """Apart by features, without the padding of those with fewer categories."""
+    parts = flat.reshape(len(flat), len(self.n_categories_), -1)
+    return [parts[:, i, :count] for i, count in enumerate(self.n_categories_)]
 
   def __sklearn_tags__(self):
     tags = super().__sklearn_tags__()
@@ -351,19 +496,25 @@ class CategoricalNB(_CountNB):
     return tags
 
 
+def _hashable(values) -> float | tuple[float, ...]:
+  """Numbers as `functools.lru_cache` takes them."""
+  return tuple(np.asarray(values, np.float64).tolist()) if np.ndim(values) else float(values)
+
+
 def _chunks(X, label=None, weight=None) -> Iterator[tuple[Any, Any, Any, int]]:
   """(inputs, label, mask, number of rows that are real); the last chunk is padded with rows of zeros and mask 0."""
-  size = SMALL if len(X) <= SMALL else LARGE
+  count = X.shape[0]
+  size = SMALL if count <= SMALL else LARGE
 
   def padded(array, rows):
-    part = array[rows]
+    part = array[rows].toarray() if issparse(array) else array[rows]
     if len(part) == size:
       return part
     whole = np.empty((size, *array.shape[1:]), array.dtype)
     whole[: len(part)], whole[len(part) :] = part, 0
     return whole
 
-  for start in range(0, len(X), size):
+  for start in range(0, count, size):
     rows = slice(start, start + size)
     inputs, labels, mask = (None if array is None else padded(array, rows) for array in (X, label, weight))
-    yield inputs, labels, mask, min(size, len(X) - start)
+    yield inputs, labels, mask, min(size, count - start)

@@ -27,6 +27,7 @@ Tree = Mapping[str, Array]
 Inputs = Float[Array, "batch feature"]
 Weights = Float[Array, "batch class"]  # of an example: its mask in the column of its class, elsewhere 0
 Scores = Float[Array, "batch class"]
+Smoothing = float | tuple[float, ...]  # added to every count: one number, or one a feature
 
 DEFINITIONS = classifier.DEFINITIONS
 
@@ -153,18 +154,18 @@ def _log_linear(features: Callable, parameters: Callable, **rest) -> Observation
   )
 
 
-def bernoulli(alpha: float = 1.0, threshold: float = 0.5) -> Observation:
+def bernoulli(alpha: Smoothing = 1.0, threshold: float = 0.5) -> Observation:
   """x_f > threshold with probability p = (n_on + alpha) / (n + 2 alpha) (McCallum & Nigam 1998, equation 5).
 
   Raises:
     UserError: `alpha` is not above 0.
   """
-  _check_positive("alpha", alpha)
+  smoothing = _smoothing(alpha)
 
   def parameters(count, counts):
     n = count[:, None]
-    log_on, log_off = jnp.log(counts + alpha), jnp.log(n - counts + alpha)
-    return {"weight": log_on - log_off, "bias": (log_off - jnp.log(n + 2 * alpha)).sum(-1)}
+    log_on, log_off = jnp.log(counts + smoothing), jnp.log(n - counts + smoothing)
+    return {"weight": log_on - log_off, "bias": (log_off - jnp.log(n + 2 * smoothing)).sum(-1)}
 
   def sample(parameters, key):
     p = jax.nn.sigmoid(parameters["weight"])
@@ -178,7 +179,7 @@ def bernoulli(alpha: float = 1.0, threshold: float = 0.5) -> Observation:
   )
 
 
-def multinomial(alpha: float = 1.0) -> Observation:
+def multinomial(alpha: Smoothing = 1.0) -> Observation:
   """x counts draws from a distribution over the features, theta_f = (n_f + alpha) / sum_f (n_f + alpha).
 
   McCallum & Nigam 1998, equation 7.  Counts need not be whole.  What is sampled has as many draws as a mean input of
@@ -187,10 +188,10 @@ def multinomial(alpha: float = 1.0) -> Observation:
   Raises:
     UserError: `alpha` is not above 0.
   """
-  _check_positive("alpha", alpha)
+  smoothing = _smoothing(alpha)
 
   def parameters(count, counts):
-    smoothed = counts + alpha
+    smoothed = counts + smoothing
     log_theta = jnp.log(smoothed) - jnp.log(smoothed.sum(-1, keepdims=True))
     draws = counts.sum(-1) / jnp.where(count > 0, count, 1)
     return {"weight": log_theta, "bias": jnp.zeros_like(count), "draws": draws}
@@ -208,7 +209,7 @@ def multinomial(alpha: float = 1.0) -> Observation:
   )
 
 
-def complement(alpha: float = 1.0, norm: bool = False) -> Observation:
+def complement(alpha: Smoothing = 1.0, norm: bool = False) -> Observation:
   """Weights from the counts of all *other* classes: -log theta_{not y, f} (Rennie et al. 2003, section 3.1).
 
   Made for classes of unequal size.  It scores classes and is no distribution over x: there is nothing to sample, and
@@ -221,11 +222,11 @@ def complement(alpha: float = 1.0, norm: bool = False) -> Observation:
   Raises:
     UserError: `alpha` is not above 0.
   """
-  _check_positive("alpha", alpha)
+  smoothing = _smoothing(alpha)
 
   def parameters(count, counts):
     # The sum over the others, not the whole minus the class: nothing cancels.
-    smoothed = _dot(1 - jnp.eye(len(counts), dtype=counts.dtype), counts) + alpha
+    smoothed = _dot(1 - jnp.eye(len(counts), dtype=counts.dtype), counts) + smoothing
     log_theta = jnp.log(smoothed) - jnp.log(smoothed.sum(-1, keepdims=True))
     weight = log_theta / log_theta.sum(-1, keepdims=True) if norm else -log_theta
     mean = counts / jnp.where(count > 0, count, 1)[:, None]
@@ -240,7 +241,7 @@ def complement(alpha: float = 1.0, norm: bool = False) -> Observation:
   )
 
 
-def categorical(num_categories: Sequence[int], alpha: float = 1.0) -> Observation:
+def categorical(num_categories: Sequence[int], alpha: Smoothing = 1.0) -> Observation:
   """x_f is one of `num_categories[f]` categories, 0 first, with probability (n_fk + alpha) / (n + alpha K_f).
 
   Args:
@@ -250,7 +251,7 @@ def categorical(num_categories: Sequence[int], alpha: float = 1.0) -> Observatio
   Raises:
     UserError: `alpha` is not above 0, or a feature has no category.
   """
-  _check_positive("alpha", alpha)
+  smoothing = _smoothing(alpha)
   sizes = np.asarray(num_categories, int)
   if sizes.min(initial=1) < 1:
     raise UserError("num_categories", int(sizes.min()), "give every feature at least one category.")
@@ -263,7 +264,7 @@ def categorical(num_categories: Sequence[int], alpha: float = 1.0) -> Observatio
     return chosen.reshape(len(inputs), exists.size)
 
   def parameters(count, counts):
-    smoothed = jnp.where(exists, split(counts) + alpha, 0)
+    smoothed = jnp.where(exists, split(counts) + smoothing[..., None], 0)
     log_p = jnp.log(jnp.where(exists, smoothed, 1)) - jnp.log(smoothed.sum(-1, keepdims=True))
     return {"weight": jnp.where(exists, log_p, 0).reshape(counts.shape), "bias": jnp.zeros_like(count)}
 
@@ -421,6 +422,12 @@ def _refuse(bad: np.ndarray, inputs: np.ndarray, field: str, remedy: str) -> Non
   if bad.any():
     example, feature = np.argwhere(bad)[0].tolist()
     raise UserError(f"{field}[{example}, {feature}]", inputs[example, feature].item(), remedy)
+
+
+def _smoothing(alpha: Smoothing) -> np.ndarray:
+  values = np.asarray(alpha, np.float64)
+  _check_positive("alpha", float(values.min()))
+  return values
 
 
 def _check_positive(field: str, value: float) -> None:
