@@ -9,23 +9,21 @@ Kingma & Welling 2014.  Figures: reconstructions, samples, interpolation, imputa
 """
 
 import dataclasses
-from typing import Any
 
 import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import generative, learning
+from experiments.parts import generative, learning, quantised
 from experiments.reports import anomaly
 from experiments.reports import vae as vae_report
-from experiments.reports import vq as vq_report
 from research import randomness
 from research.data import pipeline
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
-from research.families import vae, vq_vae
-from research.networks.autoencoder import ConvAutoencoder, MLPAutoencoder, VQAutoencoder
+from research.families import vae
+from research.networks.autoencoder import ConvAutoencoder, MLPAutoencoder
 from research.training import precision, steps
 from research.training.experiment import Experiment, Program
 
@@ -35,11 +33,11 @@ DEFAULT = "configs/vae/digits.py"
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A VAE, or the VQ-VAE where the config asks for it."""
   if config.model.name == "vq":
-    return quantised(config)
+    return quantised.experiment(config)
   data = generative.load_pixels(config.data)
   left_out = anomaly.classes_left_out(config.data.leave_out, data.train, data.test)
   train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
-  likelihood = likelihood_of(config.model)
+  likelihood = quantised.likelihood_of(config.model)
   family = vae.vae(
     network(config, data.train, likelihood.parameters),
     likelihood,
@@ -66,42 +64,6 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     definitions=vae.DEFINITIONS,
     program=None if left_out else Program.of_batches(encode, sets.test),
   )
-
-
-def quantised(config: ml_collections.ConfigDict) -> Experiment:
-  """A VQ-VAE."""
-  unused = {"data.binarise": config.data.binarise, "data.leave_out": config.data.leave_out}
-  for field, value in {**unused, "model.conditional": config.model.conditional}.items():
-    if value:
-      raise UserError(f"config.{field}", value, "a VQ-VAE does not do it: leave it out.")
-  data, model = generative.load_pixels(config.data), config.model.vq
-  train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
-  likelihood = likelihood_of(config.model, dequantise=False)
-  sizes: dict[str, Any] = {"code_size": model.code_size, "widths": tuple(model.widths), "blocks": model.blocks}
-  compute = precision.dtype(config.train.precision)
-  network = VQAutoencoder(image_shape(data.train), likelihood.parameters, **sizes, dtype=compute)
-  family = vq_vae.vq_vae(network, likelihood, codes=model.codes, commitment=model.commitment, decay=model.code_decay)
-  return Experiment(
-    learner=learning.gradient_learner(config, family, train_data),
-    train_data=train_data,
-    eval_data=sets.validation,
-    test_data=sets.test,
-    report=lambda state: vq_report.report(state, family, config, sets.test),
-    predict=lambda state, path: vq_report.predictions(state, family, config, path, data.test, assembly(config)),
-    definitions=vq_vae.DEFINITIONS,
-  )
-
-
-def likelihood_of(model: ml_collections.ConfigDict, dequantise: bool = True) -> vae.Likelihood:
-  """p(x | z) by name; a VQ-VAE takes bytes as they are."""
-  match model.likelihood:
-    case "bernoulli":
-      return vae.bernoulli()
-    case "gaussian":
-      return vae.gaussian(model.std or None, dequantise=dequantise)
-    case "logistic":
-      return vae.discretised_logistic()
-  raise UserError("config.model.likelihood", model.likelihood, "choose bernoulli, gaussian or logistic.")
 
 
 def network(config: ml_collections.ConfigDict, data: Examples, parameters: int) -> MLPAutoencoder | ConvAutoencoder:

@@ -18,6 +18,12 @@ NETWORKS = {
     "size": 3,  # side of the other kernels
     "dropout": 0.0,  # rate in the blocks
   },
+  "transformer": {
+    "width": 64,  # of the residual stream
+    "depth": 4,  # layers
+    "heads": 4,  # of the attention
+    "dropout": 0.0,  # rate
+  },
   "wavenet": {
     "dilations": (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),  # of the blocks
     "width": 32,  # channels of the residuals
@@ -27,6 +33,7 @@ NETWORKS = {
 SMALL = {
   "made": {"hidden": (16,)},
   "pixelcnn": {"width": 4, "blocks": 1, "first_size": 3},
+  "transformer": {"width": 8, "depth": 1, "heads": 2},
   "wavenet": {"dilations": (1, 2), "width": 4, "skip": 8},
 }
 
@@ -35,7 +42,12 @@ def autoregressive(network: str = "pixelcnn") -> ml_collections.ConfigDict:
   """`_generative.generative`, with an autoregressive model."""
   config = _generative.generative()
   config.data.levels = 256  # that an element has: images of bytes are brought to so many
+  config.data.codes = (
+    ""  # of `codes`: folder of a VQ-VAE's run (experiments.vae); empty: one is trained, once, and kept
+  )
+  config.data.vae = "configs/vae/vq.py:digits"  # that one's config
   config.data.length = 4096  # of sound: samples of a recording, cut or filled with silence
+  config.train.transpose = 0  # of music: each piece is moved by up to so many semitones, down or up
   config.model = Choice(
     network,
     NETWORKS,
@@ -46,8 +58,10 @@ def autoregressive(network: str = "pixelcnn") -> ml_collections.ConfigDict:
   config.report.update(
     {
       "completions": 8,  # test examples of which the rest is drawn, given the first half
+      "oddities": 0,  # test images that odd ones are told from by their likelihood; 0 leaves it out
       "coded": 100,  # test examples that are compressed, and read back
       "temperature": 1.0,  # of the samples
+      "steps": 64,  # of music: time steps of a sample
     }
   )
   return config
@@ -59,5 +73,7 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   if name == "smoke":
     config.model[config.model.name].update(SMALL[config.model.name])
     config.data.length = 64
-    config.report.update({"samples": 4, "completions": 2, "coded": 2})
+    report = config.report
+    few = {field: min(report[field], 2) for field in ("completions", "coded", "oddities")}
+    report.update({"samples": 4, "steps": 8, **few})
   return config

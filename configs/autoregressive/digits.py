@@ -1,6 +1,6 @@
 """A gated PixelCNN on scikit-learn's digits: the embedded default.
 
-`:conditional` is told the label; `:made` is MADE.
+`:conditional` is told the label; `:made` is MADE; `:transformer` a causal Transformer.
 
 Paper: van den Oord et al. 2016b; the data are Alpaydin & Kaynak's 1,797 images of 8x8 pixels with 17 levels, a fifth
   held out for testing
@@ -13,7 +13,7 @@ Expected: 77.9 nats, 1.76 bits a pixel (seed 0), and an arithmetic code within 0
 
 from configs.autoregressive import _base
 
-VARIANTS = ("conditional", "made")
+VARIANTS = ("conditional", "made", "transformer")
 
 
 def get_config(variant: str = ""):
@@ -25,10 +25,14 @@ def get_config(variant: str = ""):
   config.optimizer.update({"learning_rate": 2e-3, "warmup": "100 steps"})
   config.run.update({"best_metric": "nll", "best_mode": "min", "report_best": True, "eval_every": "5 %"})
   config.run.save_every = "5 %"
-  config.report.samples = 60
+  config.report.update({"samples": 60, "oddities": 360})
   if variant == "conditional":
     config.model.conditional = True
+    config.report.oddities = 0  # which are told without labels
   if variant == "made":
     config.model.name = "made"
     config.model.made.update({"hidden": (500, 500), "dropout": 0.3})
+  if variant == "transformer":
+    config.model.name = "transformer"
+    config.model.transformer.update({"depth": 3, "dropout": 0.2})
   return _base.variant(config, variant, VARIANTS)

@@ -43,6 +43,7 @@ def vae(network: str = "mlp") -> ml_collections.ConfigDict:
     network,
     NETWORKS,
     likelihood="bernoulli",  # bernoulli, gaussian, logistic (discretised, for bytes)
+    levels=256,  # of logistic: that pixels have; to have fewer than 256, bytes are even
     std=0.0,  # of gaussian, in units of pixels 0 to 1; 0 learns it for every pixel
     conditional=False,  # encoder and decoder see the label
   )
@@ -57,6 +58,7 @@ def vae(network: str = "mlp") -> ml_collections.ConfigDict:
   )
   config.report.update(
     {
+      "oddities": 0,  # test images that odd ones are told from by their likelihood; 0 leaves it out
       "importance_samples": 1000,  # of the test log-likelihood
       "chunk": 50,  # of them at once
       "batch_size": 100,  # images at once, with so many samples each
@@ -72,4 +74,5 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
   if name == "smoke":
     config.model[config.model.name].update(SMALL[config.model.name])
     config.report.update({"importance_samples": 10, "chunk": 5, "batch_size": 20, "sweeps": 3})
+    config.report.oddities = min(config.report.oddities, 4)
   return config

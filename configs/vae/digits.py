@@ -1,7 +1,8 @@
 """A VAE on scikit-learn's digits: the embedded default.
 
 `:anomaly` trains ten models side by side, each without one class, and tells that class by its bound; `:manifold` has
-two latents and draws their plane; `:conditional` is told the label; `:conv` is convolutional.
+two latents and draws their plane; `:conditional` is told the label; `:conv` is convolutional; `:levels` models
+the 17 grey levels that the data have, as autoregressive/digits does.
 
 Paper: Kingma & Welling 2014; the data are Alpaydin & Kaynak's 1,797 images of 8x8 pixels, a fifth held out for testing
 Command: python -m experiments.vae
@@ -13,7 +14,7 @@ Expected: 159 nats, 3.6 bits a pixel, and reconstructions, samples and interpola
 
 from configs.vae import _base
 
-VARIANTS = ("anomaly", "manifold", "conditional", "conv")
+VARIANTS = ("anomaly", "manifold", "conditional", "conv", "levels")
 
 
 def get_config(variant: str = ""):
@@ -38,6 +39,9 @@ def get_config(variant: str = ""):
       config.model.mlp.latents = (2,)
     case "conditional":
       config.model.conditional = True
+    case "levels":
+      config.model.levels = 17
+      config.report.oddities = 360
     case "conv":
       config.model.name = "conv"
       config.model.conv.vector = 16

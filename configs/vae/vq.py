@@ -1,11 +1,11 @@
-"""A VQ-VAE on MNIST: 7x7 codes from a codebook of 64.
+"""A VQ-VAE on MNIST: 7x7 codes from a codebook of 64; `:digits` 4x4 from 32 on scikit-learn's, embedded.
 
 Paper: van den Oord, Vinyals & Kavukcuoglu 2017; codebook by moving averages, appendix A.1
 Command: python -m experiments.vae --config=configs/vae/vq.py --config.data.data_dir=...
 Hardware: 2 CPU cores
 Time: 7 minutes
 Expected: 62 of the 64 codes in use, a perplexity of 43, 294 bits an image of which the squared error is 0.004 a pixel.
-  There are no samples, which would take a prior over the codes
+  Samples take a prior over the codes: autoregressive/codes
 """
 
 from configs.vae import _base
@@ -22,4 +22,13 @@ def get_config(variant: str = ""):
   config.train.ema_decay = 0.99
   config.report.batch_size = 500
   config.optimizer.learning_rate = 2e-3
-  return _base.variant(config, variant)
+  if variant == "digits":
+    config.data.name = "digits"
+    config.model.vq.update({"widths": (32,), "codes": 32})
+    config.train.update({"batch_size": 64, "duration": "60 epochs"})
+    config.data.eval_batch_size = 360
+  if variant == "tiny":  # what tests of a prior over the codes train first
+    config = _base.variant(config, "smoke")
+    config.data.name = "digits"
+    return config
+  return _base.variant(config, variant, ("digits",))

@@ -4,11 +4,9 @@ It is loaded from a run of `experiments.cnn`, or trained once by that experiment
 that measuring needs nothing else.
 """
 
-import contextlib
 import hashlib
 import logging
 import pathlib
-import tempfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,13 +18,12 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Float, Int
 
-from experiments.command import cli, runs, session
-from experiments.parts import classification, convolutional, generative, splits
+from experiments.command import cli
+from experiments.parts import classification, convolutional, generative, pretrained, splits
 from research.data import cache
 from research.data.examples import Examples
-from research.errors import UserError
 from research.evaluation import generative as measures_lib
-from research.training import loop, parallel, precision, rundir, steps
+from research.training import precision, steps
 from research.training.executor import Executor
 
 _BATCH = 500
@@ -177,11 +174,7 @@ def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[
 
 def trained(config: ml_collections.ConfigDict) -> tuple[Executor, Any]:
   """A classifier of `experiments.cnn`, trained in a folder that is then thrown away: its executor and state."""
-  with tempfile.TemporaryDirectory() as folder, contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    experiment = convolutional.classifier(config)
-    settings = session.settings_of(config, experiment.train_data)
-    executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
-    return executor, loop.train(executor, settings, directory).state
+  return pretrained.trained(convolutional.classifier, config)
 
 
 def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
@@ -190,19 +183,8 @@ def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
 
 
 def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, np.ndarray]]:
-  if not (folder / "config.json").is_file() or not (folder / "checkpoints").is_dir():
-    remedy = "name the folder of a finished run of experiments.cnn, or leave it empty."
-    raise UserError("config.measure.classifier", str(folder), remedy)
-  with contextlib.closing(rundir.RunDirectory(folder)) as directory:
-    config = runs.restored(directory.read_json("config.json") or {}, runs.origin(str(folder)).get("config", ""))
-    try:
-      experiment = convolutional.classifier(config)
-    except (AttributeError, KeyError) as error:  # what ml_collections raises of a field that is not there
-      remedy = f"another revision wrote its config.json, which has no {error}: train it anew."
-      raise UserError("config.measure.classifier", str(folder), remedy) from error
-    settings = session.settings_of(config, experiment.train_data)
-    executor = loop.executor(experiment, settings, parallel.plan("jit", 1))
-    state = session.restore(executor, settings, directory)
+  field = "config.measure.classifier"
+  config, executor, state = pretrained.loaded(convolutional.classifier, folder, field, "experiments.cnn")
   return config, _arrays(executor, state)
 
 

@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.parts import generative
+from experiments.parts import generative, oddities
 from experiments.reports import anomaly
 from research import randomness
 from research.data import pipeline
@@ -66,7 +66,20 @@ def report(state, family: vae.VAE, config: ml_collections.ConfigDict, test: Data
     "test_active_units": latents.active_units(means),
     **errors,
   }
-  return Report(metrics, pictures, DEFINITIONS)
+  if not options.oddities:
+    return Report(metrics, pictures, DEFINITIONS)
+  images = examples.inputs[np.linspace(0, len(examples) - 1, min(options.oddities, len(examples))).round().astype(int)]
+  odd = oddities.report(lambda images: log_likelihoods(family, variables, config, images), images)
+  return Report({**metrics, **odd.metrics}, {**pictures, **odd.figures}, {**DEFINITIONS, **odd.definitions})
+
+
+def log_likelihoods(family: vae.VAE, variables, config: ml_collections.ConfigDict, images: np.ndarray) -> np.ndarray:
+  """Importance-sampled log-likelihoods of images of bytes, nats."""
+  options = config.report
+  arrays = {"inputs": images, "label": np.zeros(len(images), np.int32)}
+  dataset = pipeline.sequential(arrays, options.batch_size, assemble=pipeline.normalised())
+  one = lambda variables, batch: vae.log_likelihood(family, variables, batch, options.importance_samples, options.chunk)
+  return generative.over(generative.identified(dataset), one, variables)
 
 
 def posterior_means(family: vae.VAE, variables, batch) -> jax.Array:

@@ -26,7 +26,7 @@ DEFINITIONS = {
 
 
 def report(state, family: vq_vae.VQVAE, config: ml_collections.ConfigDict, test: Dataset) -> Report:
-  """Use of the codebook, and reconstructions; there are no samples, which would take a prior over the codes."""
+  """Use of the codebook, and reconstructions; samples take a prior over the codes (`experiments.autoregressive`)."""
   variables, count = steps.variables_of(state), config.report.samples
 
   def measure(variables, batch):
@@ -73,7 +73,8 @@ def predictions(
     UserError: no path; a VQ-VAE without a prior over its codes has nothing to sample from.
   """
   if not path:
-    raise UserError("--input", path, "name images to encode: without a prior over codes there are no samples.")
+    prior = "python -m experiments.autoregressive --config=configs/autoregressive/codes.py"
+    raise UserError("--input", path, f"name images to encode: samples take a prior over the codes: {prior}")
   dataset, names = generative.inputs_at(path, test.inputs.shape[1:], config.report.batch_size, assemble, np.uint8)
 
   def one(variables, batch):

@@ -1,10 +1,12 @@
 """Bach's four-part chorales as piano rolls, a benchmark of sequence models (Boulanger-Lewandowski et al. 2012)."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from research.data import raw
 from research.data.examples import choose, part
@@ -14,6 +16,7 @@ from research.errors import UserError
 NAME = "jsb_chorales"
 KEYS, LOWEST = 88, 21  # of a piano: MIDI pitches 21 (A0) to 108 (C8)
 RESOLUTIONS = ("quarter", "16th")
+VOICES = 4
 
 
 def load(split: str = "train", path: str | None = None, resolution: str = "quarter") -> Sequences:
@@ -66,3 +69,30 @@ def _read(file: Path) -> dict[str, list]:
   if not isinstance(splits, dict) or not all(isinstance(pieces, list) for pieces in splits.values()):
     raise UserError("config.data.path", str(file), f"{remedy}.")
   return splits
+
+
+def voices(rolls: Sequences) -> Sequences:
+  """The notes of every time step as four numbers, the highest first: index of the key + 1, then 0 where fewer sound.
+
+  Args:
+    rolls: of `load`.
+
+  Returns:
+    int32 [piece, time, 4]; `rolls_of` is the way back.
+
+  Raises:
+    UserError: a time step has more than four notes.
+  """
+  most = int(rolls.inputs.sum(-1).max())
+  if most > VOICES:
+    raise UserError(f"{rolls.name}: notes at once", most, f"of a chorale there are {VOICES} at most.")
+  numbers = np.where(rolls.inputs > 0, np.arange(1, KEYS + 1), 0)
+  highest = np.sort(numbers, axis=-1)[..., : -VOICES - 1 : -1]
+  return dataclasses.replace(rolls, inputs=np.ascontiguousarray(highest, np.int32))
+
+
+def rolls_of(tokens: Int[np.ndarray, "piece time 4"]) -> Int[np.ndarray, "piece time 88"]:
+  """Piano rolls of voices; what sounds twice sounds once."""
+  rolls = np.zeros((*tokens.shape[:2], KEYS + 1), np.uint8)
+  np.put_along_axis(rolls, tokens, 1, -1)
+  return rolls[..., 1:]

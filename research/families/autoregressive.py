@@ -4,7 +4,8 @@ Larochelle & Murray 2011 (NADE); Germain et al. 2015 (MADE); van den Oord et al.
 (WaveNet); Salimans et al. 2017 (PixelCNN++: the mixture of logistics).
 
 A network is `(tokens, label, train) -> outputs [batch, *event, head.size]`, causal; tokens are int32 levels.  A batch
-has `inputs`, which are scaled from 0 to 1, `label` and `mask`.
+has `inputs`, scaled from 0 to 1 or levels as integers, `mask` and, where there are labels, `label`; and `length` where
+examples are sequences of unequal length: of [batch, time, ...] the rows that count.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from research.metrics import Mean
 DEFINITIONS = {
   "nll": "negative log-likelihood, exact; nats an example",
   "bits_per_dim": "nll / (elements of an example x log 2); bits",
+  "nats_per_step": "negative log-likelihood of all examples / their time steps; nats",
 }
 Outputs = Float[Array, "*shape size"]
 Tokens = Int[Array, "*shape"]
@@ -130,13 +132,16 @@ class Autoregressive(NamedTuple):
   head: Head
 
 
-def autoregressive(network: nn.Module, head: Head, *, conditional: bool = False) -> Autoregressive:
+def autoregressive(
+  network: nn.Module, head: Head, *, conditional: bool = False, augment: Callable | None = None
+) -> Autoregressive:
   """A density by its factors.
 
   Args:
     network: causal, see above; of `head.size` outputs an element.
     head: the distribution of an element.
     conditional: the network is told the label.
+    augment: `augment(keys, tokens) -> tokens` of a batch in training, a key an example.
   """
 
   def given(label):
@@ -144,22 +149,32 @@ def autoregressive(network: nn.Module, head: Head, *, conditional: bool = False)
 
   def init(key, batch):
     tokens = as_tokens(batch["inputs"], head.levels)
-    return network.init({"params": key, "dropout": key}, tokens, given(batch["label"]), False)
+    return network.init({"params": key, "dropout": key}, tokens, given(batch.get("label")), False)
 
   def log_prob(variables, tokens, label):
     return head.log_prob(jnp.asarray(network.apply(variables, tokens, given(label), False)), tokens)
 
   def loss(variables, batch, key):
     tokens = as_tokens(batch["inputs"], head.levels)
+    if augment is not None:
+      tokens = augment(randomness.example_keys(randomness.stream_key(key, "augment"), len(tokens)), tokens)
     rngs = {"dropout": randomness.stream_key(key, "dropout")}
-    outputs = jnp.asarray(network.apply(variables, tokens, given(batch["label"]), True, rngs=rngs))
-    logs = head.log_prob(outputs, tokens)
+    outputs = jnp.asarray(network.apply(variables, tokens, given(batch.get("label")), True, rngs=rngs))
+    logs = within(batch, head.log_prob(outputs, tokens))
     return Mean.of(-total(logs), batch["mask"]), ({}, {})
 
   def evaluate(variables, batch):
-    logs = log_prob(variables, as_tokens(batch["inputs"], head.levels), batch["label"])
-    nll = Mean.of(-total(logs), batch["mask"])
-    return {"nll": nll, "bits_per_dim": Mean(nll.total / (logs[0].size * np.log(2)), nll.count)}
+    logs = within(batch, log_prob(variables, as_tokens(batch["inputs"], head.levels), batch.get("label")))
+    nll, size = Mean.of(-total(logs), batch["mask"]), logs[0].size
+    if "length" not in batch:
+      return {"nll": nll, "bits_per_dim": Mean(nll.total / (size * np.log(2)), nll.count)}
+    time = (batch["mask"] * batch["length"]).sum()
+    elements = time * (size // logs.shape[1])
+    return {
+      "nll": nll,
+      "bits_per_dim": Mean(nll.total / np.log(2), elements),
+      "nats_per_step": Mean(nll.total, time),
+    }
 
   def logits(variables, tokens, label):
     return head.logits(jnp.asarray(network.apply(variables, tokens, given(label), False)))
@@ -172,8 +187,30 @@ def total(logs: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
   return logs.reshape(len(logs), -1).sum(-1)
 
 
-def as_tokens(inputs: Float[Array, "batch ..."], levels: int) -> Tokens:
-  """Levels of numbers from 0 to 1; the one channel of grey images and of sound is no axis of them."""
+def within(batch: Any, logs: Float[Array, "batch ..."]) -> Float[Array, "batch ..."]:
+  """0 at and beyond the end of each example, where the batch has lengths."""
+  if "length" not in batch:
+    return logs
+  real = jnp.arange(logs.shape[1]) < batch["length"][:, None]
+  return jnp.where(real.reshape(*real.shape, *(1,) * (logs.ndim - 2)), logs, 0)
+
+
+def transposed(reach: int, levels: int) -> Callable:
+  """Pieces of music by up to so many semitones, down or up; level 0 is no note, and notes stay among the levels."""
+
+  def augment(keys, tokens):
+    shift = jax.vmap(lambda key: jax.random.randint(key, (), -reach, reach + 1))(keys)
+    moved = tokens + shift.reshape(-1, *(1,) * (tokens.ndim - 1))
+    return jnp.where(tokens > 0, jnp.clip(moved, 1, levels - 1), 0)
+
+  return augment
+
+
+def as_tokens(inputs: Any, levels: int) -> Tokens:
+  """Levels of numbers from 0 to 1, whose one channel, of grey images and of sound, is no axis of them; integers are
+  levels already."""
+  if jnp.issubdtype(inputs.dtype, jnp.integer):
+    return inputs.astype(jnp.int32)
   return jnp.round(inputs[..., 0] * (levels - 1)).astype(jnp.int32)
 
 

@@ -98,18 +98,28 @@ def gaussian(std: float | None = None, *, dequantise: bool = False) -> Likelihoo
   )
 
 
-def discretised_logistic() -> Likelihood:
+def discretised_logistic(levels: int = 256) -> Likelihood:
   """Bytes, as bins of a logistic distribution (Kingma et al. 2016, section 6; Salimans et al. 2017, equation 2).
 
   The decoder puts out mean and log scale, in units in which bytes are x = byte / 255 in [0, 1]; the first and the last
-  bin are open, so that the 256 probabilities add up to 1.
+  bin are open, so that the probabilities of the levels add up to 1.
+
+  Args:
+    levels: that pixels have, even from 0 to 1: 256 are all bytes; each is taken for the nearest.
+
+  Raises:
+    UserError: fewer than 2 levels, or more than bytes have.
   """
-  half = 0.5 / 255
+  if not 2 <= levels <= 256:
+    raise UserError("config.model.levels", levels, "give 2 to 256.")
+  last_level = levels - 1
+  half = 0.5 / last_level
 
   def split(parameters):
     return 0.5 + parameters[..., 0], jnp.clip(parameters[..., 1] - 2.0, -8.0, 8.0)
 
   def log_prob(parameters, x):
+    x = jnp.round(x * last_level) / last_level
     mean, log_scale = split(parameters)
     above, below = (x + half - mean) * jnp.exp(-log_scale), (x - half - mean) * jnp.exp(-log_scale)
     # sigmoid(a) - sigmoid(b) = (1 - exp(b - a)) sigmoid(a) sigmoid(-b), which does not cancel.
@@ -120,7 +130,7 @@ def discretised_logistic() -> Likelihood:
   def sample(key, parameters):
     mean, log_scale = split(parameters)
     value = mean + jnp.exp(log_scale) * jax.random.logistic(key, mean.shape, mean.dtype)
-    return jnp.clip(jnp.round(255 * value), 0, 255) / 255
+    return jnp.clip(jnp.round(last_level * value), 0, last_level) / last_level
 
   return Likelihood(2, log_prob, lambda parameters: jnp.clip(split(parameters)[0], 0, 1), sample)
 

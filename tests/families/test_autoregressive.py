@@ -13,6 +13,7 @@ from research.errors import UserError
 from research.families import autoregressive as family_lib
 from research.networks.made import TokenMADE
 from research.networks.pixelcnn import PixelCNN
+from research.networks.raster_transformer import RasterTransformer
 from research.networks.wavenet import WaveNet
 
 LEVELS = 3
@@ -27,13 +28,16 @@ def random_variables(network, shape):
 def network_of(name, head):
   if name == "pixelcnn":
     return PixelCNN(head.size, head.levels, width=3, blocks=1, first_size=3), (2, 3)
+  if name == "transformer":
+    return RasterTransformer(head.size, head.levels, (2, 3), width=4, depth=1, heads=2), (2, 3)
   if name == "wavenet":
     return WaveNet(head.size, head.levels, dilations=(1, 2), width=3, skip=8), (6,)
   return TokenMADE(head.size, head.levels, (12,)), (2, 3)
 
 
 @pytest.mark.parametrize(
-  ("name", "head"), [("pixelcnn", "logistics"), ("wavenet", "categorical"), ("made", "categorical")]
+  ("name", "head"),
+  [("pixelcnn", "logistics"), ("wavenet", "categorical"), ("made", "categorical"), ("transformer", "categorical")],
 )
 def test_probabilities_of_all_examples_sum_to_one_and_samples_have_them(name, head):
   """All 729 images of 2x3 pixels; then the frequencies of generated ones, by chi squared."""
@@ -100,6 +104,27 @@ def test_bernoulli_and_categorical_are_scipys():
   found = family_lib.categorical(5).log_prob(jnp.float32(outputs), tokens)
   expected = outputs[np.arange(4), tokens] - np.log(np.exp(outputs).sum(1))
   np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_pieces_count_up_to_their_ends_and_are_moved_as_wholes():
+  """Of two pieces of 3 and 1 steps and padding of other tokens: their own log-likelihoods, pooled over 4 steps."""
+  head = HEADS["categorical"]
+  network = RasterTransformer(head.size, head.levels, (3, 2), width=4, depth=1, heads=2)
+  family = family_lib.autoregressive(network, head)
+  variables = jax.jit(lambda: random_variables(network, (3, 2)))()
+  tokens = np.array([[[0, 1], [2, 2], [1, 0]], [[2, 1], [2, 2], [2, 2]]], np.int32)
+  batch = {"inputs": tokens, "length": np.array([3, 1], np.int32), "mask": np.ones(2, np.float32)}
+  logs = np.asarray(family.log_prob(variables, tokens, None))
+  expected = -(logs[0].sum() + logs[1, 0].sum())
+  measured = {name: float(mean.value()) for name, mean in family.evaluate(variables, batch).items()}
+  np.testing.assert_allclose(measured["nll"], expected / 2, rtol=1e-5)
+  np.testing.assert_allclose(measured["nats_per_step"], expected / 4, rtol=1e-5)
+  np.testing.assert_allclose(measured["bits_per_dim"], expected / 8 / np.log(2), rtol=1e-5)
+  notes = np.array([[[60, 0, 5]]] * 50, np.int32)
+  moved = np.asarray(family_lib.transposed(3, 89)(jax.random.split(jax.random.key(0), 50), notes)).reshape(50, 3)
+  assert set(moved[:, 0] - 60) == set(range(-3, 4))
+  np.testing.assert_array_equal(moved[:, 0] - 60, moved[:, 2] - 5)
+  assert not moved[:, 1].any()
 
 
 def test_levels_of_images_and_of_sound():

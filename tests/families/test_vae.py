@@ -184,6 +184,16 @@ def logistic_table(parameters):
   return np.asarray(vae.discretised_logistic().log_prob(repeated, x), np.float64)
 
 
+@pytest.mark.parametrize("levels", [2, 17])
+def test_discretised_logistic_of_few_levels_adds_up_to_one_over_them(levels):
+  """Stored as bytes, 17 levels are rounded: each counts as the level that it is nearest to."""
+  stored = jnp.round(255 * jnp.arange(levels) / (levels - 1)).reshape(levels, 1, 1, 1) / 255
+  parameters = jnp.broadcast_to(jnp.array([0.1, -0.5]), (levels, 1, 1, 1, 2))
+  logs = np.asarray(vae.discretised_logistic(levels).log_prob(parameters, stored), np.float64)
+  edges = np.concatenate([[-np.inf], (np.arange(levels - 1) + 0.5) / (levels - 1), [np.inf]])
+  np.testing.assert_allclose(np.exp(logs), np.diff(stats.logistic(0.6, np.exp(-2.5)).cdf(edges)), rtol=1e-4)
+
+
 @pytest.mark.parametrize("parameters", [(0.0, 0.0), (0.3, -2.0), (-0.6, 1.0), (0.7, -3.0)])
 def test_discretised_logistic_is_a_distribution_of_bytes(parameters):
   logs = logistic_table(parameters)

@@ -7,15 +7,18 @@ import pytest
 
 from research.networks.made import MADE, TokenMADE, masks
 from research.networks.pixelcnn import PixelCNN
+from research.networks.raster_transformer import RasterTransformer
 from research.networks.wavenet import WaveNet
 
 LEVELS, SIZE = 4, 3
 IMAGE, SOUND = (5, 6), (20,)
 PIXELCNN = PixelCNN(SIZE, LEVELS, width=4, blocks=2, first_size=5, num_classes=3)
 WAVENET = WaveNet(SIZE, LEVELS, dilations=(1, 2, 4), width=4, skip=16, num_classes=3)
+TRANSFORMER = RasterTransformer(SIZE, LEVELS, IMAGE, width=8, depth=2, heads=2, num_classes=3)
 NETWORKS = {
   "pixelcnn": (PIXELCNN, IMAGE),
   "wavenet": (WAVENET, SOUND),
+  "transformer": (TRANSFORMER, IMAGE),
   "made": (TokenMADE(SIZE, LEVELS, (30, 30), num_classes=3), IMAGE),
 }
 
@@ -32,7 +35,7 @@ def variables_of(network, shape):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_outputs_depend_on_all_earlier_inputs_and_on_no_other(name):
-  """Every token in turn is changed; what changes lies behind it.  Of PixelCNN and MADE, everything behind it."""
+  """Every token in turn is changed; what changes lies behind it.  Of MADE and the Transformer, everything behind it."""
   network, shape = NETWORKS[name]
   count = int(np.prod(shape))
 
@@ -47,7 +50,7 @@ def test_outputs_depend_on_all_earlier_inputs_and_on_no_other(name):
   changed = np.abs(found[:-1] - found[-1]).max(-1) > 0  # [changed token, output]
   later = np.triu(np.ones((count, count), bool), 1)
   assert not changed[~later].any()
-  if name == "made":
+  if name in ("made", "transformer"):
     assert changed[later].all()
   if name == "pixelcnn":  # no blind spot: within reach of the kernels every pixel before counts
     i, j = 3 * shape[1] + 2, np.arange(2 * shape[1], 3 * shape[1] + 2)
@@ -57,11 +60,11 @@ def test_outputs_depend_on_all_earlier_inputs_and_on_no_other(name):
     np.testing.assert_array_equal(changed, field)
 
 
-@pytest.mark.parametrize("name", ["pixelcnn", "wavenet"])
+@pytest.mark.parametrize("name", ["pixelcnn", "wavenet", "transformer"])
 def test_a_scanned_step_is_the_full_pass(name):
   network, shape = NETWORKS[name]
   tokens, label = tokens_of(shape, 3), jnp.array([0, 2, 1])
-  start = (IMAGE, label) if name == "pixelcnn" else (label,)
+  start = (label,) if name == "wavenet" else (IMAGE, label)
 
   @jax.jit
   def both(variables):
