@@ -199,9 +199,21 @@ def _one(chem, text: str, where: str):
 
 
 def _molecule(chem, text: str, where: str):
+  """RDKit's molecule; one whose valences it does not accept, such as a metal complex, without that check."""
   molecule = chem.MolFromSmiles(text) if text else None
+  if molecule is None and text:
+    molecule = _of_any_valence(chem, text)
   if molecule is None or not molecule.GetNumAtoms():
     raise UserError(where, text, "RDKit does not take it for a SMILES: correct the row, or remove it.")
+  return molecule
+
+
+def _of_any_valence(chem, text: str):
+  molecule = chem.MolFromSmiles(text, sanitize=False)
+  if molecule is None or {p.GetType() for p in chem.DetectChemistryProblems(molecule)} != {"AtomValenceException"}:
+    return None
+  molecule.UpdatePropertyCache(strict=False)
+  chem.SanitizeMol(molecule, chem.SANITIZE_ALL ^ chem.SANITIZE_PROPERTIES)
   return molecule
 
 

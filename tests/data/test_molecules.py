@@ -67,6 +67,14 @@ def test_what_is_wrong_with_a_table_is_told(tmp_path, rows, options, message):
     molecules.load("own", write(tmp_path / "mine.csv", rows), **options)
 
 
+def test_a_metal_complex_whose_valences_rdkit_refuses_is_read():
+  """Aluminium oxalate, of the HIV set: three ligands of six atoms and five bonds, bound twice each."""
+  arrays = molecules.featurised(["O=C1O[Al]23(OC1=O)(OC(=O)C(=O)O2)OC(=O)C(=O)O3"], "complex")
+  assert arrays["num_atoms"].tolist() == [19]
+  assert arrays["num_bonds"].tolist() == [2 * (3 * 5 + 6)]
+  assert np.bincount(arrays["receivers"]).max() == 6
+
+
 def test_scaffold_split_is_rdkits_largest_sets_first():
   """Four phenyls, three cyclohexyls, two pyridines and one without a ring: 10 molecules."""
   from rdkit.Chem.Scaffolds import MurckoScaffold
