@@ -236,12 +236,20 @@ def _version() -> str:
 
 
 def scaffolds(smiles: Sequence[str]) -> list[str]:
-  """The Bemis-Murcko scaffold (1996) of every molecule, as SMILES; '' where there is no ring."""
+  """The Bemis-Murcko scaffold (1996) of every molecule, as SMILES; '' where there is no ring.
+
+  That of one whose valences RDKit does not accept is the molecule itself.
+  """
   chem = _rdkit()
   from rdkit.Chem.Scaffolds import MurckoScaffold
 
-  molecules = (_molecule(chem, text, f"molecule {i}") for i, text in enumerate(smiles))
-  return [MurckoScaffold.MurckoScaffoldSmiles(mol=molecule, includeChirality=False) for molecule in molecules]
+  def scaffold(molecule) -> str:
+    try:
+      return MurckoScaffold.MurckoScaffoldSmiles(mol=molecule, includeChirality=False)
+    except chem.AtomValenceException:
+      return chem.MolToSmiles(molecule, isomericSmiles=False)
+
+  return [scaffold(_molecule(chem, text, f"molecule {i}")) for i, text in enumerate(smiles)]
 
 
 def split(molecules: Molecules, how: str = "scaffold", shares: tuple[float, float] = (0.8, 0.1), seed: int = 0):

@@ -69,10 +69,12 @@ def test_what_is_wrong_with_a_table_is_told(tmp_path, rows, options, message):
 
 def test_a_metal_complex_whose_valences_rdkit_refuses_is_read():
   """Aluminium oxalate, of the HIV set: three ligands of six atoms and five bonds, bound twice each."""
-  arrays = molecules.featurised(["O=C1O[Al]23(OC1=O)(OC(=O)C(=O)O2)OC(=O)C(=O)O3"], "complex")
+  text = "O=C1O[Al]23(OC1=O)(OC(=O)C(=O)O2)OC(=O)C(=O)O3"
+  arrays = molecules.featurised([text], "complex")
   assert arrays["num_atoms"].tolist() == [19]
   assert arrays["num_bonds"].tolist() == [2 * (3 * 5 + 6)]
   assert np.bincount(arrays["receivers"]).max() == 6
+  assert "Al" in molecules.scaffolds([text])[0]
 
 
 def test_scaffold_split_is_rdkits_largest_sets_first():
