@@ -3,9 +3,10 @@
 Paper: Mnih et al. 2015; the environment is Barto, Sutton & Anderson's (1983), Gymnasium's CartPole-v1.
 Command: python -m experiments.dqn
 Hardware: 2 CPU cores
-Time: under a minute
-Expected: a greedy return of 500, the most there is, of six seeds in ten, 479 in the mean; 500 for
-  every seed is the aim, and is missed; all ten side by side take 2.6 minutes
+Time: half a minute; all ten seeds side by side 3.1 minutes of training while the two cores had a load of 8, 5.2
+  with their films and tests
+Expected: a greedy return of 500, the most there is, of every one of ten seeds (100 episodes each), as the aim is; 32
+  gradient steps an update and the choice by validation were found on ten other seeds
 """
 
 from configs.dqn import _base

