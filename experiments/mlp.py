@@ -40,7 +40,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
       dtype=dtype,
     )
 
-  return classification.experiment(config, network, first_layer=_filters)
+  return classification.experiment(config, network, first_layer=_filters, images=False)
 
 
 def _filters(params, image_shape: tuple[int, ...]):

@@ -182,12 +182,24 @@ def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
     # A ConfigDict takes None for any type.
     if isinstance(old, bool) != isinstance(value, bool) or (value is None and old is not None):
       raise TypeError
+    if isinstance(old, tuple) and not _alike(value, old):
+      raise TypeError
     config.update_from_flattened_dict({field: value})
   except (TypeError, ValueError, SyntaxError) as error:
     if isinstance(old, str):  # a name that the config does not have (`configs._choice.Choice`)
       raise UserError(f"config.{field}", text, f"{error}.") from error
     kind = type(old).__name__
     raise UserError(f"config.{field}", text, f"it must be of type {kind}, as the default {old!r} is.") from error
+
+
+def _alike(value: Any, default: tuple) -> bool:
+  """Whether the entries of a tuple are of types that its default's have; of an empty one nothing is known."""
+  if not isinstance(value, tuple | list) or not default:
+    return isinstance(value, tuple | list)
+  inner = tuple(entry for one in default if isinstance(one, tuple) for entry in one)
+  kinds = {type(one) for one in default}
+  kinds |= {int} if float in kinds else set()
+  return all(_alike(one, inner) if isinstance(one, tuple) and inner else type(one) in kinds for one in value)
 
 
 def flattened(tree, prefix="") -> dict[str, Any]:

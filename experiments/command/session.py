@@ -1,5 +1,6 @@
 """One run, from a config to what it leaves behind."""
 
+import dataclasses
 import pathlib
 import sys
 import time
@@ -10,7 +11,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from experiments.command import cli, export, runs
+from experiments.command import cli, export, ranges, runs
 from research.data import remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
@@ -79,16 +80,35 @@ def _say(text: str, **options) -> None:
     print(text, **options)
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """A run before its folder is touched and anything is computed: all that a config is checked by has passed."""
+
+  experiment: Experiment
+  settings: loop.Settings
+  executor: Executor
+
+
+def prepared(build: Callable, config: ml_collections.ConfigDict, memory: remembered.Memory, mode: str) -> Prepared:
+  """The experiment of a config, laid over the devices.
+
+  Raises:
+    UserError: what the config asks for cannot be.
+  """
+  check_claims(config)
+  ranges.check(cli.flattened(config))
+  fit_devices(config, mode)
+  experiment = built(build, config, memory, mode)
+  settings = settings_of(config, experiment.train_data)
+  return Prepared(experiment, settings, loop.executor(experiment, settings, plan_of(config, experiment)))
+
+
 def _run(build, config, workdir, mode, source, header, preemption) -> int:
   compilation.use_persistent_cache(config.run.compilation_cache)
   start = time.perf_counter()
-  check_claims(config)
-  check_ranges(config)
-  fit_devices(config, mode)
   memory = remembered.Memory(workdir, stand_in=mode not in ("train", "evaluate"))
-  experiment = built(build, config, memory, mode)
-  settings = settings_of(config, experiment.train_data)
-  executor = loop.executor(experiment, settings, plan_of(config, experiment))
+  ready = prepared(build, config, memory, mode)
+  experiment, settings, executor = ready.experiment, ready.settings, ready.executor
   check_mode(experiment, mode, source, memory)
   if mode == "train":
     for note in notes_of(config, experiment):
@@ -237,39 +257,13 @@ def settings_of(config: ml_collections.ConfigDict, data: Dataset) -> loop.Settin
 
 
 def _check_run(run: ml_collections.ConfigDict) -> None:
-  """Counts that would hang the loop or lose checkpoints, and words that mean nothing."""
-  for field, least in {"steps_per_dispatch": 1, "keep": 1, "max_skips": 0, "stop_at": 0}.items():
-    if run[field] < least:
-      raise UserError(f"config.run.{field}", run[field], f"give {least} or more.")
+  """Words that mean nothing."""
   if run.best_mode not in ("max", "min"):
     raise UserError("config.run.best_mode", run.best_mode, "choose max or min.")
   if run.report_best and not run.best_metric:
     raise UserError(
       "config.run.report_best", True, "best by what? Name an evaluation metric in config.run.best_metric."
     )
-
-
-# Field -> least value.  Outside they would end in a traceback of JAX, or climb the loss, and exit with 0.
-_LEAST = {
-  "train.accumulate": 1,
-  "train.members": 1,
-  "train.ema_decay": 0,
-  "optimizer.learning_rate": 0,
-  "optimizer.weight_decay": 0,
-  "optimizer.clip_norm": 0,
-}
-
-
-def check_ranges(config: ml_collections.ConfigDict) -> None:
-  """Raises UserError where a number of training or of its optimizer, if the config has it, is out of range."""
-  for field, least in _LEAST.items():
-    section, _, name = field.partition(".")
-    value = config.get(section, {}).get(name, least)
-    if isinstance(value, int | float) and value < least:
-      raise UserError(f"config.{field}", value, f"give {least} or more.")
-  decay = config.train.get("ema_decay", 0)
-  if isinstance(decay, int | float) and decay >= 1:
-    raise UserError("config.train.ema_decay", decay, "give 0 to below 1: at 1 the average would never move.")
 
 
 def plan_of(

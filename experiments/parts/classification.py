@@ -55,6 +55,7 @@ def experiment(
   views: Callable | None = None,
   prepare: Callable | None = None,
   first_layer: Callable | None = None,
+  images: bool = True,
 ) -> Experiment:
   """A classifier, its optimizer and its data.
 
@@ -64,10 +65,12 @@ def experiment(
     views: of the test inputs, `views(inputs) -> [inputs, ...]`.
     prepare: `prepare(variables, batch) -> variables`: an initialisation that looks at data.
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
+    images: whether the network takes nothing else.
   """
   data, train = splits.load(config.data), config.train
   if isinstance(data.train, examples.Examples):
     fields.refuse_unread(config.data, fields.NEUTRAL.keys() - {"random_area", "centre"}, "a set in memory")
+    _check_images(config, data.train, images)
   constants = remembered.value("normalisation", lambda: normalisation(config.data.normalise, data.train))
   compute = precision.dtype(train.precision)
   family = family_lib.classifier(
@@ -110,6 +113,23 @@ def experiment(
     program=Program.of_batches(predict, test_data),
     notes=splits.notes(data.train),
   )
+
+
+def _check_images(config: ml_collections.ConfigDict, train: examples.Examples, needed: bool) -> None:
+  """Raises UserError where examples are rows of numbers, and the network or the augmentation takes images alone."""
+  if train.inputs.ndim == 4:
+    return
+  if needed:
+    name, value = ("path", config.data.path) if config.data.path else ("name", config.data.name)
+    remedy = (
+      f"an example of shape {train.inputs.shape[1:]} is no image, [height, width, channel], which this network needs: "
+    )
+    raise UserError(f"config.data.{name}", value, f"{remedy}python -m experiments.mlp takes rows of numbers.")
+  neutral = {"rotation": 0, "translation": 0, "scale": (1, 1), "elastic": 0, "crop": 0, "flip": False, "cutout": 0}
+  for field, nothing in neutral.items():
+    if config.augment[field] != nothing:
+      remedy = f"{train.name} has no images to change so: set it to {nothing}."
+      raise UserError(f"config.augment.{field}", config.augment[field], remedy)
 
 
 def augmentation_of(section: ml_collections.ConfigDict, num_classes: int, constants: Normalisation) -> Callable | None:

@@ -120,6 +120,8 @@ def arrays_of(part: Examples, config: ml_collections.ConfigDict) -> dict[str, np
   if config.data.folds:
     from sklearn.model_selection import KFold  # here: it takes a second to import
 
+    if config.data.folds > len(rows):
+      raise UserError("config.data.folds", config.data.folds, f"give {len(rows)}, the number of examples, or less.")
     fold = np.zeros(len(rows), np.int32)
     for i, (_, held) in enumerate(KFold(config.data.folds, shuffle=True, random_state=0).split(rows)):
       fold[held] = i

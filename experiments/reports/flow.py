@@ -60,6 +60,7 @@ class Use:
   """A model in use: `report(state)` and `predict(state, path)` of the experiment."""
 
   def __init__(self, config: ml_collections.ConfigDict, family: family_lib.Flow, data: Data, test: Dataset):
+    _check_folds(config, data)
     self._config, self._family, self._data, self._test = config, family, data, test
     self._classes = data.parts.train.num_classes if config.model.conditional else 0
     self._sample = jax.jit(family.sample)
@@ -166,6 +167,17 @@ class Use:
     labels = np.where(np.arange(width) < width / 2, *np.asarray(chosen.label).reshape(2, 6, 1)).reshape(-1)
     images = np.asarray(jax.jit(self._family.decode)(variables, between, labels))
     return figures.image_grid(images, columns=width, title="from one test image to another")
+
+
+def _check_folds(config: ml_collections.ConfigDict, data: Data) -> None:
+  """Raises UserError where the cross-validation that the report is to make cannot be."""
+  folds, rows = config.report.get("folds", 0), sum(len(part.inputs) for part in data.parts if part is not None)
+  if data.kind != "table" or not folds:
+    return
+  if folds > rows:
+    raise UserError("config.report.folds", folds, f"give {rows}, the number of rows, or less; 0 for none.")
+  if config.model.name != "coupling":
+    raise UserError("config.report.folds", folds, "only couplings are cross-validated: set it to 0.")
 
 
 def cross_validated(config: ml_collections.ConfigDict, data: Data) -> dict[str, float]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import cnn
-from experiments.command import cli, session
+from experiments.command import cli, ranges, session
 from research.data import files, remembered
 from research.errors import UserError
 
@@ -19,24 +19,56 @@ def test_none_is_no_value_of_a_field_that_has_a_type(field):
 
 
 @pytest.mark.parametrize(
-  ("field", "value"),
+  ("field", "value", "remedy"),
   [
-    ("train.accumulate", 0),
-    ("train.members", 0),
-    ("train.ema_decay", 1.5),
-    ("train.ema_decay", -0.1),
-    ("optimizer.learning_rate", -1.0),
-    ("optimizer.weight_decay", -1.0),
-    ("optimizer.clip_norm", -1.0),
+    ("train.accumulate", 0, "give 1 or more"),
+    ("train.members", 0, "give 1 or more"),
+    ("train.ema_decay", 1.5, "give 0 or more and less than 1"),
+    ("train.ema_decay", -0.1, "give 0 or more"),
+    ("optimizer.learning_rate", -1.0, "give 0 or more"),
+    ("optimizer.learning_rate", float("nan"), "give 0 or more"),
+    ("optimizer.clip_norm", float("inf"), "give 0 or more"),
+    ("model.small.dropout", 1.0, "less than 1"),
+    ("model.small.stages", ((8, 0),), "give 1 or more"),
+    ("model.small.stages", ((8, "a"),), "write numbers"),
+    ("augment.scale", (1.1, 0.9), "the lesser first"),
+    ("augment.scale", (1.0,), "two numbers"),
+    ("report.compare", (1,), "write words"),
+    ("model.mlp.latents", (), "one entry at least"),
+    ("report.folds", 1, "2 or more; 0 for none"),
+    ("seed", -1, "give 0 or more"),
+    ("data.limit", 2**40, "2,147,483,647 or less"),
   ],
 )
-def test_numbers_out_of_range_are_refused(field, value):
-  section, name = field.split(".")
-  config = ml_collections.ConfigDict({"train": {}, "optimizer": {}})
-  session.check_ranges(config)
-  config[section][name] = value
-  with pytest.raises(UserError, match=f"config.{field}"):
-    session.check_ranges(config)
+def test_numbers_out_of_range_are_refused(field, value, remedy):
+  with pytest.raises(UserError, match=remedy) as refusal:
+    ranges.check({field: value})
+  assert refusal.value.field == f"config.{field}"
+
+
+def test_a_range_is_that_of_the_longest_end_of_the_name():
+  assert ranges.interval("model.steps") == "[0, inf)"
+  assert ranges.interval("agent.steps") == ranges.interval("model.gin.steps") == "[1, inf)"
+
+
+@pytest.mark.parametrize("file", cli.config_files(cli.ROOT), ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_every_number_of_a_config_has_a_range(file):
+  """A new field of a family is entered in `ranges`; what a config has by default is within."""
+  flat = cli.flattened(cli.load_config(str(file)))
+  ranges.check(flat)
+  mine = {
+    name: value for name, value in flat.items() if not name.startswith(("published.", "bars.", "report.reference."))
+  }
+  assert not [name for name, value in mine.items() if list(ranges._numbers(value)) and ranges.interval(name) is None]
+
+
+@pytest.mark.parametrize(
+  ("field", "text"), [("model.small.stages", "(8, 8)"), ("augment.scale", "((2, 2),)"), ("augment.scale", "(None, 1)")]
+)
+def test_entries_of_a_tuple_are_of_its_default_s_types(field, text):
+  with pytest.raises(UserError, match="of type tuple"):
+    cli.load_config("configs/cnn/mnist.py", {field: text})
+  assert cli.load_config("configs/cnn/digits.py", {"augment.scale": "(1, 2)"}).augment.scale == (1, 2)
 
 
 @pytest.mark.parametrize("size", [0, 100])
