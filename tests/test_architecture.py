@@ -170,3 +170,17 @@ def test_what_an_experiment_is():
 
 def test_length_rule_catches_a_long_function():
   assert long_functions("x.py", "def f():\n" + "  x = 1\n" * MAX_LINES)
+
+
+def test_every_number_of_a_config_has_a_range():
+  """A new field is entered in `experiments/command/ranges.py`; what a config has by default is within its range."""
+  from experiments.command import cli, ranges
+
+  for file in cli.config_files(ROOT):
+    flat = cli.flattened(cli.load_config(str(file)))
+    ranges.check(flat)
+    own = {
+      name: value for name, value in flat.items() if not name.startswith(("published.", "bars.", "report.reference."))
+    }
+    missing = [name for name, value in own.items() if list(ranges.numbers(value)) and ranges.interval(name) is None]
+    assert not missing, f"{file}: enter {', '.join(missing)} in experiments/command/ranges.py"

@@ -30,7 +30,7 @@ _INTERVALS = {
     edits elastic embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune
     floor folds gradient_penalty guidance image_size importance importance_samples input_noise kv_heads learning_rate
     learning_starts likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
-    model.levels model.noise model.steps num_devices patience penalty per_class phrase_threshold phrases plane prior
+    model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane prior
     priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation std stop_at
     step_delay strength temperature top_k train.batch_size train.select translation transpose var_smoothing vocabulary
     warmup weight_decay whitening_kernel batch_size""",
@@ -76,7 +76,7 @@ def check(values: Mapping[str, Any]) -> None:
       _check_tuple(field, value)
     if _is(field, ("folds",)) and value == 1:
       raise UserError(f"config.{field}", value, "give 2 or more; 0 for none.")
-    for number in _numbers(value):
+    for number in numbers(value):
       if not _within(number, interval(field) or "(-inf, inf)"):
         raise UserError(f"config.{field}", value, remedy(interval(field) or "(-inf, inf)"))
       if isinstance(number, int) and number > _LARGEST and not _is(field, ("seed",)):
@@ -90,9 +90,9 @@ def _check_tuple(field: str, value: tuple | list) -> None:
     if not all(isinstance(entry, str) for entry in value):
       raise UserError(f"config.{field}", value, 'write words, such as ("a", "b").')
     return
-  if interval(field) is not None and len(list(_numbers(value))) < len(list(_leaves(value))):
+  if interval(field) is not None and len(list(numbers(value))) < len(list(_leaves(value))):
     raise UserError(f"config.{field}", value, "write numbers, such as (1, 2).")
-  if _is(field, _PAIRS) and (len(value) != 2 or len(list(_numbers(value))) != 2):
+  if _is(field, _PAIRS) and (len(value) != 2 or len(list(numbers(value))) != 2):
     if not value and _is(field, ("random_area",)):
       return
     raise UserError(f"config.{field}", value, "give two numbers.")
@@ -113,7 +113,7 @@ def _leaves(value: Any) -> Iterator[Any]:
     yield value
 
 
-def _numbers(value: Any) -> Iterator[int | float]:
+def numbers(value: Any) -> Iterator[int | float]:
   """The numbers of a value, of tuples' entries too; True is none."""
   return (leaf for leaf in _leaves(value) if isinstance(leaf, int | float) and not isinstance(leaf, bool))
 

@@ -59,7 +59,7 @@ def place(error: Exception) -> str:
   return f"{pathlib.Path(frames[-1].filename).relative_to(cli.ROOT)}:{frames[-1].lineno}" if frames else "no line"
 
 
-def drawn(spec: str, beginnings: tuple[str, ...], seed: int, attempt: Callable[[str, dict[str, str]], None]) -> None:
+def try_some(spec: str, beginnings: tuple[str, ...], seed: int, attempt: Callable[[str, dict[str, str]], None]) -> None:
   """`attempt(spec, overrides)` for `EACH` random configs."""
   settings = hypothesis.settings(
     max_examples=EACH,
@@ -98,7 +98,7 @@ def main() -> int:
       tally.note(configs.outcome(spec, overrides, folder), spec, overrides)
 
   while time.monotonic() < end:
-    drawn(dice.choice(specs), beginnings, dice.getrandbits(32), attempt)
+    try_some(dice.choice(specs), beginnings, dice.getrandbits(32), attempt)
   print(dict(tally.counts), f"{len(tally.failures)} kinds of failure")
   return int(bool(tally.failures))
 

@@ -118,10 +118,10 @@ def overrides(draw: st.DrawFn, spec: str, only: tuple[str, ...] = ()) -> dict[st
   return {name: draw(values(name, fields(spec)[name])) for name in names}
 
 
-def specs(wanted: Callable[[str], bool] = lambda name: True) -> list[str]:
+def specs(chosen: Callable[[str], bool] = lambda name: True) -> list[str]:
   """The smoke variants of all configs whose names, such as `cnn/mnist`, are asked for."""
   names = [f"{file.parent.name}/{file.stem}" for file in cli.config_files(cli.ROOT)]
-  return [f"configs/{name}.py:smoke" for name in names if wanted(name)]
+  return [f"configs/{name}.py:smoke" for name in names if chosen(name)]
 
 
 def build_of(spec: str):
