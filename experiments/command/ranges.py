@@ -30,10 +30,10 @@ _INTERVALS = {
     edits elastic embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune
     floor folds gradient_penalty guidance image_size importance importance_samples input_noise kv_heads learning_rate
     learning_starts likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
-    model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane prior
-    priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation std stop_at
-    step_delay strength temperature top_k train.batch_size train.select translation transpose var_smoothing vocabulary
-    warmup weight_decay whitening_kernel batch_size""",
+    model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane
+    prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation std
+    step_delay stop_at strength temperature top_k train.batch_size train.select translation transpose var_smoothing
+    vocabulary warmup weight_decay whitening_kernel batch_size""",
   "(0, inf)": """
     augment.scale confidence data_std features.window hop inverse_penalty langevin.delay linear.scale logistic.scale
     method.path poisson.scale repetition_penalty seconds step_power step_size train.temperature""",
