@@ -352,6 +352,7 @@ class _DiscreteNB(_NaiveBayes):
   def __sklearn_tags__(self):
     tags = super().__sklearn_tags__()
     tags.classifier_tags.poor_score = True
+    tags.input_tags.sparse = bool(self._accept_sparse)
     return tags
 
 

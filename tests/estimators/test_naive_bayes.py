@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn import naive_bayes as peers
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -115,10 +116,13 @@ def test_samples(name):
     (lambda: naive_bayes.CategoricalNB().fit(INPUTS / 2, LABELS), "whole numbers"),
     (lambda: naive_bayes.CategoricalNB().fit(INPUTS[:100], LABELS[:100]).predict(INPUTS + 9), "unseen category"),
     (lambda: naive_bayes.GaussianNB().partial_fit(INPUTS, LABELS), "classes must be passed"),
-    (lambda: naive_bayes.GaussianNB().partial_fit(INPUTS, LABELS, classes=[0, 1]), "not in the classes"),
-    (lambda: naive_bayes.GaussianNB().fit(INPUTS, LABELS).partial_fit(INPUTS, LABELS, classes=[1]), "the first call"),
+    (
+      lambda: naive_bayes.GaussianNB().partial_fit(INPUTS, LABELS, classes=[0, 1]),
+      "do not exist in the initial classes",
+    ),
+    (lambda: naive_bayes.GaussianNB().fit(INPUTS, LABELS).partial_fit(INPUTS, LABELS, classes=[1]), "on last call"),
     (lambda: naive_bayes.GaussianNB(var_smoothing=0).fit(INPUTS, LABELS), "var_smoothing = 0"),
-    (lambda: naive_bayes.GaussianNB(priors=[1.0]).fit(INPUTS, LABELS), "10 probabilities"),
+    (lambda: naive_bayes.GaussianNB(priors=[1.0]).fit(INPUTS, LABELS), "match number of classes, 10"),
     (lambda: naive_bayes.GaussianNB().fit(INPUTS * 1e300, LABELS), "overflow"),
     (lambda: naive_bayes.GaussianNB().fit(INPUTS, LABELS).sample(label=10), "label = 10"),
     (lambda: naive_bayes.ComplementNB().fit(INPUTS, LABELS).sample(), "no distribution"),
@@ -134,12 +138,12 @@ def test_refuses_before_it_is_fitted():
     naive_bayes.BernoulliNB().sample()
   assert not hasattr(naive_bayes.BernoulliNB(), "class_count_")
   model = naive_bayes.CategoricalNB().fit(INPUTS, LABELS)
+  before = model.predict(INPUTS)
   with pytest.raises(UserError):
     model.fit(-INPUTS, LABELS)
-  with pytest.raises(NotFittedError):
-    model.predict(INPUTS)
+  np.testing.assert_array_equal(model.predict(INPUTS), before)  # a failed fit leaves the model as it was
   with pytest.raises(UserError, match="classes must be passed"):
-    model.partial_fit(INPUTS, LABELS)
+    naive_bayes.CategoricalNB().partial_fit(INPUTS, LABELS)
 
 
 def test_given_priors():
@@ -151,3 +155,33 @@ def test_given_priors():
     found, expected = (kind(**{field: prior}).fit(INPUTS, LABELS).predict_proba(INPUTS) for kind in (model, peer))
     np.testing.assert_allclose(found, expected, atol=1e-8)
     assert np.ptp(expected.argmax(1)) > 0
+
+
+@pytest.mark.parametrize("name", ["BernoulliNB", "MultinomialNB", "ComplementNB"])
+def test_sparse_rows_and_an_alpha_a_feature_are_scikit_learns(name):
+  alpha = 0.3 if name == "BernoulliNB" else np.linspace(1e-12, 2, INPUTS.shape[1])  # theirs of Bernoulli takes one
+  ours = getattr(naive_bayes, name)(alpha=alpha).fit(csr_matrix(INPUTS), LABELS)
+  theirs = getattr(peers, name)(alpha=alpha).fit(INPUTS, LABELS)
+  np.testing.assert_allclose(ours.predict_log_proba(csr_matrix(INPUTS)), theirs.predict_log_proba(INPUTS), atol=1e-8)
+  np.testing.assert_allclose(ours.feature_count_, theirs.feature_count_)
+  np.testing.assert_allclose(ours.feature_log_prob_, theirs.feature_log_prob_, atol=1e-8)
+  np.testing.assert_allclose(ours.class_log_prior_, theirs.class_log_prior_)
+
+
+def test_categories_that_come_later_are_counted_as_at_once():
+  whole = naive_bayes.CategoricalNB().fit(INPUTS, LABELS)
+  order = np.argsort(INPUTS.max(1), kind="stable")  # the highest categories come last
+  parts = naive_bayes.CategoricalNB()
+  for rows in np.array_split(order, 3):
+    parts.partial_fit(INPUTS[rows], LABELS[rows], classes=np.unique(LABELS))
+  np.testing.assert_array_equal(parts.n_categories_, whole.n_categories_)
+  for one, other in zip(parts.feature_log_prob_, whole.feature_log_prob_):
+    np.testing.assert_allclose(one, other)
+
+
+def test_no_smoothing_is_the_limit_of_little():
+  X, y = np.array([[1, 0], [0, 1], [1, 1]]), np.array([0, 1, 1])
+  model = naive_bayes.MultinomialNB(alpha=0).fit(X, y)
+  # p(1, 0 | 0) = 1 and p(1, 0 | 1) = 1/3, at priors of 1/3 and 2/3.
+  assert model.predict_proba(X)[0] == pytest.approx([0.6, 0.4])
+  assert model.predict_proba([[0, 1]])[0] == pytest.approx([0, 1])

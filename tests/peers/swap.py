@@ -25,15 +25,12 @@ class Peer(NamedTuple):
   replaced: dict[str, str]
 
 
-_HMM = {"hmmlearn": "research.estimators"}
+_HMM = {"..": "research.estimators", "hmmlearn": "research.estimators"}
+_MIXTURES = {"sklearn.mixture": "research.estimators.gaussian_mixture"}
 PEERS = {
   "naive_bayes": Peer("sklearn.tests.test_naive_bayes", {"sklearn.naive_bayes": "research.estimators.naive_bayes"}),
-  "gaussian_mixture": Peer(
-    "sklearn.mixture.tests.test_gaussian_mixture", {"sklearn.mixture": "research.estimators.gaussian_mixture"}
-  ),
-  "bayesian_mixture": Peer(
-    "sklearn.mixture.tests.test_bayesian_mixture", {"sklearn.mixture": "research.estimators.gaussian_mixture"}
-  ),
+  "gaussian_mixture": Peer("sklearn.mixture.tests.test_gaussian_mixture", _MIXTURES),
+  "bayesian_mixture": Peer("sklearn.mixture.tests.test_bayesian_mixture", _MIXTURES),
   "hmm_categorical": Peer("hmmlearn.tests.test_categorical_hmm", _HMM),
   "hmm_gaussian": Peer("hmmlearn.tests.test_gaussian_hmm", _HMM),
   "hmm_gmm": Peer("hmmlearn.tests.test_gmm_hmm", _HMM),
