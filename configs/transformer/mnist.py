@@ -3,8 +3,8 @@
 Paper: Dosovitskiy et al. 2021, in kind: small, and with no pre-training.
 Command: python -m experiments.transformer --config=configs/transformer/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured; the bar is >= 98.8 % test accuracy
+Time: 29 minutes on a machine shared with about ten programs
+Expected: 99.2 % of the test set (seed 0)
 """
 
 from configs import _classification, common
