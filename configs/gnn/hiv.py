@@ -18,7 +18,7 @@ def get_config(variant: str = ""):
   config.data.update({"name": "hiv", "kind": "classification", "nodes": 256, "edges": 576, "graphs": 24})
   config.model.name = "gin"
   config.model.gin.dropout = 0.3
-  config.train.update({"batch_size": 8, "duration": "8 epochs", "ema_decay": 0.999})
+  config.train.update({"batch_size": 8, "duration": "16 epochs", "ema_decay": 0.999})
   config.optimizer.warmup = "5 %"
   config.published.test_auc = {
     "value": 0.7558,

@@ -19,7 +19,7 @@ from research.data.examples import label_notes
 from research.data.networks import Network
 from research.errors import UserError
 from research.families.node_classifier import DEFINITIONS, NodeClassifier, node_classifier
-from research.graphs.graph import Graph, from_edges, symmetric_weights
+from research.graphs.graph import Graph, divisible, from_edges, symmetric_weights
 from research.networks import graph as networks
 from research.training.experiment import Experiment
 from research.training.learner import Learner, ensemble
@@ -126,9 +126,16 @@ def evaluation(data: Network, graph: Graph, split: str, batch_size: int) -> Data
 
 
 def with_resident(dataset: Dataset, beside: Mapping[str, Any]) -> Dataset:
-  """Batches of the data set with what all of them have, which every device holds."""
+  """Batches of the data set with what all of them have, which every device holds.
+
+  Of `graph`, devices of the plan `fsdp` hold a part of the edges each, in the order of their receivers.
+  """
+  if "graph" in beside:
+    beside = {**beside, "graph": divisible(beside["graph"])}
 
   def assemble(resident, fed):
     return {**dataset.assemble(resident["rows"], fed), **{name: resident[name] for name in beside}}
 
-  return dataclasses.replace(dataset, resident={"rows": dict(dataset.resident), **beside}, assemble=assemble)
+  divided = tuple({"graph"} & beside.keys())
+  resident = {"rows": dict(dataset.resident), **beside}
+  return dataclasses.replace(dataset, resident=resident, assemble=assemble, divided=divided)

@@ -40,6 +40,8 @@ class Dataset:
       for data sets that can read them alone; None where making all of them costs little.
     units: what one step comes to, on average over an epoch, in units that the set knows beside rows: `tokens`,
       `frames`; `examples` too, where a row is not one example (a pack).
+    divided: names in `resident` of what may be too large for one device: under the plan `fsdp` each holds a part of its
+      arrays, by their first axis, where the devices divide that.
   """
 
   name: str
@@ -50,6 +52,7 @@ class Dataset:
   num_examples: int
   parts: Callable[[int, int], Callable[[int], Mapping[str, np.ndarray]]] | None = None
   units: Mapping[str, int | Fraction] = dataclasses.field(default_factory=dict)
+  divided: tuple[str, ...] = ()
 
   def part(self, index: int, count: int) -> Callable[[int], Mapping[str, np.ndarray]]:
     """`feed` of part `index` of `count` equal parts of each batch: what one of `count` processes feeds."""

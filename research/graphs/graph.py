@@ -155,6 +155,19 @@ def padded(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
   )
 
 
+def divisible(graph: Graph, by: int = 16) -> Graph:
+  """The graph with padding edges up to a multiple: what so many devices can each hold a part of, by receiver."""
+  more = -len(graph.senders) % by
+  fill = lambda x, value=0: np.pad(x, [(0, more)] + [(0, 0)] * (np.ndim(x) - 1), constant_values=value)
+  return dataclasses.replace(
+    graph,
+    senders=fill(graph.senders),
+    receivers=fill(graph.receivers, graph.num_nodes),
+    edges=None if graph.edges is None else fill(graph.edges),
+    weight=None if graph.weight is None else fill(graph.weight),
+  )
+
+
 def row_normalised(features: SparseRows) -> SparseRows:
   """Every row divided by its sum; rows of zeros stay."""
   total = np.bincount(features.rows, features.values, features.shape[0])[features.rows]

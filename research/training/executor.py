@@ -51,7 +51,7 @@ class Executor:
   def resident(self, dataset: Dataset):
     """The data set's arrays on the devices, placed at first use."""
     if id(dataset) not in self._resident:  # the set is held too, or another could come to have its id
-      self._resident[id(dataset)] = dataset, self.plan.place_resident(dict(dataset.resident))
+      self._resident[id(dataset)] = dataset, self.plan.place_data(dataset.resident, dataset.divided)
     return self._resident[id(dataset)][1]
 
   def _feed(self, dataset: Dataset) -> Callable:
@@ -80,7 +80,7 @@ class Executor:
     Nothing is computed and nothing is placed, so the plan's devices need not exist: see `launch.preflight`.
     """
     state, data = self.abstract_state(), self.experiment.train_data
-    resident = self.plan.abstract_resident(jax.eval_shape(lambda tree: tree, dict(data.resident)))
+    resident = self.plan.abstract_data(jax.eval_shape(lambda tree: tree, dict(data.resident)), data.divided)
     stack = lambda x: jax.ShapeDtypeStruct((self.steps_per_dispatch, *x.shape), x.dtype)
     feed = self.plan.abstract_feed(jax.tree.map(stack, self._feed_shapes))
     count = self.plan.abstract_resident(jax.ShapeDtypeStruct((), np.int32))

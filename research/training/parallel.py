@@ -18,6 +18,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -85,6 +86,24 @@ class Plan:
       return jax.tree.map(lambda x: self._globally(np.asarray(x), self._sharding(), np.shape(x)), tree)
     return jax.device_put(jax.tree.map(np.asarray, tree), self._sharding())
 
+  def place_data(self, resident: Mapping[str, Any], divided: Sequence[str]) -> dict[str, Any]:
+    """A data set's arrays: whole on every device, but for those of the names `divided`, see `data_shardings`."""
+    shardings = self.data_shardings(resident, divided)
+    parts = {name: resident[name] for name in divided if self.mode == "fsdp"}
+    place = lambda x, sharding: jax.make_array_from_callback(np.shape(x), sharding, np.asarray(x).__getitem__)
+    placed = {name: jax.tree.map(place, tree, shardings[name]) for name, tree in parts.items()}
+    rest = {name: tree for name, tree in resident.items() if name not in parts}
+    return {**self.place_resident(rest), **placed}
+
+  def data_shardings(self, resident: Mapping[str, Any], divided: Sequence[str]) -> dict[str, Any]:
+    """Of every array: under `fsdp` those of `divided` whose first axis the devices divide are laid over them by it."""
+
+    def sharding(name, x):
+      many = np.prod(np.shape(x)) >= FSDP_MIN_ELEMENTS and np.shape(x)[0] % len(self.devices) == 0
+      return self._sharding(axes.AXIS) if self.mode == "fsdp" and name in divided and many else self._sharding()
+
+    return {name: jax.tree.map(lambda x, name=name: sharding(name, x), tree) for name, tree in resident.items()}
+
   def place_feed(self, feed):
     """Host arrays [steps, rows, ...] onto the devices, each its part; `rows` are this process's share of the batch."""
     if self._global:
@@ -94,6 +113,11 @@ class Plan:
       feed = jax.tree.map(self._split_batch, feed)
     small = sum(x.nbytes for x in jax.tree.leaves(feed)) < SMALL_FEED
     return _copy_to(self._feed_sharding)(feed) if small else jax.device_put(feed, self._feed_sharding)
+
+  def abstract_data(self, shapes: Mapping[str, Any], divided: Sequence[str]) -> dict[str, Any]:
+    """What `place_data` makes of arrays of these shapes."""
+    as_placed = lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    return jax.tree.map(as_placed, dict(shapes), self.data_shardings(shapes, divided))
 
   def abstract_resident(self, shapes):
     """What `place_resident` makes of arrays of these shapes: the shapes, with their layout."""

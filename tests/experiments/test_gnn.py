@@ -1,5 +1,8 @@
 """Graph experiments: what is held out is never seen, what is left out last, and what a person is told."""
 
+import itertools
+
+import jax
 import numpy as np
 import pytest
 
@@ -8,6 +11,8 @@ from experiments.command import cli
 from experiments.parts import graph_links, graph_tables
 from research.data import facts, networks, power_law, ratings
 from research.errors import UserError
+from research.training import parallel
+from research.training.executor import Executor
 from tests.mock_data.raw import planetoid
 
 
@@ -139,3 +144,24 @@ def test_the_same_config_reads_another_set_of_the_same_form(tmp_path):
   overrides = {"data.name": "pubmed", "data.path": str(tmp_path)}
   experiment = gnn.experiment(cli.load_config("configs/gnn/cora.py:smoke", overrides))
   assert experiment.test_data.num_examples == 58
+
+
+def test_edges_of_a_large_graph_are_divided_by_receiver_under_fsdp(monkeypatch):
+  """Les Misérables' 585 edges and 7 of padding: each of four devices holds 148, and an update is that of one device."""
+  if jax.device_count() < 4:
+    pytest.skip("needs four devices")
+  monkeypatch.setattr(parallel, "FSDP_MIN_ELEMENTS", 64)  # what is small stays whole
+  config = cli.load_config("configs/gnn/les_miserables.py", {"train.members": "1", "run.steps_per_dispatch": "1"})
+  experiment = gnn.experiment(config)
+  states = []
+  for plan in (parallel.plan("jit", 1), parallel.plan("fsdp", 4)):
+    executor = Executor(experiment, plan, 0)
+    state = executor.init_state()
+    for _, _, feed, count in executor.feeds(experiment.train_data, [(0, 1)], 1):
+      state, _ = executor.update(state, feed, count)
+    states.append(jax.device_get(state.params))
+  receivers = executor.resident(experiment.train_data)["graph"].receivers
+  blocks = [np.asarray(shard.data) for shard in receivers.addressable_shards]
+  assert [len(block) for block in blocks] == [148] * 4
+  assert all(one.max() <= other.min() for one, other in itertools.pairwise(blocks))
+  jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5), *states)
