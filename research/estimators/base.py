@@ -16,6 +16,17 @@ def float64() -> contextlib.AbstractContextManager:
   return jax.enable_x64(True)
 
 
+@contextlib.contextmanager
+def unchanged_where_it_fails(estimator):
+  """A fit that fails within leaves the estimator as it was, an earlier fit included."""
+  before = dict(estimator.__dict__)
+  try:
+    yield
+  except Exception:
+    estimator.__dict__ = before
+    raise
+
+
 def key_of(random_state) -> Key[Array, ""]:
   """The key of a scikit-learn `random_state`: None, an integer, or a NumPy generator, which is drawn from."""
   return jax.random.key(check_random_state(random_state).randint(2**31))

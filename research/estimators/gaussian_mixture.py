@@ -7,6 +7,7 @@ features, and about as many rows, compiles nothing; predictions go through progr
 """
 
 import abc
+import dataclasses
 import functools
 import warnings
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from research.training.learner import Learner
 
 # Rows of an E-step, or of a prediction, that go through at once: their temporaries fit into a processor's cache.
 BLOCK = 512
+_STARTS = {"kmeans": "k-means++"}  # which k-means follows in either case
 SMALL = 64  # the least number of rows that data are filled up to
 
 
@@ -72,6 +74,10 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   tol: float
   max_iter: int
   n_init: int
+  reg_covar: float
+  init_params: str
+  warm_start: bool
+  verbose: int
   random_state: Any
   n_features_in_: int
 
@@ -91,10 +97,19 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
       UserError: fewer rows than components, or a hyper-parameter out of its range.
     """
     del y
-    X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+    with base.unchanged_where_it_fails(self):
+      self._fit(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+    return self
+
+  def _fit(self, X) -> None:
     for field, least in (("n_init", 1), ("max_iter", 1), ("tol", 0)):
       if getattr(self, field) < least:
         raise UserError(field, getattr(self, field), f"give {least} or more.")
+    if not self.reg_covar and (same := np.ptp(X, axis=0) == 0).any():
+      remedy = (
+        f"feature {same.argmax()} is the same in every row, and its variance 0: raise reg_covar, or leave it out."
+      )
+      raise UserError("reg_covar", self.reg_covar, remedy)
     if len(X) < self.n_components:
       raise UserError("n_components", self.n_components, f"n_samples = {len(X)}: give one row for each at least.")
     with base.float64():
@@ -103,17 +118,24 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     if state.skipped or not len(last):
       raise UserError("X", float(np.abs(X).max()), "squares of the features overflow: scale them down.")
     self._state, self.n_iter_, self.lower_bound_ = state, int(state.step), float(last[-1])
+    if self.verbose:
+      print(*(f"Iteration {i}: {value:.6g} nats" for i, value in enumerate(last)), sep="\n")
+      print(f"Initialization converged: {len(last) < self.max_iter}")
     self.converged_ = self.n_iter_ < self.max_iter or (len(last) > 1 and last[-1] - last[-2] < self.tol)
     if not self.converged_:
       message = f"no convergence in {self.max_iter} iterations: raise max_iter or tol, or look for degenerate data."
-      warnings.warn(message, ConvergenceWarning, stacklevel=2)
-    return self
+      warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
   def _fitted(self, X):
     """The state of the best start, and its trace."""
     rows = _size(len(X))
     batch = {"inputs": _padded(X, rows), "mask": (np.arange(rows) < len(X)).astype(np.float64), "start": self._start(X)}
-    program = self._program()
+    program, starts = self._program(), self.n_init
+    if self.warm_start and hasattr(self, "_state"):
+      fields = [
+        field.name for field in dataclasses.fields(self._state.params) if field.metadata.get("pytree_node", True)
+      ]
+      batch["start"], starts = {name: getattr(self._state.params, name) for name in fields}, 1
     fit = functools.partial(
       base.fit,
       _learner(program, -(-rows // BLOCK)),
@@ -123,9 +145,9 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
       metric=program.metric,
     )
     key = base.key_of(self.random_state)
-    if self.n_init == 1:
+    if starts == 1:
       return jax.device_get(fit(key=key))
-    states, traces = jax.device_get(jax.vmap(lambda key: fit(key=key))(jax.random.split(key, self.n_init)))
+    states, traces = jax.device_get(jax.vmap(lambda key: fit(key=key))(jax.random.split(key, starts)))
     best = np.nanargmax(np.nanmax(np.where(np.isfinite(traces), traces, -np.inf), axis=1))
     return jax.tree.map(lambda leaf: leaf[best], (states, traces))
 
@@ -183,6 +205,12 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
       return np.asarray(family_lib.covariances(self._mixture()))
 
   @property
+  def precisions_(self) -> np.ndarray:
+    """Inverses of `covariances_`, in the same shape."""
+    factor = self.precisions_cholesky_
+    return factor @ factor.swapaxes(-1, -2) if self.covariance_type in ("full", "tied") else factor**2
+
+  @property
   def precisions_cholesky_(self) -> np.ndarray:
     """Upper triangular factors U of the precisions U Uᵀ; inverse standard deviations if diag or spherical."""
     return np.asarray(self._mixture().precision_cholesky)
@@ -223,12 +251,14 @@ class GaussianMixture(_Mixture):
     reg_covar: added to every variance.
     max_iter: iterations at most.
     n_init: starts.
-    init_params: k-means++ (followed by k-means, as scikit-learn's default) or random (examples, likewise).
+    init_params: kmeans or k-means++ (followed by k-means, as scikit-learn's default) or random (examples, likewise).
     weights_init, means_init, precisions_init: what to start from in place of what k-means finds.
     random_state: of starts and samples.
+    warm_start: begin where the last fit ended, in place of `n_init` starts.
+    verbose: print what each iteration of the best start came to.
 
   Attributes:
-    weights_, means_, covariances_, precisions_cholesky_: in the shapes of scikit-learn's.
+    weights_, means_, covariances_, precisions_, precisions_cholesky_: in the shapes of scikit-learn's.
     converged_, n_iter_: whether and after how many iterations the best start stopped.
     lower_bound_: mean log-likelihood before its last iteration.
   """
@@ -247,6 +277,8 @@ class GaussianMixture(_Mixture):
     means_init=None,
     precisions_init=None,
     random_state=None,
+    warm_start=False,
+    verbose=0,
   ):
     self.n_components = n_components
     self.covariance_type = covariance_type
@@ -259,9 +291,15 @@ class GaussianMixture(_Mixture):
     self.means_init = means_init
     self.precisions_init = precisions_init
     self.random_state = random_state
+    self.warm_start = warm_start
+    self.verbose = verbose
 
   def _program(self):
-    options = {"covariance": self.covariance_type, "reg_covar": self.reg_covar, "start": self.init_params}
+    options = {
+      "covariance": self.covariance_type,
+      "reg_covar": self.reg_covar,
+      "start": _STARTS.get(self.init_params, self.init_params),
+    }
     return _program(False, self.n_components, tuple(sorted(options.items())))
 
   def _start(self, X):
@@ -304,7 +342,7 @@ class BayesianGaussianMixture(_Mixture):
     covariance_type: full or diag.
     tol: stop when an iteration adds less to the lower bound per example, nats.
     reg_covar: added to the variances of the data, which are the prior's.
-    max_iter, n_init, init_params, random_state: as `GaussianMixture`.
+    max_iter, n_init, init_params, random_state, warm_start, verbose: as `GaussianMixture`.
     weight_concentration_prior: by default 1 / n_components.
     mean_precision_prior: by default 1.
     degrees_of_freedom_prior: by default the number of features.
@@ -329,6 +367,8 @@ class BayesianGaussianMixture(_Mixture):
     mean_precision_prior=None,
     degrees_of_freedom_prior=None,
     random_state=None,
+    warm_start=False,
+    verbose=0,
   ):
     self.n_components = n_components
     self.covariance_type = covariance_type
@@ -341,13 +381,15 @@ class BayesianGaussianMixture(_Mixture):
     self.mean_precision_prior = mean_precision_prior
     self.degrees_of_freedom_prior = degrees_of_freedom_prior
     self.random_state = random_state
+    self.warm_start = warm_start
+    self.verbose = verbose
 
   def _program(self):
     given = lambda value, default: default if value is None else value
     options = {
       "covariance": self.covariance_type,
       "reg_covar": self.reg_covar,
-      "start": self.init_params,
+      "start": _STARTS.get(self.init_params, self.init_params),
       "concentration": given(self.weight_concentration_prior, 1 / self.n_components),
       "mean_precision": given(self.mean_precision_prior, 1.0),
       "degrees_of_freedom": given(self.degrees_of_freedom_prior, 0.0),

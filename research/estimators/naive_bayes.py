@@ -180,12 +180,8 @@ class _NaiveBayes(ClassifierMixin, BaseEstimator, metaclass=abc.ABCMeta):
     return _compiled(make, tuple(options.items()), len(self.classes_), self._prior())
 
   def _count(self, X, y, classes, sample_weight, first: bool):
-    before = dict(self.__dict__)
-    try:
+    with base.unchanged_where_it_fails(self):
       return self._counted(X, y, classes, sample_weight, first)
-    except Exception:
-      self.__dict__ = before  # a failed fit leaves the model as it was
-      raise
 
   def _counted(self, X, y, classes, sample_weight, first: bool):
     X, y = validate_data(self, X, y, accept_sparse=self._accept_sparse, dtype=np.float64, reset=first)

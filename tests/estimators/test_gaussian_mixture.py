@@ -120,3 +120,23 @@ def test_says_when_it_has_not_converged():
   with pytest.warns(ConvergenceWarning, match="2 iterations"):
     model = GaussianMixture(3, max_iter=2, tol=1e-9, random_state=0).fit(IRIS)
   assert not model.converged_
+
+
+def test_warm_start_goes_on_and_precisions_are_inverse(capsys):
+  X = np.random.default_rng(0).normal(size=(60, 2))
+  with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    parts = GaussianMixture(2, random_state=0, warm_start=True, max_iter=3, tol=0, verbose=1).fit(X).fit(X)
+    whole = GaussianMixture(2, random_state=0, max_iter=6, tol=0).fit(X)
+  np.testing.assert_allclose(parts.means_, whole.means_, rtol=1e-6)
+  np.testing.assert_allclose(parts.precisions_ @ parts.covariances_, np.tile(np.eye(2), (2, 1, 1)), atol=1e-9)
+  assert "Iteration 2" in capsys.readouterr().out
+
+
+def test_a_failed_fit_keeps_the_model_and_rows_that_are_the_same_are_refused():
+  X = np.random.default_rng(0).normal(size=(60, 2))
+  model = GaussianMixture(2, random_state=0, reg_covar=0).fit(X)
+  before = model.means_
+  with pytest.raises(UserError, match="feature 0 is the same in every row"):
+    model.fit(np.ones((10, 2)))
+  np.testing.assert_array_equal(model.means_, before)
