@@ -10,6 +10,7 @@ not, `load` says so.
 import collections
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from research.environments.protocol import Environment, Transition
 from research.errors import UserError
 
 PREFIX = "gymnasium:"
+SLOW = 10.0  # seconds of one step
 _FIELD = "config.environment.name"
 
 
@@ -112,8 +114,9 @@ class _Host:
     if key in self._over:
       return self._over[key]
     world = self._live.pop(key, None) or self._replayed(seed, past)
-    seen, reward, terminated, truncated, _ = world.step(self._actions[action])
-    seen, where = self._checked(seen), f"step {len(past) + 1} of the episode of seed {seed}"
+    where = f"step {len(past) + 1} of the episode of seed {seed}"
+    seen, reward, terminated, truncated, _ = self._asked(lambda: world.step(self._actions[action]), where)
+    seen = self._checked(seen)
     if not np.isfinite(reward):
       raise UserError(f"{self.name}: reward at {where}", reward, "an agent learns from finite rewards: mend it.")
     after = seed, np.append(past, self.action_type(action)).tobytes()
@@ -140,7 +143,24 @@ class _Host:
     """A world at the beginning of the episode of `seed`, which stays among the idle ones, and what is seen of it."""
     if not self._idle:
       self._idle.append(self._make())
-    return self._idle[-1], self._checked(self._idle[-1].reset(seed=seed)[0])
+    world = self._idle[-1]
+    return world, self._checked(self._asked(lambda: world.reset(seed=seed), f"reset by seed {seed}")[0])
+
+  def _asked(self, call: Callable[[], Any], where: str) -> Any:
+    """What the environment answers; a slow answer is told.
+
+    Raises:
+      UserError: it fails, as one does whose process is lost.
+    """
+    begin = time.monotonic()
+    try:
+      answer = call()
+    except Exception as error:  # the environment's own code, whatever it raises
+      remedy = f"the environment fails ({type(error).__name__}: {error}): mend it, or start what it speaks to again."
+      raise UserError(self.name, where, remedy) from error
+    if time.monotonic() - begin > SLOW:
+      logging.warning("%s: %s took %.0f s; training waits for it.", self.name, where, time.monotonic() - begin)
+    return answer
 
   def _checked(self, seen) -> np.ndarray:
     seen = self._flat(seen)

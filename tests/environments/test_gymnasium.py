@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused(name, bins, remedy):
 
 
 class Faulty(gymnasium.Env):
-  """Ends its second step with a reward that is no number, or an observation of another shape."""
+  """Later than the rehearsal: a reward that is no number, an observation of another shape, or no answer at all."""
 
   action_space = gymnasium.spaces.Discrete(2)
   observation_space = gymnasium.spaces.Box(-1, 1, (2,))
@@ -99,11 +99,13 @@ class Faulty(gymnasium.Env):
   def step(self, action):
     self.time += 1
     late = self.time > 15  # the rehearsal at loading sees less
+    if late and self.fault == "lost":
+      raise BrokenPipeError("the simulator is lost")
     shape = 3 if late and self.fault == "shape" else 2
     return np.zeros(shape, np.float32), np.nan if late and self.fault == "reward" else 0.0, False, False, {}
 
 
-@pytest.mark.parametrize("fault", ["reward", "shape"])
+@pytest.mark.parametrize("fault", ["reward", "shape", "lost"])
 def test_a_faulty_environment_is_named(fault):
   name = f"Faulty{fault}-v0"
   gymnasium.register(name, lambda: Faulty(fault), max_episode_steps=50, disable_env_checker=True)
