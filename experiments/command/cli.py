@@ -41,7 +41,7 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
   from research.training import processes  # imports jax, as what is run does
 
   logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-  name, overrides = pathlib.Path(inspect.getfile(experiment)).stem, {}
+  name, overrides, config = pathlib.Path(inspect.getfile(experiment)).stem, {}, ml_collections.ConfigDict()
   try:
     flags, overrides = parse(sys.argv[1:] if argv is None else argv, "")
     if not flags["config"] and runs.holds_one(flags["workdir"]):
@@ -56,7 +56,8 @@ def main(experiment: Callable, default_config: str, argv: Sequence[str] | None =
     code = run(experiment, name, flags["config"], config, workdir, flags["mode"], flags["input"], overrides)
   except UserError as error:
     if not isinstance(error, processes.ToldError):
-      print(f"error: {error}", file=sys.stderr)
+      told = UserError(full_name(error.field, error.value, config), error.value, error.remedy)
+      print(f"error: {told}", file=sys.stderr)
     code = EXIT_USER_ERROR
   except Exception as error:
     if processes.count() == 1 and not os.environ.get(DEBUG):
@@ -213,10 +214,15 @@ def flattened(tree, prefix="") -> dict[str, Any]:
   return flat
 
 
-def full_name(field: str, config: ml_collections.ConfigDict) -> str:
-  """`config.data.image_size` of the `image_size` that a part of the library speaks of, where only one field ends so."""
-  names = [name for name in flattened(config) if name.rpartition(".")[2] == field]
-  return f"config.{names[0]}" if len(names) == 1 else field
+def full_name(field: str, value: Any, config: ml_collections.ConfigDict) -> str:
+  """`config.data.image_size` of the `image_size` that a part of the library speaks of.
+
+  Where several fields of the config end so, it is the one that has the value, if only one has; else `field`.
+  """
+  values = {name: own for name, own in flattened(config).items() if name.rpartition(".")[2] == field}
+  if len(values) > 1:
+    values = {name: own for name, own in values.items() if own == value}
+  return f"config.{next(iter(values))}" if len(values) == 1 else field
 
 
 def default_workdir(experiment: str, spec: str, overrides: Mapping[str, str], seed: int) -> str:

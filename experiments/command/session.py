@@ -139,7 +139,7 @@ def built(build: Callable, config: ml_collections.ConfigDict, memory: remembered
     with memory:
       return build(config)
   except UserError as error:
-    field, remedy = cli.full_name(error.field, config), error.remedy
+    field, remedy = cli.full_name(error.field, error.value, config), error.remedy
     places = [name for name in ("path", "data_dir") if name in config.get("data", {})]
     if mode != "train" and places and any(word in field for word in ("path", "data_dir")):
       where = " or ".join(f"--config.data.{name}=..." for name in places)

@@ -58,7 +58,7 @@ def schedule(
   if name in ("triangle", "one_cycle") and warmup_steps == 0:
     warmup_steps = round(_CYCLE_PEAK * total_steps)
   if not 0 <= warmup_steps <= total_steps:
-    raise UserError("warmup_steps", warmup_steps, f"give a warm-up between 0 and the run's {total_steps} steps")
+    raise UserError("warmup", f"{warmup_steps} steps", f"give a warm-up between 0 and the run's {total_steps} steps")
   peak, rest = learning_rate, max(total_steps - warmup_steps, 1)
   match name:
     case "constant":

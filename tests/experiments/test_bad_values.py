@@ -86,4 +86,5 @@ def test_an_error_of_the_library_names_the_field_of_the_config():
 
   with pytest.raises(UserError, match=r"^config\.data\.image_size = 8: give more"):
     session.built(build, config, remembered.Memory(), "train")
-  assert cli.full_name("name", config) == "name"  # there are two
+  assert cli.full_name("name", "digits", config) == "config.data.name"  # of two the one that has this value
+  assert cli.full_name("name", "cnn", config) == "name"

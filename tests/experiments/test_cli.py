@@ -265,3 +265,11 @@ def test_what_nothing_has_foreseen_is_told_in_a_paragraph(config, tmp_path, caps
   monkeypatch.setenv("GENERA_DEBUG", "1")
   with pytest.raises(TypeError):
     cli.main(tiny.experiment, "configs/none.py", argv)
+
+
+def test_an_error_of_the_library_while_training_names_the_field_in_full(config, tmp_path, capsys, monkeypatch):
+  def fails(*_):
+    raise UserError("width", 8, "give more.")
+
+  monkeypatch.setattr(cli, "run", fails)
+  assert_refused(capsys, [f"--config={config}", f"--workdir={tmp_path}"], "config.model.width = 8: give more.")
