@@ -4,7 +4,8 @@
   python -m experiments.graphical_model --config=configs/graphical_model/asia.py:hidden
   python -m experiments.graphical_model --config=configs/graphical_model/digits_tree.py   structure, completion
   python -m experiments.graphical_model --config=configs/graphical_model/ising.py[:mean_field|:gibbs]
-  python -m experiments.graphical_model --config.data.name=table --config.data.path=my.csv [--config.data.network=x.bif]
+  python -m experiments.graphical_model --config.data.name=table --config.data.path=my.csv --config.data.network=x.bif
+    --config.report.evidence=smoke=yes, or nothing behind evidence=
   python -m experiments.graphical_model --mode=predict --workdir=... --input=smoke=yes,xray=yes   or rows.csv: marginals
 
 Lauritzen & Spiegelhalter 1988; Lauritzen 1995 (EM); Chow & Liu 1968; Friedman et al. 1997 (around a class).
@@ -71,6 +72,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     accumulate=config.train.accumulate,
   )
   use = report_lib.Use(config, family, variables, parents, data.parts, data.network)
+  use.asked()  # before anything is learnt
   measured = lambda part: pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name)
   return Experiment(
     learner=learner,

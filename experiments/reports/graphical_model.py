@@ -65,9 +65,19 @@ class Use(NamedTuple):
   def is_images(self) -> bool:
     return self.config.data.name == "digits"
 
+  def asked(self) -> tuple[Int[np.ndarray, " variable"], dict[str, int]]:
+    """What `config.report` has known, as places of states, and the variables that it queries: names and places.
+
+    Raises:
+      UserError: variables or states that there are not.
+    """
+    states = bayesian_network.evidence(self.variables, self.config.report.evidence, "config.report.evidence")
+    names = [name.strip() for name in self.config.report.query.split(",") if name.strip()]
+    return states, {name: bayesian_network.index_of(self.variables, name, "config.report.query") for name in names}
+
   def report(self, state) -> Report:
     """Figures of the arrows and of what is believed; the network as BIF; what is known where the truth is."""
-    states = bayesian_network.evidence(self.variables, self.config.report.evidence, "config.report.evidence")
+    states, query = self.asked()
     metrics: dict[str, float] = {"width": float(self.family.plan.size)}
     after = self.believed(state.params, states, "config.report.evidence")
     pictures = {"network": self.arrows()}
@@ -76,9 +86,8 @@ class Use(NamedTuple):
     else:
       before = self.believed(state.params, np.full_like(states, -1), "evidence")
       pictures["marginals"] = self.beliefs(before, after, states)
-    query = [name.strip() for name in self.config.report.query.split(",") if name.strip()]
-    for name in query:
-      metrics[f"query_{name}"] = float(after[bayesian_network.index_of(self.variables, name, "config.report.query"), 0])
+    for name, place in query.items():
+      metrics[f"query_{name}"] = float(after[place, 0])
     if self.truth is not None:
       metrics |= self.beside_truth(self.truth, states, after)
       pictures["tables"] = self.tables(self.truth, state.params)

@@ -145,6 +145,8 @@ def test_noise_goes_away(method):
     ("asia", {"data.rows": "2"}, "config.data.rows = 2: give four at least"),
     ("asia", {"model.structure": "tree"}, "choose given, chow_liu or tan"),
     ("asia", {"model.structure": "tan", "model.label": "sick"}, "variable = 'sick': config.model.label has no such"),
+    ("asia", {"report.evidence": "rain=yes"}, "variable = 'rain': config.report.evidence has no such"),
+    ("asia", {"report.query": "rain"}, "variable = 'rain': config.report.query has no such"),
     ("asia", {"train.learning": "gradient"}, "choose em or none"),
     ("asia", {"train.learning": "none", "model.structure": "chow_liu"}, "there are no tables to keep"),
     ("asia", {"train.precision": "bfloat16"}, "choose float32 or float64"),

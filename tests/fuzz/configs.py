@@ -8,6 +8,7 @@ import pathlib
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import ml_collections
@@ -145,6 +146,48 @@ def patience(seconds: int) -> Iterator[None]:
     signal.signal(signal.SIGALRM, before)
 
 
+def loaded(spec: str, overrides: Mapping[str, str], folder: pathlib.Path) -> ml_collections.ConfigDict:
+  """The config; one of a user's own data has those of `folder`."""
+  config = cli.load_config(spec, overrides)
+  family, _, name = spec.partition(":")[0].removeprefix("configs/").removesuffix(".py").partition("/")
+  if name == "own" and not config.data.path:
+    of_family = folder / "raw" / f"own_{family}"
+    with config.unlocked():
+      config.data.path = str(of_family if of_family.exists() else folder / "own")
+  return config
+
+
+class TooLate(Exception):
+  """What a report refuses could have been refused before training."""
+
+
+REPORTED = ("report.", "sampler.", "measure.")  # sections that nothing but the report reads
+_STATES: dict[str, Any] = {}
+
+
+def report(spec: str, overrides: Mapping[str, str], folder: pathlib.Path) -> Outcome:
+  """Builds a config with changes in `REPORTED`, and has it report of an untrained state: no error may be left for then.
+
+  Args: as of `outcome`.
+  """
+  try:
+    with patience(5 * PATIENCE):
+      config = loaded(spec, overrides, folder)
+      with config.unlocked():
+        config.run.num_devices = 1
+      with precision(config.train.precision):
+        ready = session.prepared(build_of(spec), config, remembered.Memory(str(folder / "none")), "train")
+        if spec not in _STATES:
+          _STATES[spec] = ready.executor.plan.local(ready.executor.init_state())
+        try:
+          ready.experiment.report(_STATES[spec])
+        except UserError as error:
+          raise TooLate(str(error)) from error
+  except Exception as error:
+    return Outcome(error)
+  return Outcome(None)
+
+
 def outcome(spec: str, overrides: Mapping[str, str], folder: pathlib.Path) -> Outcome:
   """Builds a config and its experiment and traces one update and one evaluation, without computing either.
 
@@ -155,12 +198,7 @@ def outcome(spec: str, overrides: Mapping[str, str], folder: pathlib.Path) -> Ou
   """
   try:
     with patience(PATIENCE):
-      config = cli.load_config(spec, overrides)
-      family, _, name = spec.partition(":")[0].removeprefix("configs/").removesuffix(".py").partition("/")
-      if name == "own" and not config.data.path:
-        of_family = folder / "raw" / f"own_{family}"
-        with config.unlocked():
-          config.data.path = str(of_family if of_family.exists() else folder / "own")
+      config = loaded(spec, overrides, folder)
       with precision(config.train.precision):
         trace(session.prepared(build_of(spec), config, remembered.Memory(str(folder / "none")), "train"))
   except Exception as error:
