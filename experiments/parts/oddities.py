@@ -35,8 +35,18 @@ def odd_images(images: Images, seed: int = 0) -> dict[str, Images]:
   }
 
 
-def report(log_likelihood: Callable[[Images], Float[np.ndarray, " example"]], images: Images) -> Report:
-  """Areas under the ROC curve by which the negative log-likelihood tells odd images from those of the test set."""
+def report(
+  log_likelihood: Callable[[Images], Float[np.ndarray, " example"]],
+  images: Images,
+  score: str = "negative log-likelihood",
+) -> Report:
+  """Areas under the ROC curve by which a score, nats, tells odd images from those of the test set.
+
+  Args:
+    log_likelihood: the score's negative.
+    images: the test set's.
+    score: its name.
+  """
   known = log_likelihood(images)
   panels = {}
   for kind, odd in odd_images(images).items():
@@ -44,9 +54,9 @@ def report(log_likelihood: Callable[[Images], Float[np.ndarray, " example"]], im
     panels[kind] = (scores, np.arange(len(scores)) >= len(known))
   metrics = {f"test_auroc_{kind}": latents.roc_auc(*panel) for kind, panel in panels.items()}
   definitions = {
-    f"test_auroc_{kind}": "area under the ROC curve by which the negative log-likelihood tells from "
+    f"test_auroc_{kind}": f"area under the ROC curve by which the {score} tells from "
     f"{len(images)} test images as many odd ones: {text}"
     for kind, text in KINDS.items()
   }
-  figure = latents.score_histograms(panels, "negative log-likelihood, nats", ("test set", "odd"))
+  figure = latents.score_histograms(panels, f"{score}, nats", ("test set", "odd"))
   return Report(metrics, {"oddities": figure}, definitions)
