@@ -37,7 +37,8 @@ class Method(NamedTuple):
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A multilayer perceptron by one of the methods; what is odd is told by the entropy of its predictions."""
   data = splits.load(config.data)
-  if not isinstance(data.train, examples.Examples):
+  test = data.test
+  if not isinstance(data.train, examples.Examples) or not isinstance(test, examples.Examples):
     raise UserError("config.data.name", config.data.name, "choose a set that is held in memory.")
   fields.refuse_unread(config.data, fields.NEUTRAL.keys() - {"random_area", "centre"}, "a set in memory")
   constants = remembered.value("normalisation", lambda: classification.normalisation(config.data.normalise, data.train))
@@ -46,19 +47,19 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   predict = method.predict
   evaluate = lambda state, batch: classifier_lib.score(predict(state, batch), batch)
   measured = lambda part: sources.evaluation(part, config.data.eval_batch_size, **constants._asdict())
-  test_data = measured(data.test)
+  test_data = measured(test)
 
   def report(state) -> Report:
-    told = classification.report(state, predict, test_data, data.test, None)
-    if data.test.inputs.ndim != 4:
+    told = classification.report(state, predict, test_data, test, None)
+    if test.inputs.ndim != 4:
       return told
 
     def negative_entropy(images):
       arrays = {"inputs": images, "label": np.zeros(len(images), np.int32)}
       odd = pipeline.sequential(arrays, config.data.eval_batch_size, name="odd", assemble=test_data.assemble)
-      return -np.asarray(family_lib.entropy(classification.over(odd, predict, state)[0]))
+      return -family_lib.entropy(classification.over(odd, predict, state)[0])
 
-    strange = oddities.report(negative_entropy, data.test.inputs, "entropy of the prediction")
+    strange = oddities.report(negative_entropy, test.inputs, "entropy of the prediction")
     merged = [{**getattr(told, field), **getattr(strange, field)} for field in ("metrics", "figures", "definitions")]
     return Report(*merged)
 
@@ -68,7 +69,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     eval_data=measured(data.validation) if data.validation is not None else None,
     test_data=test_data,
     report=report,
-    predict=lambda state, path: classification.predictions(state, predict, path, test_data, data.test, config),
+    predict=lambda state, path: classification.predictions(state, predict, path, test_data, test, config),
     definitions=classifier_lib.DEFINITIONS | {"divergence": "divergence from the prior an example, nats"},
     program=Program.of_batches(predict, test_data),
     notes=splits.notes(data.train),

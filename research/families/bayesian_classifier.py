@@ -11,35 +11,24 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from research import axes, randomness
 from research.families import classifier as classifier_lib
+from research.families.classifier import Classifier
 from research.metrics import Mean
 
 
-class Bayesian(NamedTuple):
-  """The functions of a classifier, as `steps.gradient_learner` takes them.
-
-  Attributes:
-    init, loss, evaluate: of Flax's variables.
-    log_probabilities: `log_probabilities(variables, inputs) -> [batch, classes]`, of the mean over the posterior.
-  """
-
-  init: Callable
-  loss: Callable
-  evaluate: Callable
-  log_probabilities: Callable
-
-
-def _of(init: Callable, loss: Callable, log_probabilities: Callable) -> Bayesian:
+def _of(init: Callable, loss: Callable, log_probabilities: Callable) -> Classifier:
+  """A classifier, whose `log_probabilities(variables, inputs) -> [batch, classes]` are means over the posterior."""
   evaluate = lambda variables, batch: classifier_lib.score(log_probabilities(variables, batch["inputs"]), batch)
-  return Bayesian(init, loss, evaluate, log_probabilities)
+  return Classifier(init, loss, evaluate, log_probabilities)
 
 
-def by_backprop(network: nn.Module, examples: int, prior: float, start: float, draws: int) -> Bayesian:
+def by_backprop(network: nn.Module, examples: int, prior: float, start: float, draws: int) -> Classifier:
   """Independent normal weights N(mean, softplus(rho)²), fitted to the evidence lower bound (Blundell et al., eq. 2).
 
   Args:
@@ -82,7 +71,7 @@ def normal_divergence(mean: Any, deviation: Any, prior: float) -> Float[Array, "
   return 0.5 * (ratio + (mean / prior) ** 2 - 1 - jnp.log(ratio)).sum()
 
 
-def by_dropout(network: nn.Module, draws: int) -> Bayesian:
+def by_dropout(network: nn.Module, draws: int) -> Classifier:
   """Dropout left on in prediction: the mean over `draws` masks (Gal & Ghahramani 2016, eq. 6)."""
   plain = classifier_lib.classifier(network)
 
@@ -147,7 +136,7 @@ def over_draws(network: nn.Module, state: Langevin, params: Any, inputs: Array, 
 
 def last_layer_laplace(
   network: nn.Module, examples: int, precision: float, decay: float, draws: int, last: str
-) -> Bayesian:
+) -> Classifier:
   """The last layer's weights as a Kronecker-factored normal around the trained ones (Ritter et al. 2018, section 3.2).
 
   The Fisher's factors, of the layer's inputs with a one for the bias, A = E[φφᵀ], and of the logits,
@@ -225,6 +214,6 @@ def with_features(network: nn.Module, variables: Any, inputs: Array, last: str) 
   return jnp.asarray(logits), jnp.concatenate([taken[0], jnp.ones((len(taken[0]), 1))], 1)
 
 
-def entropy(log_probabilities: Float[Array, "example class"]) -> Float[Array, " example"]:
+def entropy(log_probabilities: Float[np.ndarray, "example class"]) -> Float[np.ndarray, " example"]:
   """Of a predictive distribution, nats: high where the posterior does not know."""
-  return -(jnp.exp(log_probabilities) * log_probabilities).sum(-1)
+  return -(np.exp(log_probabilities) * log_probabilities).sum(-1)
