@@ -35,11 +35,12 @@ _INTERVALS = {
     step_delay stop_at strength temperature top_k train.batch_size train.select translation transpose var_smoothing
     vocabulary warmup weight_decay whitening_kernel batch_size""",
   "(0, inf)": """
-    augment.scale confidence data_std features.window hop inverse_penalty langevin.delay linear.scale logistic.scale
-    method.path poisson.scale repetition_penalty seconds step_power step_size train.temperature""",
+    augment.scale backprop.prior backprop.std confidence data_std features.window hop inverse_penalty langevin.delay
+    langevin.prior laplace.precision linear.scale logistic.scale method.path poisson.scale repetition_penalty
+    seconds step_power step_size train.temperature""",
   "[0, 1)": """
     b1 b2 code_decay damping data.missing dropout ema_decay head_dropout input_dropout label_dropout label_smoothing
-    momentum node_dropout recurrent_dropout validation""",
+    laplace.decay momentum node_dropout recurrent_dropout validation""",
   "(0, 1)": "acceptance data.test quantiles",
   "[0, 1]": """
     data.noise decay discount evaluation exploration.first follow guidance_interval last min_p report.strength
