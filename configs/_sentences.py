@@ -14,7 +14,7 @@ def base() -> ml_collections.ConfigDict:
     {
       "name": "sst2",  # files: sst2; own: path
       "path": "",  # the folder of sst2's files; or the user's own .csv, .tsv or .jsonl with columns text and label
-      "tokens": "words",  # words, characters, bytes, bpe (pip install 'genera[text]')
+      "tokens": "words",  # words, characters, bytes, bpe (pip install 'genera[text]'); init_from: of that run
       "vocabulary": 0,  # of words: the most frequent, 0 for all; of bpe: tokens in all
       "least": 2,  # of words: occurrences of one that is in the vocabulary
       "length": 48,  # tokens of a text; what is longer is cut

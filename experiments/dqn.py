@@ -14,6 +14,7 @@ Gallici et al. 2024; from a file: Kumar et al. 2020.
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from experiments.command import cli
 from experiments.parts import fields, learning
@@ -26,7 +27,7 @@ from research.families import dqn
 from research.networks.q_network import NOISE, QNetwork
 from research.training import optimizers
 from research.training.agents import chosen, offline, on_policy, replayed
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/dqn/cart_pole.py"
 DEFINITIONS = {
@@ -78,6 +79,10 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     report=lambda state: dqn_report.report(state, world, network, config),
     predict=lambda state, source: dqn_report.predictions(state, world, network, source, config),
     definitions=DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: network.values(chosen.playing(state).params, inputs["observation"]),
+      {"observation": np.zeros((1, *world.observation.shape), world.observation.dtype)},
+    ),
   )
 
 

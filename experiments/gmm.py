@@ -26,7 +26,7 @@ from research.errors import UserError
 from research.families import classifier
 from research.metrics import Mean
 from research.training import statistics
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 from research.training.learner import Learner, ensemble
 
 DEFAULT = "configs/gmm/iris.py"
@@ -51,6 +51,11 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     learner = best_of(member, model, config, data)
   measured = lambda part: pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name)
   predict = lambda state, path: gmm_report.predictions(state, path, config, model, data)
+  program = Program(
+    lambda state, inputs, _: gmm_report.told(state, data.projection.traced(inputs["inputs"]), config, model, data),
+    {"inputs": np.zeros((1, *data.projection.shape), data.projection.dtype or data.train.inputs.dtype)},
+    {"class": data.test.class_names} if config.model.by_class else {},
+  )
   return Experiment(
     learner=learner,
     train_data=train_data,
@@ -60,6 +65,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=None if left_out else predict,
     sample=None if left_out else lambda state: predict(state, ""),
     definitions=definitions,
+    program=None if left_out else program,
     notes=splits.notes(data.train) if config.model.by_class else (),
   )
 

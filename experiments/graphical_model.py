@@ -27,7 +27,7 @@ from research.data.discrete import DiscreteTable
 from research.errors import UserError
 from research.families.graphical_model import learning, structure
 from research.training import precision, statistics
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/graphical_model/asia.py"
 
@@ -83,6 +83,11 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=use.predict,
     sample=use.sample,
     definitions=learning.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: use.given(state.params, inputs["known"]),
+      {"known": np.zeros((1, len(variables)), np.int32)},
+      {"variable": [variable._asdict() for variable in variables], "unknown": -1},
+    ),
   )
 
 

@@ -10,6 +10,7 @@
 Rabiner 1989; neural transitions: Bengio & Frasconi 1995, Obermeyer et al. 2019; tagging: Brants 2000.
 """
 
+import jax.numpy as jnp
 import ml_collections
 
 from experiments.command import cli
@@ -24,7 +25,7 @@ from research.families.hmm import autoregressive, emissions, learning, neural
 from research.families.hmm.learning import HiddenMarkov
 from research.networks.markov import EmissionNetwork, TransitionNetwork
 from research.training import precision, statistics, steps
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 from research.training.learner import Learner
 
 DEFAULT = "configs/hmm/weather.py"
@@ -51,7 +52,18 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=lambda state, path: predict(params(state), state.key, family, config, path),
     sample=lambda state: predict(params(state), state.key, family, config, ""),
     definitions=learning.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: inferred(params(state), family, inputs),
+      {name: array for name, array in data.test.arrays.items() if name in ("inputs", "length")},
+    ),
   )
+
+
+def inferred(params, family: HiddenMarkov, inputs) -> dict:
+  """Of each sequence log p(sequence), nats, p(state | sequence) and the most probable path, all of fixed length."""
+  smoothed = family.smooth(params, {**inputs, "mask": jnp.ones(len(inputs["length"]))})
+  path = family.decode(params, inputs).states
+  return {"log_evidence": smoothed.log_evidence, "probabilities": smoothed.probabilities, "states": path}
 
 
 def load(data: ml_collections.ConfigDict) -> splits.Splits[Sequences]:

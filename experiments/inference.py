@@ -13,7 +13,7 @@ Kucukelbir et al. 2017; Rezende & Mohamed 2015; Liu & Wang 2016.
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import approximations, posteriors
+from experiments.parts import approximations, as_files, posteriors
 from experiments.reports import inference as report_lib
 from research.data.clock import clock
 from research.training.experiment import Experiment
@@ -35,6 +35,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     measure=use.measure,
     report=use.report,
     predict=use.predict,
+    as_file=None if problem.data is None else as_files.table(problem.data.columns),
     definitions=report_lib.DEFINITIONS,
   )
 

@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import fields
+from experiments.parts import as_files, fields
 from experiments.parts.splits import batch_size
 from experiments.reports import lda as lda_report
 from research.data import documents, pipeline, remembered
@@ -25,7 +25,7 @@ from research.data.documents import Documents
 from research.errors import UserError
 from research.families import lda, lda_gibbs
 from research.training import statistics, transitions
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 from research.training.learner import Learner
 
 DEFAULT = "configs/lda/python_help.py"
@@ -45,7 +45,13 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=completion(test, config),
     report=lambda state: lda_report.report(topics(state), train, config),
     predict=lambda state, source: lda_report.predictions(topics(state), source, train, test),
+    as_file=as_files.lines,
     derive=perplexity,
+    program=Program(
+      lambda state, inputs, _: lda.infer(topics(state), inputs["counts"]),
+      {"counts": np.zeros((1, len(train.vocabulary)), np.float32)},
+      {"word": train.vocabulary},
+    ),
     definitions={**lda.DEFINITIONS, "perplexity": "e to the `nll`: perplexity a held-out word (Wallach et al. 2009)"},
   )
 

@@ -20,8 +20,7 @@ Hochreiter & Schmidhuber 1997; Graves 2013; dropout: Gal & Ghahramani 2016; Meri
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, forecasting, language, music, sentences, speech, translation
-from research.errors import UserError
+from experiments.parts import classification, fields, forecasting, language, music, sentences, speech, translation
 from research.networks.forecasting import RecurrentForecaster
 from research.networks.music import RecurrentNade
 from research.networks.recurrent import Recurrent, RecurrentClassifier, RecurrentLM
@@ -36,6 +35,7 @@ TASKS = ("language", "classes", "sentences", "forecast", "translation", "words",
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A language model, or a classifier of sequences."""
+  fields.check_task(config, TASKS)
   model = config.model
   match config.task:
     case "language":
@@ -84,7 +84,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return RecurrentNade(recurrent(model, dtype), keys, model.hidden)
 
       return music.experiment(config, frames)
-  raise UserError("config.task", config.task, f"choose one of {', '.join(TASKS)}.")
+  raise AssertionError(config.task)  # checked above
 
 
 def recurrent(model: ml_collections.ConfigDict, dtype, bidirectional: bool = False) -> Recurrent:

@@ -23,7 +23,8 @@ from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
 from research.families import rbm
-from research.training.experiment import Experiment
+from research.training import steps
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/rbm/digits.py"
 
@@ -49,6 +50,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     predict=predict,
     sample=lambda state: predict(state, ""),
     definitions=rbm.DEFINITIONS,
+    program=Program.of_batches(
+      lambda state, batch: rbm_report.features(family.machines(steps.variables_of(state)), batch["inputs"]), sets.test
+    ),
   )
 
 

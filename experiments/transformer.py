@@ -19,19 +19,20 @@ import dataclasses
 import ml_collections
 
 from experiments.command import cli
-from experiments.parts import classification, forecasting, language, masked, sentences, translation
-from research.errors import UserError
+from experiments.parts import classification, fields, forecasting, language, masked, sentences, translation
 from research.networks.attention import Place, Style
 from research.networks.forecasting import PatchForecaster
-from research.networks.transformer import Decoder, Encoder, EncoderDecoder, TransformerClassifier
+from research.networks.transformer import Decoder, EncoderDecoder, Pretrained, TransformerClassifier
 from research.networks.vision import VisionTransformer
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/transformer/pydoc.py"
+TASKS = ("language", "masked", "sentences", "classes", "forecast", "translation")
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A language model, or a classifier of texts."""
+  fields.check_task(config, TASKS)
   model = config.model
   match config.task:
     case "language":
@@ -49,7 +50,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     case "masked":
 
       def encoder(vocabulary, dtype):
-        return Encoder(style(model, dtype), vocabulary, model.depth, config.data.length, model.tied)
+        return Pretrained(style(model, dtype), vocabulary, model.depth, config.data.length, model.tied)
 
       return masked.experiment(config, encoder)
     case "classes":
@@ -72,7 +73,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
         return EncoderDecoder(style(model, dtype), vocabulary, depths, config.data.length, model.tied)
 
       return translation.experiment(config, translator, places)
-  raise UserError("config.task", config.task, "choose language, masked, sentences, classes, forecast or translation.")
+  raise AssertionError(config.task)  # checked above
 
 
 def places(batch) -> tuple:

@@ -16,7 +16,9 @@ rows to them, so that they train what one would; sharded (`run.parallelism=fsdp`
 import dataclasses
 from typing import Any
 
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from experiments.command import cli
 from experiments.parts import fields, learning
@@ -27,7 +29,7 @@ from research.errors import UserError
 from research.families import word2vec
 from research.text import vocabulary, word_vectors
 from research.training import sparse
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/word2vec/pydoc.py"
 
@@ -44,6 +46,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     init=init, ids=family.ids, loss=family.loss, evaluate=family.evaluate, optimizer=optimizer, schedule=schedule
   )
   subwords = subwords_of(config.model)
+  table = None if subwords is None else jnp.asarray(subwords.table(train.words))
   known = lambda state: report_lib.vectors_of(state.tables, family, train, subwords)
   return Experiment(
     learner=learner,
@@ -53,6 +56,11 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     report=lambda state: report_lib.report(known(state), train, config),
     predict=lambda state, source: report_lib.predictions(known(state), source),
     definitions=word2vec.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: report_lib.vector(state.tables["inputs"], table, inputs["word"]),
+      {"word": np.zeros(1, np.int32)},
+      {"word": train.words},
+    ),
   )
 
 

@@ -4,7 +4,9 @@ Paper: Devlin et al. 2019, in kind; the text is that of Python's `help`, which e
 Command: python -m experiments.transformer --config=configs/transformer/masked.py
 Hardware: 2 CPU cores
 Time: not yet measured
-Expected: not yet measured; no bar is set
+Expected: not yet measured; no bar is set.  A classifier begins with it, where both read bytes:
+  ... --config=configs/transformer/masked.py --config.data.tokens=bytes --workdir=RUN, then
+  ... --config=configs/transformer/sst2.py:pretrained --config.init_from=RUN
 """
 
 from configs import common

@@ -12,7 +12,7 @@ from configs.transformer import _base
 
 
 def get_config(variant: str = ""):
-  """The config; `smoke` is the same in seconds."""
+  """The config; `smoke` is the same in seconds, `pretrained` begins with the encoder of `--config.init_from=RUN`."""
   config = _sentences.sst2(_sentences.base())
   config.model = _base.network()
   del config.model["tied"]
@@ -21,6 +21,10 @@ def get_config(variant: str = ""):
   config.optimizer.update({"learning_rate": 5e-4, "weight_decay": 0.05, "warmup": "500 steps"})
   config.train.batch_size = 128
   config.train.duration = "4 epochs"
+  if variant == "pretrained":  # from the encoder of a run of configs/transformer/masked.py
+    config.data.tokens, config.init_paths = "init_from", "params/encoder"
+    config.data.length = 200
+    config.model.depth = 4
   if variant == "smoke":
     _base.smoke(config)
-  return _sentences.variant(config, variant)
+  return _sentences.variant(config, variant, ("pretrained",))

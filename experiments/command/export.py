@@ -1,7 +1,8 @@
 """`--mode=export`: a run's weights, its program and its card in a folder that needs nothing of this library.
 
 `export/model.safetensors` holds the weights, by name; `config.json` the config; `README.md` is a model card made from
-`result.json`; `predict.stablehlo` is the family's function, compiled for CPU, GPU and TPU by `jax.export`:
+`result.json`; `predict.stablehlo` is the family's function, compiled for CPU, GPU and TPU by `jax.export`, its weights
+the first argument, a graph that it is of in it; `names.json` says what its numbers stand for (classes, a tokenizer):
 
   program = jax.export.deserialize(pathlib.Path("predict.stablehlo").read_bytes())
   outputs = program.call(safetensors.numpy.load_file("model.safetensors"), {"inputs": inputs})
@@ -57,6 +58,8 @@ def export(folder: pathlib.Path, experiment: Experiment, state: Any) -> list[pat
     weights, exported, names = compiled(program, state, weights)
     files["predict.stablehlo"] = exported.serialize()
     files["README.md"] = card.text(result, weights, inputs_of(program, names), outputs_of(exported)).encode()
+    if program.names:
+      files["names.json"] = json.dumps(program.names).encode()
   else:
     files["README.md"] = card.text(result, weights, {}, "").encode()
   files["config.json"] = (folder / "config.json").read_bytes()

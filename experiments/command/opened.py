@@ -75,19 +75,20 @@ class Run:
         return executor.plan.local(session.restore(executor, settings, directory, read_only=True))
 
   def predict(self, inputs: Any = "") -> dict[str, Any]:
-    """What `--mode=predict` leaves, of inputs [example, ...], or of a text or path as `--input` takes it.
+    """What `--mode=predict` leaves, of inputs, or of a text or path as `--input` takes it.
+
+    Args:
+      inputs: [example, ...]; a list of texts, numbers [row, column] or a list of sounds [sample], -1 to 1, where the
+        family reads such files.
 
     Raises:
       UserError: the experiment predicts nothing, or inputs are not as the model was trained.
     """
-    session.check_mode(
-      self.experiment, "predict", "given" if isinstance(inputs, np.ndarray) else str(inputs), self._parts[2]
-    )
+    session.check_mode(self.experiment, "predict", inputs if isinstance(inputs, str) else "given", self._parts[2])
     predict: Any = self.experiment.predict
     with tempfile.TemporaryDirectory() as folder, self._quiet():
       if not isinstance(inputs, str | pathlib.Path):
-        np.savez(pathlib.Path(folder) / "inputs.npz", inputs=np.asarray(inputs))
-        inputs = pathlib.Path(folder) / "inputs.npz"
+        inputs = (self.experiment.as_file or _archive)(inputs, pathlib.Path(folder))
       return dict(predict(self.state, str(inputs)))
 
   def sample(self, count: int = 0, seed: int | None = None) -> dict[str, Any]:
@@ -136,6 +137,11 @@ class Run:
     """Computes as the run did, and does not print."""
     with precision(self.config.train.precision), contextlib.redirect_stdout(io.StringIO()):
       yield
+
+
+def _archive(inputs: Any, folder: pathlib.Path) -> pathlib.Path:
+  np.savez(folder / "inputs.npz", inputs=np.asarray(inputs))
+  return folder / "inputs.npz"
 
 
 def _in_place_of(test: Dataset, given: Mapping[str, Any]) -> Dataset:

@@ -110,7 +110,7 @@ def experiment(
     report=lambda state: report(state, predict, test_data, data.test, first_layer),
     predict=lambda state, path: predictions(state, predict, path, test_data, data.test, config),
     definitions=family_lib.DEFINITIONS if views is None else _AVERAGED,
-    program=Program.of_batches(predict, test_data),
+    program=Program.of_batches(predict, test_data, {"class": data.test.class_names}),
     notes=splits.notes(data.train),
   )
 

@@ -17,7 +17,7 @@ from research.errors import UserError
 from research.families import matrix_factorisation as family_lib
 from research.families.matrix_factorisation import Scale
 from research.training import sparse, transitions
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 from research.training.learner import Learner
 
 
@@ -55,7 +55,17 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     report=lambda state: report(vectors(state), config, data, held),
     predict=lambda state, path: predict(vectors(state), config, data, held, path),
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: scores_of(vectors(state), inputs["user"]) + shift_of(config, held),
+      {"user": np.zeros(1, np.int32)},
+      {"user": data.user_names, "item": data.item_names},
+    ),
   )
+
+
+def shift_of(config: ml_collections.ConfigDict, held: Held) -> float:
+  """What is added to an affinity for a rating; those of implicit feedback are about 0 and 1, and no ratings."""
+  return 0.0 if config.model.name == "implicit" else held.scale.mean
 
 
 def root(means) -> dict[str, float]:

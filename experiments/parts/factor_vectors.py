@@ -16,7 +16,7 @@ from research.data.examples import Examples
 from research.errors import UserError
 from research.families import linear_gaussian, nmf
 from research.training import statistics
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 from research.training.learner import cross_validation
 
 
@@ -68,6 +68,12 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     report=lambda state: report(params(state), model, config, data),
     predict=lambda state, path: predict(params(state), model, config, data, path),
     definitions=model.definitions,
+    program=Program(
+      lambda state, inputs, _: dict(
+        zip(("latents", "reconstruction"), model.transform(params(state), inputs["inputs"]))
+      ),
+      {"inputs": arrays.test["inputs"]},
+    ),
   )
 
 

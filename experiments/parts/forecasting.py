@@ -6,7 +6,7 @@ import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments.parts import fields, learning
+from experiments.parts import as_files, fields, learning
 from experiments.reports.forecasting import Oracle
 from research.data import remembered
 from research.data import series as series_lib
@@ -42,6 +42,7 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     test_data=test_data,
     report=oracle.report,
     predict=oracle.predictions,
+    as_file=as_files.table(series.columns),
     definitions=family_lib.DEFINITIONS,
     program=Program(
       lambda state, inputs, _: family.forecast(steps.variables_of(state), inputs["inputs"]),

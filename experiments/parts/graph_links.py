@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 from experiments.parts import graph_nodes, learning
 from experiments.parts.graph_nodes import batches, with_resident
@@ -18,7 +18,7 @@ from research.errors import UserError
 from research.families import communities as communities_lib
 from research.families import graph_autoencoder as family_lib
 from research.graphs.graph import Graph, from_edges, neighbours
-from research.training.experiment import Experiment
+from research.training.experiment import Experiment, Program
 from research.training.learner import ensemble
 
 
@@ -93,7 +93,18 @@ def links(config: ml_collections.ConfigDict, report, predict) -> Experiment:
     report=lambda state: report(state, family, config, data, graph, parts),
     predict=lambda state, path: predict(state, family, data, graph, parts),
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: log_odds(family, state, graph, inputs["source"], inputs["target"]),
+      {"source": np.zeros(1, np.int32), "target": np.zeros(1, np.int32)},
+      {"node": data.node_names},
+    ),
   )
+
+
+def log_odds(family: family_lib.GraphAutoencoder, state, graph: Graph, source, target) -> Float[Array, " pair"]:
+  """That there is a link, by the members' mean."""
+  vectors = jax.lax.map(lambda each: family.embed(each, graph), graph_nodes.members_of(state))
+  return (vectors[:, source] * vectors[:, target]).sum(-1).mean(0)
 
 
 def link_training(data: Network, graph: Graph, edges: Int[np.ndarray, "2 edge"], config) -> Dataset:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jaxtyping import Array, Float
 
 from experiments.parts import learning
 from experiments.parts.splits import batch_size
@@ -21,9 +23,10 @@ from research.errors import UserError
 from research.families.node_classifier import DEFINITIONS, NodeClassifier, node_classifier
 from research.graphs.graph import Graph, divisible, from_edges, symmetric_weights
 from research.networks import graph as networks
-from research.training.experiment import Experiment
-from research.training.learner import Learner, ensemble
-from research.training.selection import best_on_validation
+from research.training import steps
+from research.training.experiment import Experiment, Program
+from research.training.learner import EnsembleState, Learner, ensemble
+from research.training.selection import SelectedState, best_on_validation
 
 NETWORKS = {
   "gcn": networks.GCN,
@@ -41,6 +44,18 @@ _LOOPS = ("gcn", "gat", "gatv2", "appnp", "grand", "mlp")  # a node is a neighbo
 def network_of(model: ml_collections.ConfigDict, num_outputs: int) -> nn.Module:
   """The network that `config.model` names."""
   return NETWORKS[model.name](num_outputs=num_outputs, **model[model.name])
+
+
+def members_of(state) -> Any:
+  """The variables of every member, stacked [member, ...]: the chosen ones where there was a selection."""
+  state = state.members if isinstance(state, EnsembleState) else jax.tree.map(lambda leaf: leaf[None], state)
+  return state.chosen if isinstance(state, SelectedState) else steps.variables_of(state)
+
+
+def log_probabilities(family: NodeClassifier, state, graph: Graph) -> Float[Array, "node class"]:
+  """Of the mean of the members' probabilities."""
+  logs = jax.lax.map(lambda each: family.log_probabilities(each, graph), members_of(state))
+  return jax.nn.logsumexp(logs, axis=0) - np.log(len(logs))
 
 
 def graph_of(data: Network, name: str, edges: np.ndarray | None = None) -> Graph:
@@ -89,6 +104,11 @@ def experiment(config: ml_collections.ConfigDict, report, predict) -> Experiment
     report=lambda state: report(state, family, config, data, graph),
     predict=lambda state, path: predict(state, family, config, data, path),
     definitions=DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: log_probabilities(family, state, graph)[inputs["node"]],
+      {"node": np.zeros(1, np.int32)},
+      {"node": data.node_names, "class": data.class_names},
+    ),
     notes=label_notes(data.label[data.splits["train"]], data.class_names),
   )
 

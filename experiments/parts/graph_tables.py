@@ -21,7 +21,8 @@ from research.graphs.graph import Graph, from_edges, symmetric_weights
 from research.graphs.sampling import sample_neighbours
 from research.networks import graph as networks
 from research.networks import knowledge
-from research.training.experiment import Experiment
+from research.training import steps
+from research.training.experiment import Experiment, Program
 
 
 def recommend(config: ml_collections.ConfigDict, report, predict) -> Experiment:
@@ -62,7 +63,17 @@ def recommend(config: ml_collections.ConfigDict, report, predict) -> Experiment:
     report=lambda state: report(state, family, config, data, graph),
     predict=lambda state, path: predict(state, family, data, graph),
     definitions=recommendation.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: scores_of(family.vectors(steps.variables_of(state), graph), inputs["user"], users),
+      {"user": np.zeros(1, np.int32)},
+      {"user": data.user_names, "item": data.item_names},
+    ),
   )
+
+
+def scores_of(vectors, user, users: int):
+  """Scores [row, item] of all items for users by number; vectors of users come first."""
+  return vectors[user] @ vectors[users:].T
 
 
 def bipartite(data: Interactions, index: np.ndarray) -> Graph:
@@ -103,6 +114,11 @@ def know(config: ml_collections.ConfigDict, report, predict) -> Experiment:
     report=lambda state: report(state, family, config, data, test),
     predict=lambda state, path: predict(state, family, data, path),
     definitions=knowledge_graph.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.scores(steps.variables_of(state), {**inputs, "tail": inputs["head"]})[:, 0],
+      {"head": np.zeros(1, np.int32), "relation": np.zeros(1, np.int32)},
+      {"entity": data.entities, "relation": data.relations},
+    ),
   )
 
 

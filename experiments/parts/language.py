@@ -9,7 +9,7 @@ import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments.parts import fields, learning, splits
+from experiments.parts import as_files, fields, learning, splits
 from experiments.reports import language as report_lib
 from research.data import remembered, streams, validation
 from research.data.dataset import Dataset
@@ -83,11 +83,13 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     report=writer.report,
     predict=lambda state, source: writer.predictions(state, prompts(source or writer.prompt)),
     sample=lambda state: writer.predictions(state, [writer.prompt]),
+    as_file=as_files.lines,
     derive=family_lib.derived,
     definitions=family_lib.DEFINITIONS,
     program=Program(
       lambda state, inputs, _: family.logits(steps.variables_of(state), inputs["tokens"]),
       {"tokens": np.zeros((1, config.data.length), np.int32)},
+      tokenizers.names(corpus.tokenizer),
     ),
   )
 

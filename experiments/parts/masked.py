@@ -16,7 +16,7 @@ from research.families import masked_language_model as family_lib
 from research.networks.transformer import attention_maps
 from research.text import tokenizers
 from research.training import precision, steps
-from research.training.experiment import Experiment, Report
+from research.training.experiment import Experiment, Program, Report
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) -> Experiment:
@@ -30,11 +30,10 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
   size = corpus.tokenizer.size
   module = network(vocabulary=size + 1, dtype=precision.dtype(config.train.precision))
   family = family_lib.masked_language_model(module, size)
-  train_data = streams.windows(corpus.parts.train, config.train.batch_size, data.length, seed=config.seed, name="train")
-  sets = corpus.parts.map(
-    lambda tokens: streams.overlapping(tokens, data.eval_batch_size, data.length, 0, name="evaluation")
-  )
-  tokens = corpus.parts.test[None, : data.length]
+  texts = corpus.parts.map(lambda tokens: tokens + 1)  # as classifiers have them: 0 hides a token
+  train_data = streams.windows(texts.train, config.train.batch_size, data.length, seed=config.seed, name="train")
+  sets = texts.map(lambda tokens: streams.overlapping(tokens, data.eval_batch_size, data.length, 0, name="evaluation"))
+  tokens = texts.test[None, : data.length]
   return Experiment(
     learner=learning.gradient_learner(config, family, train_data),
     train_data=train_data,
@@ -42,6 +41,11 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     test_data=sets.test,
     report=lambda state: report(state, module, family, corpus.tokenizer, tokens),
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.logits(steps.variables_of(state), inputs["tokens"]),
+      {"tokens": np.zeros((1, data.length), np.int32)},
+      tokenizers.names(corpus.tokenizer, 1),
+    ),
   )
 
 
@@ -51,7 +55,7 @@ def report(state, module: nn.Module, family: family_lib.MaskedLanguageModel, tok
   keys = randomness.example_keys(randomness.stream_key(state.key, "report"), 1)
   covered, chosen = map(np.asarray, family_lib.hidden(jnp.asarray(tokens), keys, tokenizer.size))
   best = np.asarray(jax.jit(family.logits)(variables, covered).argmax(-1))
-  text = lambda row: "".join("▁" if t == tokenizer.size else tokenizer.decode([int(t)]) for t in row)
+  text = lambda row: "".join("▁" if t == family_lib.MASK else tokenizer.decode([int(t) - 1]) for t in row)
   filled = np.where(chosen, best, tokens)
   lines = ["hidden:", text(covered[0]), "", "filled in:", text(filled[0]), "", "the text:", text(tokens[0]), ""]
   look = jax.jit(lambda v: module.apply(v, covered[:, :48], False, mutable=["intermediates"])[1])

@@ -17,7 +17,7 @@ from research.errors import UserError
 from research.evaluation import chains, music
 from research.families import frames as family_lib
 from research.training import precision, steps
-from research.training.experiment import Experiment, Report
+from research.training.experiment import Experiment, Program, Report
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) -> Experiment:
@@ -44,6 +44,7 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     report=lambda state: composer.report(state, parts.test.inputs[0, : parts.test.length[0]]),
     predict=composer.predictions,
     definitions=family_lib.DEFINITIONS,
+    program=Program(composer.rolls, {"seed": np.zeros(1, np.int32)}),
   )
 
 
@@ -55,6 +56,11 @@ class Composer:
     self._per_quarter = {"quarter": 1, "16th": 4}[config.data.resolution]
     section = config.report
     self._sample = jax.jit(lambda v, keys: family.sample(v, keys, section.steps, section.temperature))
+
+  def rolls(self, state, inputs, index):
+    """A piano roll int [steps, 88] of `config.report` for each `seed` int [batch]."""
+    del index
+    return self._sample(steps.variables_of(state), jax.vmap(jax.random.key)(inputs["seed"]))
 
   def write(self, state) -> tuple[np.ndarray, dict[str, bytes]]:
     """Piano rolls uint8 [sample, time, 88], and as MIDI files."""

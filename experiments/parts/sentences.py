@@ -9,7 +9,7 @@ import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments.parts import classification, fields, learning, splits
+from experiments.parts import as_files, classification, fields, learning, splits
 from research.data import pipeline, remembered
 from research.data.examples import Examples
 from research.errors import UserError
@@ -17,6 +17,8 @@ from research.families import classifier as family_lib
 from research.text import corpora, labelled, tokenizers
 from research.training import precision
 from research.training.experiment import Experiment, Program
+
+FROM_RUN = "init_from"  # kind of tokens: those of the run that a run begins with
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) -> Experiment:
@@ -34,7 +36,14 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     parts = (labelled.load(data.name, split, data.path or None) for split in ("train", "test"))
     return splits.of(*parts, data.validation)
 
-  tokenizer = remembered.value("tokenizer", lambda: learned(data, "\n".join(read().train.texts)))
+  def learn() -> tokenizers.Tokenizer:
+    if data.tokens == FROM_RUN:  # its embedding is of its tokens
+      if not config.init_from:
+        raise UserError("config.init_from", "", f"name the run whose tokenizer config.data.tokens={FROM_RUN} takes.")
+      return remembered.of_run(config.init_from, "tokenizer", "config.init_from")
+    return learned(data, "\n".join(read().train.texts))
+
+  tokenizer = remembered.value("tokenizer", learn)
   texts = remembered.data("texts", lambda: read().map(lambda part: labelled.encoded(part, tokenizer, data.length)))
   module = network(
     num_classes=texts.train.num_classes,
@@ -52,7 +61,10 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     report=lambda state: classification.report(state, predict, sets.test, texts.test, None),
     predict=lambda state, source: predictions(state, predict, source, tokenizer, texts.test, data),
     definitions=family_lib.DEFINITIONS,
-    program=Program.of_batches(predict, sets.test),
+    program=Program.of_batches(
+      predict, sets.test, {"class": texts.test.class_names, **tokenizers.names(tokenizer, labelled.PADDING + 1)}
+    ),
+    as_file=as_files.lines,
     notes=splits.notes(texts.train),
   )
 

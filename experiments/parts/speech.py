@@ -8,7 +8,7 @@ import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments.parts import classification, fields, learning, splits
+from experiments.parts import as_files, classification, fields, learning, splits
 from experiments.reports import speech as report_lib
 from research.data import pipeline, spoken_digits, spoken_strings, wavs
 from research.data.examples import Examples
@@ -16,6 +16,7 @@ from research.errors import UserError
 from research.families import classifier as classifier_lib
 from research.families import ctc
 from research.networks.speech import LogMel
+from research.training import steps
 from research.training.experiment import Experiment, Program
 
 
@@ -81,8 +82,9 @@ def words(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) 
     test_data=sets.test,
     report=lambda state: classification.report(state, predict, sets.test, parts.test, None),
     predict=predictions,
+    as_file=as_files.sounds(rate),
     definitions=classifier_lib.DEFINITIONS,
-    program=Program.of_batches(predict, sets.test),
+    program=Program.of_batches(predict, sets.test, {"class": parts.test.class_names}),
     notes=splits.notes(parts.train),
   )
 
@@ -107,6 +109,7 @@ def strings(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]
     )
   )
   pen = report_lib.Stenographer(family, front, parts.train.class_names, rate, config)
+  like = sets.test.feed(0)
   return Experiment(
     learner=learning.gradient_learner(config, family, train_data),
     train_data=train_data,
@@ -115,7 +118,13 @@ def strings(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]
     measure=pen.measure,
     report=lambda state: pen.report(state, sets.test),
     predict=lambda state, path: pen.predictions(state, *heard(path, rate)),
+    as_file=as_files.sounds(rate),
     definitions=ctc.DEFINITIONS | report_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.log_probabilities(steps.variables_of(state), inputs),
+      {name: like[name] for name in ("inputs", "length")},
+      {"output": ["", *parts.train.class_names]},
+    ),
   )
 
 

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 from jaxtyping import Int
 
-from experiments.parts import fields, splits
+from experiments.parts import as_files, fields, splits
 from research.data import pipeline, remembered, tagged
 from research.data.sequences import Sequences, padded
 from research.errors import UserError
@@ -19,7 +19,7 @@ from research.families.hmm import lexicon as lexicon_lib
 from research.families.hmm import tagger as family_lib
 from research.families.hmm.lexicon import Lexicon
 from research.training import statistics
-from research.training.experiment import Experiment, Report
+from research.training.experiment import Experiment, Program, Report
 
 UNSEEN = "(unseen)"  # a tag that training has not
 
@@ -62,7 +62,13 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     test_data=measure(parts.test),
     report=lambda state: report(state, family, lexicon, parts.test, data.eval_batch_size),
     predict=lambda state, path: predictions(state, family, lexicon, path or read().test, data.eval_batch_size),
+    as_file=as_files.lines,
     definitions=family_lib.DEFINITIONS,
+    program=Program(
+      lambda state, inputs, _: family.decode(state.params, inputs),
+      {name: parts.test.arrays[name] for name in ("inputs", "length")},
+      {"tag": lexicon.tags, "word": dict(lexicon.words)},
+    ),
   )
 
 

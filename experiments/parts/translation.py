@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import flax.linen as nn
 import ml_collections
+import numpy as np
 
-from experiments.parts import fields, learning, splits
+from experiments.parts import as_files, fields, learning, splits
 from experiments.reports.translation import Interpreter
 from research.data import pairs as pairs_lib
 from research.data.dataset import Dataset
@@ -15,8 +16,8 @@ from research.errors import UserError
 from research.evaluation import translation as measures
 from research.families import sequence_to_sequence as family_lib
 from research.text import corpora, parallel, tokenizers
-from research.training import precision
-from research.training.experiment import Experiment
+from research.training import precision, steps
+from research.training.experiment import Experiment, Program
 
 
 def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Module], place: Callable) -> Experiment:
@@ -50,7 +51,13 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     measure=lambda state, which: interpreter.measure(state, named[which.name], which),
     report=interpreter.report,
     predict=lambda state, source: interpreter.predictions(state, lines(source)),
+    as_file=as_files.lines,
     definitions=definitions(config),
+    program=Program(
+      lambda state, inputs, _: interpreter.search(steps.variables_of(state), inputs["source"]),
+      {"source": np.zeros((1, data.length), np.int32)},
+      {**tokenizers.names(tokenizer, parallel.SPECIAL), "padding": 0, "begin": 1, "end": 2},
+    ),
   )
 
 

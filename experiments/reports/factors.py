@@ -136,7 +136,7 @@ def predict_ratings(
       )
     )
     scores, items = generative.batched(best, USERS, np.arange(len(data.user_names)))
-    shift = 0 if config.model.name == "implicit" else held.scale.mean
+    shift = factor_ratings.shift_of(config, held)
     return {"user": np.array(data.user_names), "items": np.array(data.item_names)[items], "scores": scores + shift}
   pairs = ratings_lib.load("own", path)
   known = [{name: i for i, name in enumerate(names)} for names in (data.user_names, data.item_names)]

@@ -155,6 +155,16 @@ def predictions(
   return {kind: joint.argmax(-1), **named, **scores}
 
 
+def told(state, features, config: ml_collections.ConfigDict, model: Model, data: FeatureSplits) -> dict[str, jax.Array]:
+  """Of features [row, feature] the log density, nats, and the probability of each component, or class."""
+  if config.model.by_class:
+    joint = mixtures.class_log_joint(state.members, model, data, features)
+  else:
+    index = mixtures.best(state.members, config, model, data)
+    joint = model.log_joint(_member(state.members.params, index), features)
+  return {"log_density": jax.nn.logsumexp(joint, axis=-1), "probabilities": jax.nn.softmax(joint)}
+
+
 def _evaluation(part: Examples, config) -> Dataset:
   return pipeline.sequential(part.arrays, config.data.eval_batch_size, name=part.name)
 

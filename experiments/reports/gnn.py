@@ -26,8 +26,6 @@ from research.families.recommendation import Recommender
 from research.graphs.graph import Graph
 from research.training import steps
 from research.training.experiment import Report
-from research.training.learner import EnsembleState
-from research.training.selection import SelectedState
 
 DRAWN = 300  # nodes of the largest graph that is drawn whole
 SHOWN = 40  # nodes of the neighbourhood of one, at most
@@ -48,12 +46,6 @@ DEFINITIONS = {
 }
 
 
-def members_of(state) -> Any:
-  """The variables of every member, stacked [member, ...]: the chosen ones where there was a selection."""
-  state = state.members if isinstance(state, EnsembleState) else jax.tree.map(lambda leaf: leaf[None], state)
-  return state.chosen if isinstance(state, SelectedState) else steps.variables_of(state)
-
-
 def first(variables) -> Any:
   return jax.tree.map(lambda leaf: leaf[0], variables)
 
@@ -66,7 +58,7 @@ def log_probabilities(family: NodeClassifier, variables, graph: Graph) -> np.nda
 
 def nodes(state, family: NodeClassifier, config: ml_collections.ConfigDict, data: Network, graph: Graph) -> Report:
   """The spread over members; which classes are confused, where nodes lie, and what one prediction hangs on."""
-  variables, test = members_of(state), data.part("test")
+  variables, test = graph_nodes.members_of(state), data.part("test")
   logs = log_probabilities(family, variables, graph)
   accuracy = (logs[:, test["index"]].argmax(-1) == test["label"]).mean(1)
   metrics = {"test_accuracy_std": accuracy.std()} if len(accuracy) > 1 else {}
@@ -133,7 +125,7 @@ def predict_nodes(
   else:
     names = data.class_names
   graph = graph_nodes.graph_of(data, config.model.name)
-  logs = log_probabilities(family, members_of(state), graph)
+  logs = log_probabilities(family, graph_nodes.members_of(state), graph)
   probabilities = np.exp(logs).mean(0)
   predicted = np.array(names)[probabilities.argmax(-1)]
   return {"class": predicted, "probabilities": probabilities, "node": np.array(data.node_names)}
@@ -141,7 +133,7 @@ def predict_nodes(
 
 def predicted(state, family: GraphPredictor, data: Dataset, count: int) -> np.ndarray:
   """[member, molecule, task], in the order of the molecules, of which there are `count`."""
-  variables = members_of(state)
+  variables = graph_nodes.members_of(state)
 
   def one(variables, batch):
     values = jax.lax.map(lambda each: family.predict(each, batch), variables)
@@ -202,7 +194,7 @@ def links(
   state, family: GraphAutoencoder, config: ml_collections.ConfigDict, data: Network, graph: Graph, parts
 ) -> Report:
   """How well the products of vectors tell held-out links from pairs that are none; where the nodes lie."""
-  vectors = graph_links.embeddings(family, members_of(state), graph)
+  vectors = graph_links.embeddings(family, graph_nodes.members_of(state), graph)
   both = np.concatenate([parts.test, parts.not_test], 1)
   label = np.repeat([1, 0], [parts.test.shape[1], parts.not_test.shape[1]])
   scores = [(each[both[0]] * each[both[1]]).sum(-1) for each in vectors]
@@ -222,7 +214,7 @@ def links(
 
 def predict_links(state, family: GraphAutoencoder, data: Network, graph: Graph, parts) -> dict[str, np.ndarray]:
   """The hundred most probable links that are not among those of training, by the members' mean log-odds."""
-  vectors = graph_links.embeddings(family, members_of(state), graph)
+  vectors = graph_links.embeddings(family, graph_nodes.members_of(state), graph)
   scores = np.einsum("mnd,mkd->nk", vectors, vectors) / len(vectors)
   scores[np.tril_indices(len(data))] = -np.inf
   scores[parts.train[0], parts.train[1]] = -np.inf
@@ -240,7 +232,7 @@ def communities(
   from sklearn import metrics as sklearn_metrics
 
   one = jax.jit(lambda variables, graph: jax.lax.map(lambda each: family.assign(each, graph), variables))
-  groups = np.asarray(one(members_of(state), graph)).argmax(-1)
+  groups = np.asarray(one(graph_nodes.members_of(state), graph)).argmax(-1)
   edges = np.stack([graph.senders, graph.receivers])[:, graph.senders < graph.receivers]
   scores = [communities_lib.modularity(each, edges) for each in groups]
   chosen = np.unique(groups[int(np.argmax(scores))], return_inverse=True)[1]

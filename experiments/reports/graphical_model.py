@@ -178,6 +178,10 @@ class Use(NamedTuple):
     known = values[:, label] >= 0
     return float((probabilities.argmax(-1) == values[:, label])[known].mean())
 
+  def given(self, params, rows) -> jax.Array:
+    """p(x_i | what is known) [row, variable, state] of rows in which -1 is not known."""
+    return jax.vmap(lambda row: self.family.marginals(params, row).variables)(rows)
+
   def of_rows(self, params, values: Int[np.ndarray, "row variable"]) -> Float[np.ndarray, "row variable state"]:
     """p(x_i | what is known) of every row."""
     return generative.batched(lambda rows: _marginals(self.family)(params, rows), _ROWS, values)

@@ -86,11 +86,14 @@ def predictions(
   shape, size = test.inputs.shape[1:], config.data.eval_batch_size
   given, names = generative.inputs_at(path, shape, size, assemble, test.inputs.dtype)
 
-  def one(machines, batch):
-    seen, outputs = batch["inputs"], {"free_energy": rbm.free_energy(machines[0], batch["inputs"])}
-    for i, machine in enumerate(machines):
-      seen = jax.nn.sigmoid(rbm.inputs_of(machine, jnp.asarray(seen)))
-      outputs[f"features_{i}"] = seen
-    return outputs
-
+  one = lambda machines, batch: features(machines, batch["inputs"])
   return {**generative.over(given, one, machines), "input": names}
+
+
+def features(machines, seen) -> dict[str, jax.Array]:
+  """Free energy of visible rows, nats, and probabilities of the hidden units of every machine."""
+  outputs = {"free_energy": rbm.free_energy(machines[0], seen)}
+  for i, machine in enumerate(machines):
+    seen = jax.nn.sigmoid(rbm.inputs_of(machine, jnp.asarray(seen)))
+    outputs[f"features_{i}"] = seen
+  return outputs

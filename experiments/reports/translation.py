@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+from jaxtyping import Array, Int
 
 from research.data.dataset import Dataset
 from research.errors import UserError
@@ -41,18 +42,18 @@ class Interpreter:
   test: parallel.Pairs
   config: ml_collections.ConfigDict
 
+  def search(self, variables, source: Int[Array, "row source"]) -> Int[Array, "row time"]:
+    """Tokens of the best translation of each row, by beam search."""
+    report, length = self.config.report, self.config.data.length
+    carry = self.family.model.init_carry(variables, len(source), length, (source, (source > 0).astype(jnp.int32)))
+    step = functools.partial(self.family.model.step, variables)
+    first = jnp.full(len(source), parallel.BEGIN, jnp.int32)
+    beams = beam_search(step, carry, first, length, beams=report.beams, stop=parallel.END, alpha=report.alpha)
+    return beams.tokens[:, 0]
+
   @functools.cached_property
   def _search(self):
-    report, length = self.config.report, self.config.data.length
-
-    @jax.jit
-    def search(variables, source):
-      carry = self.family.model.init_carry(variables, len(source), length, (source, (source > 0).astype(jnp.int32)))
-      step = functools.partial(self.family.model.step, variables)
-      first = jnp.full(len(source), parallel.BEGIN, jnp.int32)
-      return beam_search(step, carry, first, length, beams=report.beams, stop=parallel.END, alpha=report.alpha)
-
-    return search
+    return jax.jit(self.search)
 
   def translate(self, state, sentences: Sequence[str], poll=lambda step: None) -> list[str]:
     """The best of a beam search for each; `poll(step)` is called before each batch."""
@@ -66,7 +67,7 @@ class Interpreter:
       source = np.full((size, data.length), parallel.PADDING, np.int32)
       for row, place in zip(source, order[start : start + size]):
         row[: len(tokens[place])] = tokens[place]
-      best = np.asarray(self._search(variables, source).tokens[:, 0])
+      best = np.asarray(self._search(variables, source))
       texts += [parallel.decoded(row, self.tokenizer) for row in best[: len(order) - start]]
     return [text for _, text in sorted(zip(order.tolist(), texts))]
 

@@ -3,6 +3,8 @@
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -31,6 +33,15 @@ def vectors_of(tables, family: Word2Vec, train: Stream, subwords: vocabulary.Sub
   parts = (table >= 0).sum(1, keepdims=True)
   whole = np.stack([inputs[row[row >= 0]].sum(0) for row in table]) / parts
   return WordVectors(train.words, whole.astype(np.float32), subwords, inputs[family.words :])
+
+
+def vector(rows, subwords, word) -> jax.Array:
+  """The vectors of words by number; `subwords` is `Subwords.table`, or None."""
+  if subwords is None:
+    return rows[word]
+  parts = subwords[word]
+  there = (parts >= 0)[..., None]
+  return jnp.where(there, rows[parts], 0).sum(-2) / there.sum(-2)
 
 
 def report(vectors: WordVectors, train: Stream, config: ml_collections.ConfigDict) -> Report:

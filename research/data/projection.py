@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from research.errors import UserError
 
@@ -42,6 +44,14 @@ class Projection:
     if self.mean is not None and self.directions is not None:
       features = (features - self.mean) @ self.directions.T
     return features.astype(dtype)
+
+  def traced(self, inputs: Array) -> Float[Array, "example feature"]:
+    """`forward` within a compiled function, which checks nothing; in the type that it computes in."""
+    scale = 255 if inputs.dtype == jnp.uint8 else 1
+    features = inputs.reshape(len(inputs), -1) / jnp.asarray(scale, jax.dtypes.canonicalize_dtype(float))
+    if self.mean is not None and self.directions is not None:
+      features = (features - self.mean) @ self.directions.T
+    return features
 
   def backward(self, features: np.ndarray) -> np.ndarray:
     """Inputs [example, *shape] of features; bytes come back as pixels, 0 to 1 or, of samples, about that."""

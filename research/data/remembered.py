@@ -129,6 +129,18 @@ def data(name: str, load: Callable[[], T]) -> T:
   return load() if memory is None else memory.data(name, load)
 
 
+def of_run(folder: str, name: str, field: str) -> Any:
+  """The value of that name that another run remembers.
+
+  Raises:
+    UserError: it remembers none; `field` says who asks.
+  """
+  kept, arrays = _read(pathlib.Path(folder).expanduser())
+  if name not in kept:
+    raise UserError(field, folder, f"it is no folder of a run that has learned a {name}.")
+  return _decoded(kept[name], arrays)
+
+
 def is_stand_in(array: Any) -> bool:
   """Whether an array stands for data that are not here."""
   return isinstance(array, np.ndarray) and array.size > 1 and not any(array.strides)

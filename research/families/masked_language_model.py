@@ -15,6 +15,7 @@ DEFINITIONS = {
   "loss": "mean negative log-likelihood of the tokens that are chosen, 15 % of all, given the rest, nats a token",
   "accuracy": "share of the tokens that are chosen whose most probable value is theirs",
 }
+MASK = 0
 CHOSEN, HIDDEN, REPLACED = 0.15, 0.8, 0.1  # share of tokens; of these, masked and replaced at random (appendix A.1)
 
 
@@ -33,16 +34,18 @@ class MaskedLanguageModel(NamedTuple):
 
 
 def masked_language_model(network: nn.Module, vocabulary: int) -> MaskedLanguageModel:
-  """A masked language model over an encoder of `vocabulary + 1` tokens, of which the last is the mask.
+  """A masked language model over an encoder of `vocabulary + 1` tokens, of which `MASK` hides another.
+
+  A text has tokens 1 to `vocabulary`, as a classifier has them, to which 0 is padding: it can begin with the encoder.
 
   Args:
     network: `(tokens, train) -> vectors`, with a method `logits(vectors)`, as `networks.transformer.Encoder`.
-    vocabulary: number of tokens.
+    vocabulary: number of tokens that a text has.
   """
 
   def applied(variables, tokens, train: bool, rngs=None):
     run = lambda module, tokens: module.logits(module(tokens, train))
-    return jnp.asarray(network.apply(variables, tokens, rngs=rngs, method=run))[..., :vocabulary]
+    return jnp.asarray(network.apply(variables, tokens, rngs=rngs, method=run)).at[..., MASK].set(-jnp.inf)
 
   def init(key, batch):
     run = lambda module, tokens: module.logits(module(tokens, False))
@@ -71,14 +74,14 @@ def masked_language_model(network: nn.Module, vocabulary: int) -> MaskedLanguage
 def hidden(
   tokens: Int[Array, "rows time"], keys: Key[Array, " rows"], vocabulary: int
 ) -> tuple[Int[Array, "rows time"], Bool[Array, "rows time"]]:
-  """Tokens of which some are hidden, and which were chosen: of these most are the mask, some random, some as before."""
+  """Tokens of which some are hidden, and which were chosen: of these most are `MASK`, some random, some as before."""
 
   def one(row, key):
     which, how, what = jax.random.split(key, 3)
     chosen = jax.random.uniform(which, row.shape) < CHOSEN
     fate = jax.random.uniform(how, row.shape)
-    random = jax.random.randint(what, row.shape, 0, vocabulary)
-    changed = jnp.where(fate < HIDDEN, vocabulary, jnp.where(fate < HIDDEN + REPLACED, random, row))
+    random = jax.random.randint(what, row.shape, 1, vocabulary + 1)
+    changed = jnp.where(fate < HIDDEN, MASK, jnp.where(fate < HIDDEN + REPLACED, random, row))
     return jnp.where(chosen, changed, row), chosen
 
   return jax.vmap(one)(tokens, keys)

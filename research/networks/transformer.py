@@ -344,6 +344,31 @@ class Encoder(nn.Module):
     return self.embedding.logits(x)
 
 
+class Pretrained(nn.Module):
+  """An encoder that fills in what is hidden, its parameters where `TransformerClassifier` has those of its own.
+
+  Attributes:
+    style, vocabulary, depth, length, tied: as `Decoder`.
+  """
+
+  style: Style
+  vocabulary: int
+  depth: int
+  length: int = 0
+  tied: bool = True
+
+  def setup(self):
+    self.encoder = Encoder(self.style, self.vocabulary, self.depth, self.length, self.tied)
+
+  def __call__(self, tokens: Int[Array, "batch time"], train: bool) -> Tokens:
+    """Vectors [batch, time, feature]."""
+    return self.encoder(tokens, train)
+
+  def logits(self, x: Tokens) -> Float[Array, "batch time vocabulary"]:
+    """Of hidden tokens."""
+    return self.encoder.logits(x)
+
+
 class EncoderDecoder(nn.Module):
   """A translator: an encoder of the source, and a decoder that attends to it.
 

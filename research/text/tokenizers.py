@@ -41,6 +41,11 @@ class Tokenizer(Protocol):
     ...
 
 
+def names(tokenizer: Tokenizer, first: int = 0) -> dict[str, Any]:
+  """For other programs: the tokenizer as JSON, and the number of the first of its tokens."""
+  return {"tokenizer": json.loads(dumps(tokenizer)), "first_token": first}
+
+
 @dataclasses.dataclass(frozen=True)
 class Characters:
   """One token a character.

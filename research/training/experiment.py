@@ -1,6 +1,7 @@
 """What an experiment file builds and the loop runs."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -34,13 +35,17 @@ class Program(NamedTuple):
     call: `call(state, inputs, index) -> tree` of arrays, a row an example; no row depends on another but by its place
       in all of them, `index` int [row].
     inputs: by name, an array of which the first axis is that of the examples; only its type and other axes count.
+    names: what the numbers of inputs and outputs stand for, as JSON has it: classes, words, a tokenizer.
   """
 
   call: Callable[[Any, Mapping[str, Any], Any], Any]
   inputs: Mapping[str, Any]
+  names: Mapping[str, Any] = {}
 
   @classmethod
-  def of_batches(cls, function: Callable[[Any, Any], Any], data: Dataset) -> "Program":
+  def of_batches(
+    cls, function: Callable[[Any, Any], Any], data: Dataset, names: Mapping[str, Any] | None = None
+  ) -> "Program":
     """`function(state, batch)` of examples as a set in memory holds them, before `assemble`."""
 
     def call(state, inputs, index):
@@ -48,7 +53,7 @@ class Program(NamedTuple):
       batch = data.assemble(inputs, {"index": rows, "mask": jnp.ones(rows.shape, jnp.float32)})
       return function(state, {**batch, "index": index})
 
-    return cls(call, dict(data.resident))
+    return cls(call, dict(data.resident), names or {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +77,8 @@ class Experiment:
       there is such a field, drawn by the state's key; None where the family generates nothing.
     definitions: what each metric of `learner.evaluate`, `derive` and `measure` is, a sentence.
     program: what the family computes of new examples, for export; None where it is no function of single examples.
+    as_file: `as_file(inputs, folder) -> path`: what `predict` is given in Python as a file that it reads; None where
+      that is an `.npz` archive of `inputs`.
     notes: what is odd about the data and no error, a line each, told before training.
   """
 
@@ -86,4 +93,5 @@ class Experiment:
   measure: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
   definitions: Mapping[str, str] = dataclasses.field(default_factory=dict)
   program: Program | None = None
+  as_file: Callable[[Any, pathlib.Path], pathlib.Path] | None = None
   notes: tuple[str, ...] = ()

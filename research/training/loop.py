@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -21,6 +21,9 @@ from research.training.executor import Executor, means
 from research.training.experiment import Experiment
 from research.training.parallel import GUARD, Plan
 from research.training.preemption import Preempted, Preemption
+
+if TYPE_CHECKING:
+  from rich.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,7 @@ def train(
     if state is None:
       state = begin(executor.init_state())
     writer = stack.enter_context(contextlib.closing(rundir.MetricsWriter(run, resume_step=int(state.step))))
-    progress = _Progress(settings, writer, int(state.step), int(state.skipped))
+    progress = stack.enter_context(contextlib.closing(_Progress(settings, writer, int(state.step), int(state.skipped))))
     state = _steps(executor, settings, run, checkpoints, preemption, progress, writer, state)
   return Outcome(state, settings.total_steps, time.perf_counter() - start, clock.seconds)
 
@@ -237,6 +240,12 @@ class _Progress:
     self._skipped = skipped
     self._started = self._said = time.perf_counter()
     self._mark = (step, self._started)
+    self._bar = _bar(settings.total_steps, step)
+
+  def close(self) -> None:
+    """Takes the bar away."""
+    if self._bar is not None:
+      self._bar.stop()
 
   def push(self, step: int, count: int, metrics) -> None:
     """Notes the metrics of the dispatch just begun, and settles the one before."""
@@ -291,12 +300,38 @@ class _Progress:
     if kind == "train" and now - self._said < 1 and step:
       return
     self._said = now
+    if self._bar is not None:
+      self._bar.update(self._bar.task_ids[0], completed=step)
     numbers = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if isinstance(value, float))
     tail = ""
     if rate:
       left = (self._settings.total_steps - step) / rate
       tail = f"  | {rate:.4g} steps/s  ETA {int(left // 60)}:{int(left % 60):02d}  {memory_gib():.1f} GiB"
-    print(f"{kind:5} {step:>7}/{self._settings.total_steps}  {numbers}{tail}", file=sys.stderr, flush=True)
+    line = f"{kind:5} {step:>7}/{self._settings.total_steps}  {numbers}{tail}"
+    if self._bar is not None and kind == "train":
+      self._bar.update(self._bar.task_ids[0], description=numbers)
+    elif self._bar is not None:
+      self._bar.console.print(line, highlight=False, markup=False)
+    else:
+      print(line, file=sys.stderr, flush=True)
+
+
+def _bar(total: int, step: int) -> "Progress | None":
+  """Steps, share, time left and the newest training metrics, on a terminal; None elsewhere, where lines are told."""
+  if not (processes.is_main() and sys.stderr.isatty()):
+    return None
+  from rich import console, progress  # here: most runs write to a file
+
+  columns = (
+    progress.BarColumn(24),
+    progress.MofNCompleteColumn(),
+    progress.TimeRemainingColumn(compact=True),
+    progress.TextColumn("{task.description}", markup=False),
+  )
+  bar = progress.Progress(*columns, console=console.Console(stderr=True), transient=True)
+  bar.add_task("", total=total, completed=step)
+  bar.start()
+  return bar
 
 
 def memory_gib() -> float:

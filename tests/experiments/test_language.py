@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import lstm, transformer
-from experiments.command import cli
+from experiments import lstm, open_run, transformer
+from experiments.command import cli, session
 from research.errors import UserError
 from research.text import tokenizers
+from research.training import warm
 from tests import mock_data
 
 
@@ -69,15 +70,47 @@ def test_tasks_and_fields_that_there_are_not_are_refused():
     built(transformer, "transformer/pydoc", **{"model.heads": "3"})
 
 
-@pytest.mark.parametrize(("experiment", "spec"), [(lstm, "lstm"), (transformer, "transformer")])
-def test_the_variant_for_a_gpu_can_be_trained(experiment, spec, tmp_path):
+@pytest.mark.parametrize("experiment", [lstm, transformer])
+@pytest.mark.parametrize("task", ["translation", "forecast", "classes"])
+def test_a_config_of_another_task_is_refused(experiment, task):
+  with pytest.raises(UserError, match="begin with one of that task"):
+    built(experiment, f"{experiment.__name__.rpartition('.')[2]}/pydoc", task=task)
+
+
+GPU = ((lstm, "lstm/shakespeare", 5_000_000), (transformer, "transformer/shakespeare", 5_000_000))
+GPU += ((transformer, "transformer/multi30k", 4_000_000),)
+
+
+@pytest.mark.parametrize(("experiment", "spec", "parameters"), GPU)
+def test_the_variant_for_a_gpu_can_be_trained(experiment, spec, parameters, tmp_path):
   """Its update, traced: shapes fit, and its optimizer knows its parameters."""
-  folder = mock_data.write_raw(tmp_path, "tinyshakespeare") + "/tinyshakespeare"
-  fields = {"data.path": folder, "optimizer.warmup": "2 steps"}  # the text is a short one
-  found = experiment.experiment(cli.load_config(f"configs/{spec}/shakespeare.py:gpu", fields))
+  name = {"shakespeare": "tinyshakespeare"}.get(spec.partition("/")[2], spec.partition("/")[2])
+  fields = {"data.path": f"{mock_data.write_raw(tmp_path, name)}/{name}", "optimizer.warmup": "2 steps"}  # a short text
+  found = experiment.experiment(cli.load_config(f"configs/{spec}.py:gpu", fields))
   data = found.train_data
   batch = jax.eval_shape(data.assemble, dict(data.resident), data.feed(0))
   state = jax.eval_shape(found.learner.init, jax.random.key(0), batch)
   after, _ = jax.eval_shape(found.learner.update, state, batch)
   assert jax.tree.map(lambda x: x.shape, after.params) == jax.tree.map(lambda x: x.shape, state.params)
-  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) > 5_000_000
+  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) > parameters
+
+
+def test_a_classifier_begins_with_a_pretrained_encoder_and_its_tokenizer(tmp_path):
+  sentences = [f"{word} film {number}" for number in range(40) for word in ("fine", "dull")]
+  (tmp_path / "own.txt").write_text("\n".join(sentences * 20))
+  rows = "\n".join(f"{text}\t{text.split()[0]}" for text in sentences)
+  (tmp_path / "own.tsv").write_text(f"text\tlabel\n{rows}\n")
+  masked = str(tmp_path / "masked")
+  text = {"data.path": str(tmp_path / "own.txt"), "data.validation": "0.1"}
+  spec, fields = "configs/transformer/masked.py:smoke", {**text, "run.num_devices": "1"}
+  config = cli.load_config(spec, fields)
+  assert session.run(transformer.experiment, "transformer", spec, config, masked, "train", "") == 0
+  fields = {"data.name": "own", "data.path": str(tmp_path / "own.tsv"), "data.tokens": "init_from"}
+  with pytest.raises(UserError, match="name the run"):
+    built(transformer, "transformer/sst2", **fields)
+  found, state = built(transformer, "transformer/sst2", **fields, **{"init_from": masked, "model.depth": "1"})
+  state, told = warm.begin(state, masked, "params/encoder")
+  assert told["arrays"] > 5
+  jax.tree.map(np.testing.assert_array_equal, state.params["encoder"], open_run(masked).state.params["encoder"])
+  (tmp_path / "new.txt").write_text("fine film 1\ndull film 2\n")
+  assert found.predict(state, str(tmp_path / "new.txt"))["input"].tolist() == ["fine film 1", "dull film 2"]

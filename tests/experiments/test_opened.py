@@ -9,6 +9,8 @@ from PIL import Image
 
 from experiments import gmm, mlp, open_run
 from experiments.command import cli, session
+from experiments.parts import as_files
+from research.data import table, wavs
 from research.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -72,3 +74,20 @@ def test_samples_by_count_and_seed(tmp_path):
   assert one.shape[1:] == (4,)
   np.testing.assert_array_equal(one, same)
   assert not np.array_equal(one, other)
+
+
+def test_what_python_has_at_hand_becomes_the_file_that_a_family_reads(tmp_path):
+  texts = ["one, two", "three"]
+  assert as_files.lines(texts, tmp_path).read_text().splitlines() == texts
+  rows = np.arange(6.0).reshape(3, 2)
+  written = table.read_csv(as_files.table(("a", "b"))(rows, tmp_path))
+  np.testing.assert_array_equal(written.values, rows)
+  samples = [0.5 * np.sin(np.arange(size)) for size in (40, 60)]
+  (tmp_path / "sounds").mkdir()
+  heard, rate = wavs.read(sorted(as_files.sounds(8000)(samples, tmp_path / "sounds").iterdir()))
+  assert rate == 8000
+  for one, other in zip(samples, heard):
+    np.testing.assert_allclose(one / np.abs(one).max(), other, atol=1e-4)  # each is scaled to a peak of 1
+  for write, wrong in ((as_files.lines, ["a\nb"]), (as_files.table(("a",)), rows), (as_files.sounds(1), rows[None])):
+    with pytest.raises(UserError, match="predict"):
+      write(wrong, tmp_path)
