@@ -8,10 +8,10 @@ import numpy as np
 _USE = """```python
 import pathlib
 
-from jax import export
+{imports}
 from safetensors.numpy import load_file
 
-program = export.deserialize(pathlib.Path("predict.stablehlo").read_bytes())
+{setting}program = export.deserialize(pathlib.Path("predict.stablehlo").read_bytes())
 outputs = program.call(load_file("model.safetensors"), {{{arguments}}})
 ```"""
 
@@ -38,7 +38,7 @@ def text(result: Mapping[str, Any], weights: Mapping[str, np.ndarray], inputs: M
     _missed(result["metrics"]),
     "## Use",
     f"`model.safetensors` holds {len(weights)} arrays of {count:,} numbers, by name; `config.json` is the config.",
-    *_use(inputs, outputs),
+    *_use(inputs, outputs, any(array.dtype.itemsize == 8 for array in weights.values())),
   ]
   return "\n\n".join(parts) + "\n"
 
@@ -63,11 +63,16 @@ def _missed(metrics: Mapping[str, Mapping[str, Any]]) -> str:
   return "\n".join(missed) or ("Nothing: every aim is met." if barred else "The config sets no aim.")
 
 
-def _use(inputs: Mapping[str, str], outputs: str) -> list[str]:
+def _use(inputs: Mapping[str, str], outputs: str, double: bool) -> list[str]:
   if not inputs:
     return ["There is no program: this family's function is not one of single examples. The weights are as trained."]
   taken = "\n".join(f"- `{name}`: {kind}" for name, kind in inputs.items())
-  used = _USE.format(arguments=", ".join(f'"{name}": {name}' for name in inputs))
+  double = double or "64[" in outputs or any("64 [" in kind for kind in inputs.values())
+  used = _USE.format(
+    imports="import jax\nfrom jax import export" if double else "from jax import export",
+    setting='jax.config.update("jax_enable_x64", True)  # before anything is computed\n' if double else "",
+    arguments=", ".join(f'"{name}": {name}' for name in inputs),
+  )
   return [used, f"It takes, for any number of rows on CPU, GPU or TPU,\n\n{taken}", f"and gives `{outputs}`."]
 
 
