@@ -2,24 +2,24 @@
 
   python -m experiments.flow                                               digits, embedded: two minutes
   python -m experiments.flow --config=configs/flow/points.py:spirals       beside the true density
+  python -m experiments.flow --config=configs/flow/two_moons.py            a posterior, learnt from a simulator alone
   python -m experiments.flow --config=configs/flow/table.py --config.data.name=table --config.data.path=my.csv
   python -m experiments.flow --mode=predict --workdir=... [--input=rows.csv]
                                        samples; or log-likelihoods and anomaly scores of rows, or of images
 
-Dinh et al. 2017; Papamakarios et al. 2017; Kingma & Dhariwal 2018; Ho et al. 2019; Durkan et al. 2019.
+Dinh et al. 2017; Papamakarios et al. 2017; Kingma & Dhariwal 2018; Ho et al. 2019; Durkan et al. 2019;
+Grathwohl et al. 2019 (continuous); Papamakarios & Murray 2016, Greenberg et al. 2019 (posteriors of simulators).
 """
 
 import ml_collections
-import numpy as np
 
 from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
-from experiments.parts.flows import bijection_of, dequantiser_of
+from experiments.parts.flows import flow_of
 from experiments.reports import flow as report_lib
-from research.data import mixtures, pipeline, remembered, table
+from research.data import mixtures, pipeline, remembered, simulators, table
 from research.data.examples import Examples
 from research.errors import UserError
-from research.families.flows import base
 from research.families.flows import model as family_lib
 from research.training.experiment import Experiment, Program
 
@@ -33,13 +33,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   if (model.name == "image") != (data.kind == "images"):
     raise UserError("config.model.name", model.name, "image is for images of bytes, coupling and maf for the others.")
   classes = train.num_classes if model.conditional else 0
-  family = family_lib.flow(
-    bijection_of(model, shape),
-    (int(np.prod(shape)),),
-    base=base.by_name(model.base),
-    dequantiser=dequantiser_of(model),
-    num_classes=classes,
-  )
+  if model.conditional and not classes:
+    raise UserError("config.model.conditional", True, f"{config.data.name} has no classes: leave it out.")
+  family = flow_of(model, shape, classes, observed=data.kind == "posterior")
   sets = splits.datasets(data.parts, config, pipeline.normalised(data.mean, data.std))
   measured = sets.map(generative.identified)
   use = report_lib.Use(config, family, data, measured.test)
@@ -57,7 +53,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 
 def load(data: ml_collections.ConfigDict) -> report_lib.Data:
-  """Points of a known density; a table, to be standardised; or images of bytes.
+  """Points of a known density; a simulator's parameters, given what came out; a table; or images of bytes.
 
   Raises:
     UserError: no such set.
@@ -67,6 +63,10 @@ def load(data: ml_collections.ConfigDict) -> report_lib.Data:
     read = lambda split, count: mixtures.load(data.name, split, count)
     parts = splits.of(read("train", data.points), read("test", 10_000), data.validation)
     return report_lib.Data("points", parts)
+  if data.name in simulators.SIMULATORS:
+    fields.refuse_unread(data, {"validation"})
+    read = lambda split, count: simulators.load(data.name, split, count)
+    return report_lib.Data("posterior", splits.of(read("train", data.points), read("test", 1_000), data.validation))
   if data.name in (*table.EMBEDDED, "table"):
     fields.refuse_unread(data, {"validation", "path"} if data.name == "table" else {"validation"})
     parts, columns = remembered.data("rows", lambda: rows_of(data))

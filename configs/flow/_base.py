@@ -22,6 +22,12 @@ NETWORKS = {
     "components": 4,  # of logistics
     "inverse": False,  # IAF: samples in one pass, density in one a dimension
   },
+  "continuous": {  # of vectors: along a field of velocities
+    "width": 64,  # of the network
+    "blocks": 2,  # of the network
+    "steps": 8,  # of the solver, Runge-Kutta's of fourth order
+    "probes": 1,  # of Hutchinson's estimate of the divergence in training; 0: exactly
+  },
   "image": {  # of bytes: Glow, with Flow++'s couplings and dequantisation
     "scales": 2,  # at the end of each but the last, half of the channels are factored out
     "steps": 4,  # actnorm, 1x1 convolution and coupling, a scale
@@ -37,6 +43,7 @@ NETWORKS = {
 SMALL = {
   "coupling": {"layers": 2, "width": 8, "blocks": 1, "bins": 3},
   "maf": {"layers": 2, "hidden": (8,)},
+  "continuous": {"width": 8, "blocks": 1, "steps": 2},
   "image": {"steps": 1, "width": 4, "blocks": 1, "components": 2, "noise_steps": 1},
 }
 
@@ -44,7 +51,7 @@ SMALL = {
 def flow(network: str = "coupling") -> ml_collections.ConfigDict:
   """`_generative.generative`, with a flow."""
   config = _generative.generative()
-  config.data.points = 100_000  # of points: to train on; 10,000 others test
+  config.data.points = 100_000  # of points, and runs of a simulator: to train on; others test
   config.model = Choice(
     network,
     NETWORKS,

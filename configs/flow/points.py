@@ -1,8 +1,9 @@
 """Spline couplings on points of the plane, held against the true density: eight Gaussians, `:moons`, `:spirals`.
 
-`:maf` is a masked autoregressive flow with splines.
+`:maf` is a masked autoregressive flow with splines; `:continuous` a continuous flow, its divergence by Hutchinson's
+estimate.
 
-Paper: Durkan et al. 2019 (neural spline flows); Papamakarios et al. 2017 (`:maf`)
+Paper: Durkan et al. 2019 (neural spline flows); Papamakarios et al. 2017 (`:maf`); Grathwohl et al. 2019
 Command: python -m experiments.flow --config=configs/flow/points.py
 Hardware: 2 CPU cores
 Time: five minutes of two free cores
@@ -11,7 +12,7 @@ Expected: a log-likelihood of test points within 0.03 nats of the truth
 
 from configs.flow import _base
 
-VARIANTS = ("moons", "spirals", "maf")
+VARIANTS = ("moons", "spirals", "maf", "continuous")
 
 
 def get_config(variant: str = ""):
@@ -28,4 +29,8 @@ def get_config(variant: str = ""):
   if variant == "maf":
     config.model.name = "maf"
     config.model.maf.update({"layers": 6, "elementwise": "spline", "bins": 12, "hidden": (64, 64)})
+  if variant == "continuous":
+    config.model.name = "continuous"
+    config.train.duration = "2000 steps"
+    config.run.steps_per_dispatch = 20
   return _base.variant(config, variant, VARIANTS)

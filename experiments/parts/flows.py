@@ -1,4 +1,4 @@
-"""From a config's `model` to the bijection of a flow, and how its bytes are dequantised."""
+"""From a config's `model` to a flow: its bijection or its velocities, and how its bytes are dequantised."""
 
 import functools
 
@@ -6,11 +6,45 @@ import ml_collections
 import numpy as np
 
 from research.errors import UserError
+from research.families.flows import base, continuous, dequantisation, elementwise
 from research.families.flows import bijection as b
-from research.families.flows import dequantisation, elementwise
+from research.families.flows import model as family_lib
 from research.families.flows.bijection import Bijection
+from research.networks.conditioned import ConditionedMLP
 from research.networks.coupling import GatedConv, ResidualMLP
 from research.networks.made import MADE
+
+
+def flow_of(model: ml_collections.ConfigDict, shape: tuple[int, ...], classes: int, observed: bool) -> family_lib.Flow:
+  """The flow that `model` describes, of data of `shape`.
+
+  Args:
+    model: of the config.
+    shape: of an example.
+    classes: above 0 the flow is told the label.
+    observed: it is told an observation, and is of parameters in a box, 0 to 1.
+
+  Raises:
+    UserError: a continuous flow of what it is not for.
+  """
+  noise = base.by_name(model.base)
+  if model.name == "continuous":
+    if observed:
+      raise UserError("config.model.name", model.name, "it is of points and tables: choose coupling.")
+    part = model.continuous
+    network = ConditionedMLP(part.width, part.blocks, num_classes=classes)
+    return continuous.continuous(network, shape, base=noise, steps=part.steps, probes=part.probes, classes=classes)
+  bijection = bijection_of(model, shape)
+  if observed:
+    bijection = b.chain([b.logit(1e-4), bijection])
+  return family_lib.flow(
+    bijection,
+    (int(np.prod(shape)),),
+    base=noise,
+    dequantiser=dequantiser_of(model),
+    num_classes=classes,
+    context=(lambda observation: observation) if observed else None,
+  )
 
 
 def bijection_of(model: ml_collections.ConfigDict, shape: tuple[int, ...]) -> Bijection:
@@ -24,7 +58,7 @@ def bijection_of(model: ml_collections.ConfigDict, shape: tuple[int, ...]) -> Bi
       return masked(shape[0], function, part)
     case "image":
       return multi_scale(shape, function, part)
-  raise UserError("config.model.name", model.name, "choose coupling, maf or image.")
+  raise UserError("config.model.name", model.name, "choose coupling, maf, continuous or image.")
 
 
 def couplings(features: int, function: elementwise.Elementwise, layers: int, width: int, blocks: int) -> Bijection:

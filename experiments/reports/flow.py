@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from experiments.parts import generative, splits
 from research import randomness
-from research.data import mixtures, pipeline, remembered, table
+from research.data import mixtures, pipeline, remembered, simulators, table
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
@@ -23,6 +23,9 @@ from research.training.experiment import Report
 DEFINITIONS = {
   "log_likelihood": "mean log-density of test points or rows, in the units of the data; nats",
   "true_log_likelihood": "mean log-density of the test points under the mixture that they were drawn from; nats",
+  "posterior_gap": "mean over test runs of the true log-posterior of the run's parameters, given what came out, less "
+  "the model's: the expected KL divergence from the truth; nats",
+  "prior_gap": "the same of the prior, which is uniform: what there is to learn; nats",
   "likelihood_gap": "true_log_likelihood - log_likelihood; nats",
   "bits_per_dim": "negative log of the mean of config.report.importance_samples importance weights of the "
   "dequantisation's noise, over the test set; bits a pixel and channel",
@@ -35,10 +38,10 @@ DEFINITIONS = {
 
 
 class Data(NamedTuple):
-  """What there is to learn from; `kind` is points, table or images.
+  """What there is to learn from; `kind` is points, posterior, table or images.
 
   Attributes:
-    kind: see above.
+    kind: see above; of a posterior, labels are observations.
     parts: the splits.
     mean, std: what columns are standardised by.
     columns: names of a table's.
@@ -68,14 +71,15 @@ class Use:
   def report(self, state) -> Report:
     """Numbers and figures, by the kind of data."""
     variables = steps.variables_of(state)
-    metrics, pictures = {"points": self._points, "table": self._table, "images": self._images}[self._data.kind](
-      variables, randomness.stream_key(state.key, "report")
-    )
+    kinds = {"points": self._points, "posterior": self._posterior, "table": self._table, "images": self._images}
+    metrics, pictures = kinds[self._data.kind](variables, randomness.stream_key(state.key, "report"))
     return Report(metrics, pictures, DEFINITIONS)
 
   def predict(self, state, path: str) -> dict[str, np.ndarray]:
     """Samples; or the log-likelihood of what lies at `path` (CSV of a table, images), and how odd it is."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "predict")
+    if self._data.kind == "posterior":
+      return self._inferred(variables, path, key)
     if not path:
       return {"samples": self._draw(variables, self._config.report.samples, key)}
     shape, size = self._data.parts.test.inputs.shape[1:], self._config.data.eval_batch_size
@@ -125,6 +129,35 @@ class Use:
     samples = self._draw(variables, self._config.report.samples, key)
     numbers = {"log_likelihood": log_likelihood, "true_log_likelihood": truth, "likelihood_gap": truth - log_likelihood}
     return numbers, {"density": figures.densities(panels, axis, samples)}
+
+  def _inferred(self, variables, path: str, key) -> dict[str, np.ndarray]:
+    """Draws of the posterior of each observation in a CSV, or of the first test run, parameters 0 to 1."""
+    label = self._data.parts.test.label
+    observed = table.read_csv(path).values.astype(np.float32) if path else label[:1]
+    if observed.shape[1:] != label.shape[1:]:
+      raise UserError("--input", path, f"it has {observed.shape[1]} columns, an observation {label.shape[1]}.")
+    count = self._config.report.samples
+    draw = lambda x, key: self._sample(
+      variables, randomness.example_keys(key, count), jnp.broadcast_to(x, (count, len(x))), 1.0
+    )
+    draws = [np.asarray(draw(x, jax.random.fold_in(key, i))) for i, x in enumerate(observed)]
+    return {"samples": np.stack(draws), "observation": observed}
+
+  def _posterior(self, variables, key):
+    """The gap to the true posterior, and both of them for two test runs."""
+    simulator, test = simulators.SIMULATORS[self._config.data.name](), self._data.parts.test
+    truth = simulator.log_posterior(test.inputs, test.label)
+    gap = float((truth - self._log_probs(variables, self._test)).mean())
+    axis = (np.arange(self._config.report.density_side, dtype=np.float32) + 0.5) / self._config.report.density_side
+    places = np.stack(np.meshgrid(axis, axis), -1).reshape(-1, 2)
+    density, panels = jax.jit(self._family.log_prob), {}
+    for run in range(2):
+      given = np.broadcast_to(test.label[run], places.shape)
+      logs = {"model": np.asarray(density(variables, places, given)), "truth": simulator.log_posterior(places, given)}
+      panels |= {f"{name}, run {run + 1}": np.exp(v).reshape(len(axis), -1) for name, v in logs.items()}
+    samples = self._inferred(variables, "", key)["samples"][0]
+    numbers = {"posterior_gap": gap, "prior_gap": float(truth.mean())}
+    return numbers, {"posterior": figures.densities(panels, axis, samples)}
 
   def _table(self, variables, key):
     """The likelihood of test rows, samples beside rows, and the folds."""

@@ -42,16 +42,21 @@ def velocity_and_divergence(
 def flow_step(process: Process, denoise: Denoise, carry, t, s, probes=None):
   """One Runge-Kutta step of fourth order from time t to time s of (x, ∫ div v dt)."""
 
-  def rates(x, time):
+  def rates(carry, time):
     field = lambda x: parameterisation.velocity(process, time, denoise(x, time))
-    return velocity_and_divergence(field, x, probes)
+    return velocity_and_divergence(field, carry[0], probes)
 
+  return runge_kutta(rates, carry, t, s)
+
+
+def runge_kutta(rates: Callable[[Any, Any], Any], carry: Any, t, s) -> Any:
+  """One step of fourth order of d carry / dt = `rates(carry, t)` from time t to time s, of a tree of arrays."""
   width = s - t
   moved = lambda amount, rate: jax.tree.map(lambda a, b: a + amount * width * b, carry, rate)
-  first = rates(carry[0], t)
-  second = rates(moved(0.5, first)[0], t + 0.5 * width)
-  third = rates(moved(0.5, second)[0], t + 0.5 * width)
-  fourth = rates(moved(1.0, third)[0], s)
+  first = rates(carry, t)
+  second = rates(moved(0.5, first), t + 0.5 * width)
+  third = rates(moved(0.5, second), t + 0.5 * width)
+  fourth = rates(moved(1.0, third), s)
   total = jax.tree.map(lambda a, b, c, d: (a + 2 * b + 2 * c + d) / 6, first, second, third, fourth)
   return moved(1.0, total)
 

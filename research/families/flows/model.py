@@ -47,6 +47,7 @@ def flow(
   base: base_lib.Base | None = None,
   dequantiser: Dequantiser | None = None,
   num_classes: int = 0,
+  context: Callable[[Array], Array] | None = None,
 ) -> Flow:
   """A density by a bijection.
 
@@ -56,11 +57,11 @@ def flow(
     base: of the noise; standard normal by default.
     dequantiser: for bytes / 255; None: inputs are continuous.
     num_classes: above 0 the bijection's context is the label, one-hot.
+    context: in its place, what the bijection is given of the label: of an observation, the observation.
   """
   base = base or base_lib.normal()
-
-  def context(label):
-    return jax.nn.one_hot(label, num_classes) if num_classes else None
+  one_hot = lambda label: jax.nn.one_hot(label, num_classes) if num_classes else None
+  given = context or one_hot
 
   def init(key, batch):
     x, own = batch["inputs"], {}
@@ -68,10 +69,10 @@ def flow(
       own = dequantiser.init(randomness.stream_key(key, "dequantiser"), x)
       x, _ = dequantiser.draw(own, randomness.example_keys(key, len(x)), x)
     flow_key = randomness.stream_key(key, "bijection")
-    return {"params": {"flow": bijection.init(flow_key, x, context(batch["label"])), "dequantiser": own}}
+    return {"params": {"flow": bijection.init(flow_key, x, given(batch["label"])), "dequantiser": own}}
 
   def density(variables, x, label):
-    y, log_det = bijection.forward(variables["params"]["flow"], x, context(label))
+    y, log_det = bijection.forward(variables["params"]["flow"], x, given(label))
     return base.log_prob(y) + log_det
 
   def log_prob(variables, x, label, keys=None):
@@ -92,10 +93,10 @@ def flow(
     return {"nll": Mean.of(-logs, batch["mask"])}
 
   def noise(variables, x, label):
-    return bijection.forward(variables["params"]["flow"], x, context(label))[0]
+    return bijection.forward(variables["params"]["flow"], x, given(label))[0]
 
   def decode(variables, y, label):
-    x, _ = bijection.inverse(variables["params"]["flow"], y, context(label))
+    x, _ = bijection.inverse(variables["params"]["flow"], y, given(label))
     return x if dequantiser is None else jnp.clip(jnp.floor(256 * x), 0, 255) / 255
 
   def sample(variables, keys, label, temperature=1.0):
