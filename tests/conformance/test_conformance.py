@@ -88,7 +88,7 @@ def trained(request, data, tmp_path_factory):
 
 def train(name, config, tmp_path_factory):
   folder, programs, clock, printed = tmp_path_factory.mktemp("whole"), {}, CompileClock(), io.StringIO()
-  executors, make = [], loop.executor
+  executors, experiments, make = [], [], loop.executor
 
   def noted(*args):
     executors.append(make(*args))
@@ -102,13 +102,16 @@ def train(name, config, tmp_path_factory):
       programs.setdefault(step, clock.programs)  # asked for again where the best state is restored
       return feed(step)
 
-    return dataclasses.replace(experiment, train_data=dataclasses.replace(experiment.train_data, feed=counting))
+    train_data = dataclasses.replace(experiment.train_data, feed=counting)
+    experiments.append(dataclasses.replace(experiment, train_data=train_data))
+    return experiments[-1]
 
   with contextlib.redirect_stdout(printed), pytest.MonkeyPatch.context() as patch:
     patch.setattr(loop, "executor", noted)
     code = session.run(counted, name.partition("/")[0], f"configs/{name}.py:smoke", config, str(folder), "train", "")
   assert code == 0
-  executor = executors[0]  # of the run: a report may train a classifier of its own
+  # Of the run: what it is built from, and its report, may train models of their own.
+  executor = next(executor for executor in executors if executor.experiment is experiments[0])
   settings = session.settings_of(config, executor.experiment.train_data)
   stopped = tmp_path_factory.mktemp("stopped")
   with pytest.raises(Preempted):
