@@ -6,8 +6,8 @@ codes of the run of experiments.vae, configs/vae/vq.py, that `--config.data.code
 Paper: van den Oord, Vinyals & Kavukcuoglu 2017, section 4.2
 Command: python -m experiments.autoregressive --config=configs/autoregressive/codes.py
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured
+Time: 13 minutes on a machine shared with many programs, of which the VQ-VAE took about half; `:mnist` is not measured
+Expected: 39.5 nats, 3.56 bits a code (seed 0), and samples of every class that a person recognises
 """
 
 from configs.autoregressive import _base

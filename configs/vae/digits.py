@@ -9,6 +9,7 @@ Command: python -m experiments.vae
 Hardware: 2 CPU cores
 Time: under two minutes; `:anomaly` about as long
 Expected: 159 nats, 3.6 bits a pixel, and reconstructions, samples and interpolations that a person recognises;
+  `:levels` 83.9 nats, 1.89 bits, where autoregressive/digits has 1.76, and tells all odd images (AUROC 1.000);
   `:anomaly` a mean AUROC of 0.82, and below 0.5 for the ones, which are simpler than what the model knows
 """
 
