@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from research.errors import UserError
 from research.networks import layers
 
 Labels = Int[Array, " batch"] | None
@@ -114,6 +115,9 @@ class PixelCNN(nn.Module):
     num_classes: the image's label is told, one of so many; 0: it is not.
     dropout: rate in the blocks.
     dtype: compute type; outputs are float32.
+
+  Raises:
+    UserError: a kernel of an even side.
   """
 
   features: int
@@ -127,6 +131,9 @@ class PixelCNN(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   def setup(self):
+    for field in ("first_size", "size"):
+      if getattr(self, field) % 2 == 0:
+        raise UserError(field, getattr(self, field), "the side of a kernel here is odd, so that it has a middle.")
     sizes = [self.first_size] + [self.size] * self.blocks
     self.layers = [
       GatedBlock(self.width, size, first=i == 0, dropout=self.dropout, dtype=self.dtype) for i, size in enumerate(sizes)

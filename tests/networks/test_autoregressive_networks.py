@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.errors import UserError
 from research.networks.made import MADE, TokenMADE, masks
 from research.networks.pixelcnn import PixelCNN
 from research.networks.raster_transformer import RasterTransformer
@@ -109,3 +110,10 @@ def test_made_is_triangular_by_its_jacobian():
   variables = jax.tree.map(lambda p: p + 0.3, network.init(jax.random.key(1), x))
   jacobian = np.asarray(jax.jit(jax.jacfwd(lambda x: network.apply(variables, x[None])[0]))(x[0])).reshape(4, 3, 4)
   np.testing.assert_array_equal(np.abs(jacobian).max(1) > 0, np.tril(np.ones((4, 4), bool), -1))
+
+
+@pytest.mark.parametrize("field", ["first_size", "size"])
+def test_a_kernel_without_a_middle_is_refused(field):
+  network = PixelCNN(SIZE, LEVELS, width=4, blocks=1, **{field: 4})
+  with pytest.raises(UserError, match=f"{field} = 4"):
+    jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *IMAGE), jnp.int32))
