@@ -5,8 +5,9 @@
 Paper: Blundell et al. 2015, and those of experiments/bnn.py
 Command: python -m experiments.bnn --config=configs/bnn/digits.py[:plain|dropout|ensemble|langevin|laplace]
 Hardware: 2 CPU cores
-Time: a minute
-Expected: a lower test loss and calibration error than those of `plain` for at least two; see RESULTS.md
+Time: 2 to 3 minutes on a shared machine
+Expected: of one seed, untuned, test loss and calibration error (ECE): plain 0.081, 0.010; ensemble 0.064, 0.011;
+  laplace 0.084, 0.022; backprop 0.276, 0.165. None is better than plain on both: aimed at was two
 """
 
 from configs.bnn import _base
