@@ -35,7 +35,7 @@ DEFAULT = "configs/autoregressive/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """An autoregressive model of the config's images, recordings, codes or pieces."""
-  data, model = elements.load(config.data), config.model
+  data, model = elements.load(config.data, config.model.conditional), config.model
   head = family_lib.by_name(model.head, config.data.levels, model.components)
   net = network(config, data, head)
   augment = None

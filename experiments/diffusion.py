@@ -90,7 +90,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     recordings = remembered.data("recordings", lambda: splits.of(read("train"), read("test"), data.validation))
     whole = Data("sound", recordings, 0.0, 1.0)
   else:
-    whole = Data("images", generative.load_pixels(data), 0.5, 0.5)
+    whole = Data("images", generative.load_pixels(data, config.model.conditional), 0.5, 0.5)
   train = whole.parts.train
   if not 0 <= data.limit <= len(train):
     raise UserError("config.data.limit", data.limit, f"there are {len(train)} training examples; 0 uses all.")

@@ -3,7 +3,7 @@
   python -m experiments.flow                                               digits, embedded: two minutes
   python -m experiments.flow --config=configs/flow/points.py:spirals       beside the true density
   python -m experiments.flow --config=configs/flow/two_moons.py            a posterior, learnt from a simulator alone
-  python -m experiments.flow --config=configs/flow/table.py --config.data.name=table --config.data.path=my.csv
+  python -m experiments.flow --config=configs/flow/table.py --config.data.path=my.csv
   python -m experiments.flow --mode=predict --workdir=... [--input=rows.csv]
                                        samples; or log-likelihoods and anomaly scores of rows, or of images
 
@@ -17,7 +17,7 @@ from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
 from experiments.parts.flows import flow_of
 from experiments.reports import flow as report_lib
-from research.data import mixtures, pipeline, remembered, simulators, table
+from research.data import mixtures, own, pipeline, remembered, simulators, table
 from research.data.examples import Examples
 from research.errors import UserError
 from research.families.flows import model as family_lib
@@ -28,7 +28,7 @@ DEFAULT = "configs/flow/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A flow of the config's points, table or images."""
-  data = load(config.data)
+  data = load(config.data, config.model.conditional)
   model, train, shape = config.model, data.parts.train, data.parts.train.inputs.shape[1:]
   if (model.name == "image") != (data.kind == "images"):
     raise UserError("config.model.name", model.name, "image is for images of bytes, coupling and maf for the others.")
@@ -52,12 +52,14 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   )
 
 
-def load(data: ml_collections.ConfigDict) -> report_lib.Data:
+def load(data: ml_collections.ConfigDict, conditional: bool = False) -> report_lib.Data:
   """Points of a known density; a simulator's parameters, given what came out; a table; or images of bytes.
 
   Raises:
     UserError: no such set.
   """
+  if own.is_table(data.path):
+    return of_table(*own_rows(data))
   if data.name in mixtures.MIXTURES:
     fields.refuse_unread(data, {"validation"})
     read = lambda split, count: mixtures.load(data.name, split, count)
@@ -67,17 +69,37 @@ def load(data: ml_collections.ConfigDict) -> report_lib.Data:
     fields.refuse_unread(data, {"validation"})
     read = lambda split, count: simulators.load(data.name, split, count)
     return report_lib.Data("posterior", splits.of(read("train", data.points), read("test", 1_000), data.validation))
-  if data.name in (*table.EMBEDDED, "table"):
-    fields.refuse_unread(data, {"validation", "path"} if data.name == "table" else {"validation"})
-    parts, columns = remembered.data("rows", lambda: rows_of(data))
-    constants = remembered.value("standardisation", lambda: pipeline.statistics(parts.train.inputs))
-    return report_lib.Data("table", parts, *constants, columns)
-  return report_lib.Data("images", generative.load_pixels(data))
+  if data.name in table.EMBEDDED and not data.path:
+    fields.refuse_unread(data, {"validation"})
+    return of_table(*remembered.data("rows", lambda: rows_of(data)))
+  return report_lib.Data("images", generative.load_pixels(data, conditional))
+
+
+def of_table(parts: splits.Splits[Examples], columns: tuple[str, ...]) -> report_lib.Data:
+  """Rows, to be standardised by those to learn from."""
+  constants = remembered.value("standardisation", lambda: pipeline.statistics(parts.train.inputs))
+  return report_lib.Data("table", parts, *constants, columns)
+
+
+def own_rows(data: ml_collections.ConfigDict) -> tuple[splits.Splits[Examples], tuple[str, ...]]:
+  """A table of one's own, and its columns.
+
+  Raises:
+    UserError: as `splits.in_memory`; or a column is of words, which have no density.
+  """
+  parts = splits.in_memory(data, labels=False, tables=True)
+  assert parts.train.columns is not None
+  for column in parts.train.columns.inputs:
+    if column.words:
+      raise UserError(
+        f"{data.path}: column {column.name}", column.words[0], "words have no density: remove the column."
+      )
+  return parts, parts.train.columns.features
 
 
 def rows_of(data: ml_collections.ConfigDict) -> tuple[splits.Splits[Examples], tuple[str, ...]]:
   """The rows of the table that `config.data` names, divided, and its columns."""
-  rows = table.read_csv(data.path) if data.name == "table" else table.embedded(data.name)
+  rows = table.embedded(data.name)
   read = lambda split: table.load(rows, data.name, split)
   return splits.of(read("train"), read("test"), data.validation), rows.columns
 

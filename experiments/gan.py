@@ -109,7 +109,7 @@ def points(config: ml_collections.ConfigDict) -> Data:
 def images(config: ml_collections.ConfigDict) -> Data:
   """Images in the range of the generator's output."""
   data, seed, batch_size = config.data, config.seed, config.train.batch_size
-  parts = generative.load_pixels(data)
+  parts = generative.load_pixels(data, config.model.conditional or data.stacked)
   signed = config.model.name == "dcgan" or config.model.mlp.output == "tanh"
   assemble = pipeline.normalised(0.5, 0.5) if signed else pipeline.normalised()
   classes, (*sides, channels) = parts.train.num_classes, parts.train.inputs.shape[1:]

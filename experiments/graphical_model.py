@@ -104,7 +104,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     parts = splits.of(digits("train", config.model.label), digits("test", config.model.label), data.validation)
   elif data.name == "table":
     network = bif.read(data.network) if data.network else None
-    rows = discrete.read_csv(data.path, network.variables if network else ()).split()
+    rows = discrete.read(data.path, network.variables if network else ()).split()
     parts = splits.of(rows["train"], rows["test"], data.validation)
   else:
     network = bif.read(data.path) if data.name == "bif" else classic_networks.load(data.name)

@@ -31,7 +31,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A naive Bayes model of images, or of vectors, and their classes."""
   if config.data.normalise != "none":
     raise UserError("config.data.normalise", config.data.normalise, "the models are of pixels 0 to 1: set it to none.")
-  data, train = generative.load(config.data), config.train
+  data, train = generative.load(config.data, tables=True), config.train
   family = family_of(config, data.train)
   for part in (data.train, data.validation, data.test):
     if part is not None:

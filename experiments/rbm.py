@@ -31,7 +31,7 @@ DEFAULT = "configs/rbm/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """One machine for each of `config.model.hidden`, learnt from the lowest up."""
-  data = generative.load(config.data)
+  data = generative.load(config.data, labels=config.report.fine_tune > 0)
   assemble = assembly(config, data.train)
   train_data = training(config, data.train, assemble)
   family = family_of(config, data.train)

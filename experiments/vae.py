@@ -34,7 +34,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A VAE, or the VQ-VAE where the config asks for it."""
   if config.model.name == "vq":
     return quantised.experiment(config)
-  data = generative.load_pixels(config.data)
+  data = generative.load_pixels(config.data, config.model.conditional)
   left_out = anomaly.classes_left_out(config.data.leave_out, data.train, data.test)
   train_data, sets = training(data.train, config), data.map(lambda part: evaluation(part, config))
   likelihood = quantised.likelihood_of(config.model)

@@ -1,10 +1,10 @@
-"""The density of a table of numbers: wine, `:breast_cancer`, or one's own CSV with `--config.data.name=table`.
+"""The density of a table of numbers: wine, `:breast_cancer`, or one's own, by `--config.data.path`.
 
 Log-likelihoods, samples and anomaly scores of rows; cross-validated beside mixtures of Gaussians.
 
 Paper: Durkan et al. 2019; the tables are scikit-learn's (UCI)
 Command: python -m experiments.flow --config=configs/flow/table.py
-  [--config.data.name=table --config.data.path=my.csv]; then --mode=predict --workdir=... --input=rows.csv
+  [--config.data.path=my.csv]; then --mode=predict --workdir=... --input=rows.csv
 Hardware: 2 CPU cores
 Time: two minutes
 Expected: a held-out log-likelihood, over 5 folds, of -15.6 (wine) and -15.0 (breast cancer), which misses: the best

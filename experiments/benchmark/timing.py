@@ -19,7 +19,7 @@ SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 def images(name: str, split: str, limit: int | None):
   """Images as float32 in [0, 1] and labels, and where they are from."""
   try:
-    examples = sources.image_classification(name, f"{split}[:{limit}]" if limit else split)
+    examples = sources.load(name, f"{split}[:{limit}]" if limit else split)
   except UserError as error:
     if limit is None:
       raise

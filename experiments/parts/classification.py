@@ -67,7 +67,7 @@ def experiment(
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
     images: whether the network takes nothing else.
   """
-  data, train = splits.load(config.data), config.train
+  data, train = splits.load(config.data, tables=not images), config.train
   if isinstance(data.train, examples.Examples):
     fields.refuse_unread(config.data, fields.NEUTRAL.keys() - {"random_area", "centre"}, "a set in memory")
     _check_images(config, data.train, images)
@@ -235,7 +235,8 @@ def predictions(
     streamed = isinstance(test, examples.Stream)
     shape = (test.image_size, test.image_size, test.channels) if streamed else test.inputs.shape[1:]
     centre = config.data.centre if streamed else 1.0  # as `sources.evaluation` takes it
-    inputs, rows = files.unlabelled(path, shape, centre, np.uint8 if streamed else test.inputs.dtype)
+    dtype, columns = (np.uint8, None) if streamed else (test.inputs.dtype, test.columns)
+    inputs, rows = files.unlabelled(path, shape, centre, dtype, columns)
     # What was assembled of the test set, but of no fold.
     arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
     dataset = pipeline.sequential(arrays, config.data.eval_batch_size, name=path, assemble=test_data.assemble)

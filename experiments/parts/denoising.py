@@ -84,7 +84,7 @@ def images(config: ml_collections.ConfigDict) -> tuple[np.ndarray, np.ndarray]:
   if data.images < 1 or data.scale < 1:
     field = "images" if data.images < 1 else "scale"
     raise UserError(f"config.data.{field}", data[field], "give 1 or more.")
-  inputs = splits.in_memory(data).test.inputs
+  inputs = splits.in_memory(data, labels=False).test.inputs
   if inputs.ndim != 4:
     raise UserError("config.data.name", data.name, "name a set of images.")
   grey = np.asarray(inputs[: data.images], np.float32).mean(-1)

@@ -47,7 +47,7 @@ class Elements(NamedTuple):
     return np.asarray(family_lib.as_tokens(jnp.asarray(inputs), levels))
 
 
-def load(data: ml_collections.ConfigDict) -> Elements:
+def load(data: ml_collections.ConfigDict, conditional: bool = False) -> Elements:
   """Grey images of bytes; sound, whose samples are levels by the mu-law; codes of a VQ-VAE; or the voices of chorales.
 
   Raises:
@@ -64,7 +64,7 @@ def load(data: ml_collections.ConfigDict) -> Elements:
       return _voices(data)
     case "codes":
       return _codes(data)
-  images = generative.load_pixels(data)
+  images = generative.load_pixels(data, conditional)
   shape = images.train.inputs.shape[1:]
   if shape[-1] != 1:
     raise UserError("config.data.name", data.name, "name a set of grey images, or config.data.channels = 1.")

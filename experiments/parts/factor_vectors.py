@@ -93,7 +93,7 @@ def load(config: ml_collections.ConfigDict) -> Splits[Examples]:
     raise UserError("config.data.folds", section.folds, remedy)
   if not 0 <= section.missing < 1:
     raise UserError("config.data.missing", section.missing, "give a share, 0 to below 1.")
-  data = splits.in_memory(section)
+  data = splits.in_memory(section, labels=False, tables=True)
   features = int(np.prod(data.train.inputs.shape[1:]))
   if not 0 < config.model.latents < features:
     raise UserError(

@@ -1,6 +1,5 @@
 """Fields of `config.data` that are set but that the chosen source does not read: an error, never silence."""
 
-import pathlib
 from collections.abc import Collection
 
 import ml_collections
@@ -13,6 +12,8 @@ from research.errors import UserError
 NEUTRAL = {
   "data_dir": "",
   "path": "",
+  "target": "",
+  "impute": False,
   "validation": 0.0,
   "test_split": "test",
   "normalise": "none",
@@ -53,8 +54,7 @@ def read_of_labelled(data: ml_collections.ConfigDict) -> set[str]:
   """
   always, images = {"validation", "test_split", "normalise", "random_area", "centre"}, {"image_size", "channels"}
   if data.path:
-    streamed = set() if pathlib.Path(data.path).suffix == ".npz" else {"streamed"}
-    return always | images | streamed | {"path"}
+    return always | images | {"streamed", "path", "target", "impute"}  # `own.load` knows which is of what
   return always if data.name in embedded.NAMES else always | images | {"streamed", "data_dir"}
 
 

@@ -15,24 +15,27 @@ from research.data.examples import Examples
 from research.errors import UserError
 
 
-def load(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
-  """`splits.in_memory`, of images as they are: what generates them brings pixels into the range that it works in.
+def load(data: ml_collections.ConfigDict, **reading: bool) -> splits.Splits[Examples]:
+  """`splits.in_memory`, of images as they are: what generates brings pixels into the range that it works in.
 
   Raises:
     UserError: as there; or `normalise` is set.
   """
   if data.normalise != "none":
     raise UserError("config.data.normalise", data.normalise, "pixels are modelled as they are: leave it at none.")
-  return splits.in_memory(data)
+  return splits.in_memory(data, **reading)
 
 
-def load_pixels(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
-  """`load` of images of bytes.
+def load_pixels(data: ml_collections.ConfigDict, conditional: bool = False) -> splits.Splits[Examples]:
+  """`load` of images of bytes; labels they need where a model is conditional on them.
 
   Raises:
-    UserError: as there; or the examples are no images, or floats, whose range would be taken for that of bytes.
+    UserError: as there; or the examples are no images, or floats, whose range would be taken for that of bytes; or they
+      have no labels, and the model is conditional.
   """
-  parts = load(data)
+  parts = load(data, labels=False)
+  if conditional and not parts.train.labelled:
+    raise UserError("config.model.conditional", True, f"{data.path} has no classes to depend on: set it to False.")
   inputs = parts.train.inputs
   if inputs.ndim != 4 or inputs.dtype != np.uint8:
     value = f"{data.name} ({inputs.dtype} {list(inputs.shape[1:])} each)"
@@ -40,22 +43,15 @@ def load_pixels(data: ml_collections.ConfigDict) -> splits.Splits[Examples]:
   return parts
 
 
-def inputs_at(
-  path: str,
-  shape: tuple[int, ...],
-  batch_size: int,
-  assemble: pipeline.Assemble,
-  dtype: np.dtype | type | None = None,
-) -> tuple[Dataset, np.ndarray]:
-  """The user's own images in order, and a name for each.
+def inputs_at(path: str, like: Examples, batch_size: int, assemble: pipeline.Assemble) -> tuple[Dataset, np.ndarray]:
+  """The user's own inputs in order, and a name for each.
 
   Args:
-    path: an `.npz` archive, an image or a folder (`files.unlabelled`).
-    shape: of one image, as the model was trained.
+    path: an archive, an array, an image, a folder or a table (`files.unlabelled`).
+    like: what the model was trained on.
     batch_size, assemble: as `pipeline.sequential`.
-    dtype: of the inputs that the model was trained on (`files.unlabelled`).
   """
-  inputs, names = files.unlabelled(path, shape, dtype=dtype)
+  inputs, names = files.unlabelled(path, like.inputs.shape[1:], dtype=like.inputs.dtype, columns=like.columns)
   arrays = {"inputs": inputs, "label": np.zeros(len(inputs), np.int32)}
   return pipeline.sequential(arrays, batch_size, name=path, assemble=assemble), np.asarray(names)
 

@@ -55,7 +55,8 @@ def load(config: ml_collections.ConfigDict) -> FeatureSplits:
     raise UserError(
       "config.data.normalise", section.normalise, "pixels are 0 to 1, and nothing is scaled: set it to none."
     )
-  given = splits.in_memory(section)
+  labels = config.model.by_class or bool(section.leave_out)
+  given = splits.in_memory(section, labels=labels, tables=True)
   train = given.test if section.whole else given.train
   fit = lambda: projection.fit(train.inputs, section.principal_components, "config.data.principal_components")
   features = remembered.value("projection", fit)

@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from experiments.parts import fields
-from research.data import binarized_mnist, pipeline, remembered, sources
+from research.data import binarized_mnist, own, pipeline, remembered, sources
 from research.data import validation as validation_lib
 from research.data.dataset import Dataset
 from research.data.examples import Examples, Stream, label_notes
@@ -51,20 +51,28 @@ def with_own_validation(load: Callable[[str], Part], data: ml_collections.Config
   return Splits(load("train"), load("valid"), load("test"))
 
 
-def load(data: ml_collections.ConfigDict) -> Splits[Examples | Stream]:
-  """The labelled sets that a config's `data` names (`configs._images.images`).
+def load(
+  data: ml_collections.ConfigDict, *, labels: bool = True, tables: bool = False, images: bool = True
+) -> Splits[Examples | Stream]:
+  """The sets that a config's `data` names (`configs._images.images`), or the user's own (`own.load`).
+
+  Args:
+    data: the section.
+    labels, tables, images: of the user's own, whether there must be labels, and what is read (`own.Reading`).
 
   Raises:
-    UserError: as `sources.image_classification` and `of`, and for fields that the source does not read.
+    UserError: as `sources.load` and `of`, and for fields that the source does not read.
   """
+  reading = own.Reading(labels, tables, images, data.target, data.impute)
   fields.refuse_unread(data, fields.read_of_labelled(data), data.path)
 
   def read(split: str) -> Examples | Stream:
-    return sources.image_classification(
+    return sources.load(
       data.name,
       split,
       data_dir=data.data_dir or None,
       path=data.path or None,
+      reading=reading,
       image_size=data.image_size or None,
       channels=data.channels or None,
       streamed=data.streamed or None,
@@ -73,8 +81,8 @@ def load(data: ml_collections.ConfigDict) -> Splits[Examples | Stream]:
   return remembered.data("examples", lambda: of(read("train"), read(data.test_split), data.validation))
 
 
-def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
-  """`load` of sets that models need whole; static binarized MNIST, without labels, is one too.
+def in_memory(data: ml_collections.ConfigDict, **reading: bool) -> Splits[Examples]:
+  """`load`, with its arguments, of sets that models need whole; static binarized MNIST, without labels, is one too.
 
   Raises:
     UserError: as there; or the set is too large for memory.
@@ -90,7 +98,7 @@ def in_memory(data: ml_collections.ConfigDict) -> Splits[Examples]:
       raise UserError("config.data.name", data.name, remedy)
     return part
 
-  return load(data).map(whole)
+  return load(data, **reading).map(whole)
 
 
 def notes(train: Examples | Stream) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
   """
   measures.require()  # now, not behind an hour of training
   data = config.data
-  fields.refuse_unread(data, {"path"})
+  fields.refuse_unread(data, {"path", "target"})
   if data.budget and data.budget < data.length:
     raise UserError("config.data.budget", data.budget, f"sentences have up to {data.length} tokens: give as many.")
   load = lambda split: parallel.load(data.name, split, data.path or None, (data.source, data.target))

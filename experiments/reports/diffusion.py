@@ -60,7 +60,7 @@ class Use:
     """Measures, figures and files, by the kind of data."""
     variables, key = steps.variables_of(state), randomness.stream_key(state.key, "report")
     results = {"points": self._points, "sound": self._sound, "images": self._images}[self._kind](variables, key)
-    if "measure" in self._config and self._config.measure.samples:
+    if "measure" in self._config and self._config.measure.samples and self._train.labelled:
       results |= self._measures(variables, {"params": state.params, **state.mutable}, key)
     if self._config.report.get("augment"):
       results |= self._augmentation(variables, key)

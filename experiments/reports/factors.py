@@ -54,7 +54,8 @@ def predict_vectors(
   """Latents and reconstructions of the inputs at `path`; without one, of the test set."""
   inputs, names = data.test.inputs, None
   if path:
-    inputs, names = files.unlabelled(path, data.test.inputs.shape[1:], dtype=data.test.inputs.dtype)
+    shape, dtype, columns = data.test.inputs.shape[1:], data.test.inputs.dtype, data.test.columns
+    inputs, names = files.unlabelled(path, shape, dtype=dtype, columns=columns)
   rows = np.nan_to_num(factor_vectors.rows_of(inputs, config))
   transform = jax.jit(model.transform)
   codes, again = generative.batched(lambda x: transform(params, x), config.data.eval_batch_size, rows)

@@ -82,16 +82,8 @@ class Use:
       return self._inferred(variables, path, key)
     if not path:
       return {"samples": self._draw(variables, self._config.report.samples, key)}
-    shape, size = self._data.parts.test.inputs.shape[1:], self._config.data.eval_batch_size
     assemble = pipeline.normalised(self._data.mean, self._data.std)
-    if self._data.kind == "images":
-      dataset, names = generative.inputs_at(path, shape, size, assemble)
-    else:
-      rows = table.read_csv(path).values
-      if rows.shape[1:] != shape:
-        raise UserError("--input", path, f"it has {rows.shape[1]} columns, the model {shape[0]}.")
-      arrays = {"inputs": rows.astype(np.float32), "label": np.zeros(len(rows), np.int32)}
-      dataset, names = pipeline.sequential(arrays, size, name=path, assemble=assemble), np.arange(len(rows))
+    dataset, names = generative.inputs_at(path, self._data.parts.test, self._config.data.eval_batch_size, assemble)
     logs = self._log_probs(variables, generative.identified(dataset))
     scores = {"log_likelihood": logs, "input": np.asarray(names)}
     if remembered.is_stand_in(self._data.parts.test.inputs):
@@ -133,7 +125,7 @@ class Use:
   def _inferred(self, variables, path: str, key) -> dict[str, np.ndarray]:
     """Draws of the posterior of each observation in a CSV, or of the first test run, parameters 0 to 1."""
     label = self._data.parts.test.label
-    observed = table.read_csv(path).values.astype(np.float32) if path else label[:1]
+    observed = table.read(path).values.astype(np.float32) if path else label[:1]
     if observed.shape[1:] != label.shape[1:]:
       raise UserError("--input", path, f"it has {observed.shape[1]} columns, an observation {label.shape[1]}.")
     count = self._config.report.samples

@@ -97,7 +97,7 @@ class Oracle:
     data, columns = self.config.data, self.series.columns
     values = self.series.values
     if path:
-      own = table.read_csv(pathlib.Path(path), times=True)
+      own = table.read(pathlib.Path(path), times=True)
       if len(own.columns) != len(columns):
         raise UserError("--input", path, f"it has {len(own.columns)} series: give {', '.join(columns)}.")
       values = ((own.values - self.series.mean) / self.series.deviation).astype(np.float32)

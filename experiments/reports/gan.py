@@ -120,12 +120,14 @@ def images(sampler: Sampler, config: ml_collections.ConfigDict) -> Report:
   """Measures by the classifier's features, and the figures."""
   assert sampler.data.images is not None
   train, _, test = sampler.data.images
-  classifier = features.classifier(config.measure, config.data)
   samples, count = sampler.samples(config.measure.samples), config.report.samples
   pictures = {
     "samples": figures.image_grid(samples[:count]),
     "interpolation": interpolation(sampler, max(2, count // 8)),
   }
+  if not train.labelled:  # nothing that a classifier could learn, whose features would measure
+    return Report({}, {**pictures, "nearest": nearest(samples[:10], train.inputs)}, {})
+  classifier = features.classifier(config.measure, config.data)
   if config.data.stacked:
     values, definitions = stacked_measures(classifier, samples)
     return Report(values, pictures, definitions)

@@ -143,7 +143,7 @@ def predictions(
       return {"samples": data.projection.backward(samples), "class_name": np.repeat(names, len(samples) // len(names))}
     samples, component = _samples(state, config, model.mixture(params))
     return {"samples": data.projection.backward(samples), "component": component}
-  inputs, rows = files.unlabelled(path, data.projection.shape, dtype=data.projection.dtype)
+  inputs, rows = files.unlabelled(path, data.projection.shape, dtype=data.projection.dtype, columns=data.test.columns)
   features = data.projection.forward(inputs, data.test.inputs.dtype)
   given = Examples(path, features, np.zeros(len(features), np.int32), data.test.class_names)
   joint_of = _class_joint_of(model, data) if config.model.by_class else _joint_of(model)

@@ -215,7 +215,7 @@ class Use(NamedTuple):
     if not path:
       raise UserError("--input", path, "give evidence as in smoke=yes,xray=yes, or a CSV file; samples: --mode=sample.")
     if pathlib.Path(path).suffix == ".csv":
-      values = discrete.read_csv(path, self.variables).values
+      values = discrete.read(path, self.variables).values
     else:
       values = bayesian_network.evidence(self.variables, path, "--input")[None]
       self.believed(state.params, values[0], "--input")

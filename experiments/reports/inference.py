@@ -184,7 +184,7 @@ class Use:
     model, data = self.problem.model, self.problem.data
     if data is None or model is None or model.predict is None:
       raise UserError("--input", source, "this model predicts no outcomes of rows: leave it out, for draws.")
-    rows = table.read_csv(source)
+    rows = table.read(source)
     if rows.values.shape[1] != len(data.columns):
       remedy = f"give the {len(data.columns)} columns {', '.join(data.columns)}."
       raise UserError("--input", f"{source}, {rows.values.shape[1]} columns", remedy)

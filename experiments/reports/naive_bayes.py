@@ -75,8 +75,7 @@ def predictions(
     label = family.sample_labels(state.params, randomness.stream_key(state.key, "labels"), count)
     inputs = family.sample(state.params, randomness.stream_key(state.key, "samples"), label)
     return {"samples": np.asarray(inputs).reshape(count, *shape), "class_name": names[np.asarray(label)]}
-  size, dtype = config.data.eval_batch_size, data.test.inputs.dtype
-  dataset, rows = generative.inputs_at(path, shape, size, pipeline.normalised(), dtype)
+  dataset, rows = generative.inputs_at(path, data.test, config.data.eval_batch_size, pipeline.normalised())
   logs = generative.over(dataset, _posterior(family), state)
   predicted = logs.argmax(-1)
   return {"predicted": predicted, "class_name": names[predicted], "log_probabilities": logs, "input": rows}

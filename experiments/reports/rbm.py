@@ -83,8 +83,7 @@ def predictions(
   machines = family.machines(variables)
   if not path:
     return {"samples": _images(samples(variables, family, config), test.inputs.shape[1:])}
-  shape, size = test.inputs.shape[1:], config.data.eval_batch_size
-  given, names = generative.inputs_at(path, shape, size, assemble, test.inputs.dtype)
+  given, names = generative.inputs_at(path, test, config.data.eval_batch_size, assemble)
 
   one = lambda machines, batch: features(machines, batch["inputs"])
   return {**generative.over(given, one, machines), "input": names}

@@ -228,7 +228,7 @@ def predictions(
     classes = test.num_classes if config.model.conditional else 0
     arrays = {"samples": samples(family, variables, options.samples, classes, config.seed)}
     return {**arrays, "label": np.arange(options.samples) % classes} if classes else arrays
-  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], options.batch_size, assemble, np.uint8)
+  dataset, names = generative.inputs_at(path, test, options.batch_size, assemble)
 
   def one(variables, batch):
     bound = vae.log_likelihood(family, variables, batch, options.importance_samples, options.chunk)

@@ -75,7 +75,7 @@ def predictions(
   if not path:
     prior = "python -m experiments.autoregressive --config=configs/autoregressive/codes.py"
     raise UserError("--input", path, f"name images to encode: samples take a prior over the codes: {prior}")
-  dataset, names = generative.inputs_at(path, test.inputs.shape[1:], config.report.batch_size, assemble, np.uint8)
+  dataset, names = generative.inputs_at(path, test, config.report.batch_size, assemble)
 
   def one(variables, batch):
     codes = family.codes(variables, batch["inputs"])

@@ -1,6 +1,5 @@
-"""Tables of discrete columns: a user's own CSV file, with cells that are missing."""
+"""Tables of discrete columns: a user's own file, with cells that are missing."""
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -8,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from research.data import cells
 from research.data.bayesian_network import Variable, index_of
+from research.data.cells import MISSING
 from research.errors import UserError
-
-MISSING = ("", "?", "NA", "nan", "NaN")  # what a cell that is not known may hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +69,8 @@ class DiscreteTable:
     return {name: dataclasses.replace(self.select(index), name=f"{self.name} {name}") for name, index in parts.items()}
 
 
-def read_csv(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> DiscreteTable:
-  """A CSV file with a line of names and then states as text; empty cells, `?`, `NA` and `nan` are missing.
+def read(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> DiscreteTable:
+  """A table with a line of names and then states as text (`cells.read`); empty cells, `?`, `NA` and `nan` are missing.
 
   Args:
     path: of the file.
@@ -79,15 +78,15 @@ def read_csv(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> Di
       row.  None: the file's, and the states that it holds, numbers in their order and then words in theirs.
 
   Raises:
-    UserError: the file cannot be read, it has no rows, rows of different lengths, a name twice, a column that
-      `variables` lacks or a state that its variable lacks (by its line), or a column without a state.
+    UserError: as `cells.read`; a column that `variables` lacks or a state that its variable lacks (by its line), or a
+      column without a state.
   """
-  header, rows = _cells(path)
+  _, header, rows = cells.read(path, header=True)
   if variables:
     places = [index_of(variables, name, str(path)) for name in header]
   else:
     columns = ([row[i] for _, row in rows if row[i] not in MISSING] for i in range(len(header)))
-    variables = [Variable(name, _states(cells)) for name, cells in zip(header, columns)]
+    variables = [Variable(name, cells.in_order(column)) for name, column in zip(header, columns)]
     places = list(range(len(header)))
     for variable in variables:
       if not variable.states:
@@ -103,33 +102,3 @@ def read_csv(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> Di
         raise UserError(f"{path}, line {line}, column {variables[place].name}", cell, remedy)
       values[i, place] = states[cell]
   return DiscreteTable(pathlib.Path(path).stem, values, tuple(variables))
-
-
-def _cells(path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-  """Names, and cells with the number of their line."""
-  try:
-    with pathlib.Path(path).expanduser().open(newline="", encoding="utf-8-sig") as lines:
-      read = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(lines), 1) if row]
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise UserError("config.data.path", str(path), f"it cannot be read ({error}): give a CSV file.") from error
-  if len(read) < 2:
-    raise UserError("config.data.path", str(path), "it has no rows below the line of names.")
-  (_, header), *rows = read
-  if len(set(header)) < len(header):
-    raise UserError(f"{path}, line 1", ",".join(header), "name every column once.")
-  for number, row in rows:
-    if len(row) != len(header):
-      raise UserError(f"{path}, line {number}", len(row), f"the first line has {len(header)} cells: give as many.")
-  return header, rows
-
-
-def _states(cells: Sequence[str]) -> tuple[str, ...]:
-  """What cells hold, each once: numbers by size, then words."""
-
-  def key(text: str):
-    try:
-      return 0, float(text), text
-    except ValueError:
-      return 1, 0.0, text
-
-  return tuple(sorted(set(cells), key=key))

@@ -3,13 +3,19 @@
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
 
 from research.data.dataset import Source
 from research.errors import UserError
+
+if TYPE_CHECKING:
+  from research.data.columns import Columns
+
+
+UNLABELLED = ("unlabelled",)  # the class names of sets that have no labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,12 +27,14 @@ class Examples:
     inputs: [example, ...], uint8 (pixels 0 to 255) or float32.
     label: int32 [example], 0 to num_classes - 1.
     class_names: one a class.
+    columns: of a user's own table, its typed columns, by which other rows are read; else None.
   """
 
   name: str
   inputs: np.ndarray
   label: Int[np.ndarray, " example"]
   class_names: tuple[str, ...]
+  columns: "Columns | None" = None
 
   def __len__(self) -> int:
     return len(self.label)
@@ -34,6 +42,11 @@ class Examples:
   @property
   def num_classes(self) -> int:
     return len(self.class_names)
+
+  @property
+  def labelled(self) -> bool:
+    """Whether the labels mean something."""
+    return self.class_names != UNLABELLED
 
   @property
   def arrays(self) -> dict[str, np.ndarray]:

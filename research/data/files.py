@@ -1,4 +1,4 @@
-"""A user's own data: an `.npz` archive, or a folder of images by class."""
+"""A user's own arrays and images: an `.npz` archive, an `.npy` array, or a folder of images."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from research.data import cache, images
-from research.data.examples import Examples, Stream, checked, choose, held_out, part, stratified_order
+from research.data import cache, cells, images, table
+from research.data.columns import Columns
+from research.data.examples import UNLABELLED, Examples, Stream, checked, choose, held_out, part, stratified_order
 from research.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -18,12 +19,18 @@ _INPUTS, _LABELS = ("inputs", "image", "images", "x"), ("label", "labels", "y")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
 
-def npz(
-  path: str | Path, split: str = "train", *, image_size: int | None = None, channels: int | None = None
+def arrays(
+  path: str | Path,
+  split: str = "train",
+  *,
+  image_size: int | None = None,
+  channels: int | None = None,
+  labels: bool = True,
 ) -> Examples:
-  """A split of an `.npz` archive, written by `np.savez(path, inputs=..., label=...)`.
+  """A split of an `.npz` archive, written by `np.savez(path, inputs=..., label=...)`; or of an `.npy` array of inputs.
 
-  Arrays are `inputs` (or `image`, `x`), uint8 or floats [N, ...], and `label` (or `y`), integers [N] from 0.  For sets
+  Arrays are `inputs` (or `image`, `x`), uint8 or floats [N, ...], and `label` (or `y`), integers [N] from 0, or words
+  [N], whose classes are in the order of their names; or none, where `labels` does not ask for them.  For sets
   that come divided the names carry the split, `train_inputs`, `test_label`, or as Keras has it `x_train`, `y_test`.
   Without such names a stratified fifth, drawn with seed 0, is the test split.  `class_names` is optional.  A training
   split is shuffled with seed 0, so that any stretch has the classes in their proportions; others stay in order.
@@ -35,20 +42,29 @@ def npz(
   """
   path = Path(path).expanduser()
   try:
-    with np.load(path, allow_pickle=False) as archive:
-      arrays = {key: archive[key] for key in archive.files}
+    contents = np.load(path, allow_pickle=False)
+    if isinstance(contents, np.ndarray):
+      given = {"inputs": contents}
+    else:
+      with contents as archive:
+        given = {key: archive[key] for key in archive.files}
   except FileNotFoundError:
     raise UserError("path", str(path), "there is no such file: give that of an .npz archive.") from None
   except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged archives
     remedy = f"it cannot be read ({error}): write it with np.savez, without arrays of objects."
     raise UserError("path", str(path), remedy) from error
-  splits = _divided(arrays)
+  splits = _divided(given, labels)
   if not splits:
-    keys = f"it has {sorted(arrays)}: give `inputs` and `label`, or `train_inputs`, `train_label`, `test_inputs`, ..."
+    keys = f"it has {sorted(given)}: give `inputs` and `label`, or `train_inputs`, `train_label`, `test_inputs`, ..."
     raise UserError("path", str(path), keys)
   fit = lambda key, inputs: images.fitted(inputs, image_size, channels, f"{path} {key}")
   splits = {key: (fit(key, inputs), label) for key, (inputs, label) in splits.items()}
-  names = arrays.get("class_names")
+  names = given.get("class_names")
+  if not any(len(label) for _, label in splits.values()):
+    names = UNLABELLED
+    splits = {key: (inputs, np.zeros(len(inputs), np.int32)) for key, (inputs, _) in splits.items()}
+  elif all(label.dtype.kind == "U" for _, label in splits.values()):
+    names, splits = _numbered(splits, names, str(path))
   whole = {key: checked(f"{path} {key}", *pair, class_names=names) for key, pair in splits.items()}
   if names is None:  # a class may be absent from one split
     names = max((examples.class_names for examples in whole.values()), key=len)
@@ -61,8 +77,8 @@ def npz(
   return chosen.select(part(split, len(chosen)))
 
 
-def _divided(arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """(inputs, label) by split; the split '' where names carry none."""
+def _divided(arrays: dict[str, np.ndarray], labels: bool) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+  """(inputs, label) by split, labels empty where there are none and need not be; '' where names carry no split."""
   pairs: dict[str, dict[str, np.ndarray]] = {}
   for key, value in arrays.items():
     for kind, names in (("inputs", _INPUTS), ("label", _LABELS)):
@@ -73,8 +89,22 @@ def _divided(arrays: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.nd
           pairs.setdefault(key.removesuffix(f"_{name}"), {})[kind] = value
         elif key.startswith(f"{name}_"):
           pairs.setdefault(key.removeprefix(f"{name}_"), {})[kind] = value
-  complete = {split: (pair["inputs"], pair["label"]) for split, pair in pairs.items() if len(pair) == 2}
+  if not labels and not any("label" in pair for pair in pairs.values()):
+    complete = {split: (pair["inputs"], np.zeros(0)) for split, pair in pairs.items()}
+  else:
+    complete = {split: (pair["inputs"], pair["label"]) for split, pair in pairs.items() if len(pair) == 2}
   return {"": complete[""]} if "" in complete else complete
+
+
+def _numbered(splits, names: np.ndarray | None, path: str):
+  """Class names, and the splits with words as numbers: in the order of `class_names`, or of the words."""
+  names = names if names is not None else np.unique(np.concatenate([label.ravel() for _, label in splits.values()]))
+  number = {str(name): i for i, name in enumerate(names)}
+  for _, label in splits.values():
+    if unknown := set(map(str, label.ravel())) - set(number):
+      raise UserError(f"{path}: label", min(unknown), f"`class_names` has {', '.join(number)} alone: add it.")
+  numbers = lambda label: np.array([number[str(word)] for word in label.ravel()], np.int32)
+  return tuple(number), {key: (inputs, numbers(label)) for key, (inputs, label) in splits.items()}
 
 
 def folder(
@@ -85,6 +115,7 @@ def folder(
   channels: int | None = None,
   streamed: bool | None = None,
   memory: int = 2**30,
+  labels: bool = True,
 ) -> Examples | Stream:
   """A split of a folder of images: `path/train/<class>/*.png`, `path/test/<class>/*.jpg`, or `path/<class>/*`.
 
@@ -99,6 +130,7 @@ def folder(
     channels: 1 (grey) or 3 (colour); by default colour, unless all images of all splits are grey.
     streamed: read the images when needed, instead of all at once; by default where they would exceed `memory` bytes.
     memory: see above.
+    labels: whether there must be a folder a class; without, images may lie in `path`, `path/train` or `path/test`.
 
   Raises:
     UserError: no such folder or split, no images in it, sizes that vary without `image_size`, a file that cannot be
@@ -107,7 +139,7 @@ def folder(
   root = Path(path).expanduser()
   if not root.is_dir():
     raise UserError("path", str(root), "there is no such folder: give one of images by class.")
-  files, label, names = _listed(root, split)
+  files, label, names = _listed(root, split, labels)
   width, height = _look(files[0], images.upright_size)
   channels = channels or _channels(root)
   size = len(files) * channels * (image_size**2 if image_size else width * height)
@@ -125,11 +157,11 @@ def folder(
   return checked(name, cache.cached(root.name or "images", key, build)["inputs"], label, names)
 
 
-def _listed(root: Path, split: str) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
+def _listed(root: Path, split: str, labels: bool) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
   """Files, labels and class names of a split."""
   others = _subfolders(root)
   training = others.pop("train", None)
-  by_class = _by_class(training or root)
+  by_class = _by_class(training or root, labels)
   if not by_class:
     remedy = f"it has no images: put them into one folder a class, {training or root}/<class>/*.png or *.jpg."
     raise UserError("path", str(root), remedy)
@@ -141,7 +173,7 @@ def _listed(root: Path, split: str) -> tuple[list[Path], np.ndarray, tuple[str, 
   else:
     whole = {key: ([files[i] for i in index], label[index]) for key, index in held_out(label).items()}
   if training is not None:
-    classes_of = {key: _by_class(folder) for key, folder in others.items()}
+    classes_of = {key: _by_class(folder, labels) for key, folder in others.items()}
     whole |= {key: _flat(classes, names) for key, classes in classes_of.items() if classes}
   files, label = choose(whole, split)
   stretch = part(split, len(files))
@@ -152,12 +184,12 @@ def _subfolders(root: Path) -> dict[str, Path]:
   return {entry.name: entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(".")}
 
 
-def _by_class(root: Path) -> dict[str, list[Path]]:
+def _by_class(root: Path, labels: bool = True) -> dict[str, list[Path]]:
   """Class -> its image files, both in the order of their names; classes without images are none."""
-  files_of = {
-    name: sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-    for name, folder in _subfolders(root).items()
-  }
+  images_in = lambda folder: sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
+  if not labels and (files := images_in(root)):
+    return {UNLABELLED[0]: files}
+  files_of = {name: images_in(folder) for name, folder in _subfolders(root).items()}
   return {name: files for name, files in files_of.items() if files}
 
 
@@ -229,22 +261,33 @@ class _Files:
 
 
 def unlabelled(
-  path: str | Path, shape: Sequence[int], centre: float = 1.0, dtype: np.dtype | type | None = None
+  path: str | Path,
+  shape: Sequence[int],
+  centre: float = 1.0,
+  dtype: np.dtype | type | None = None,
+  columns: Columns | None = None,
 ) -> tuple[np.ndarray, list[str]]:
   """What is to be predicted: inputs [example, *shape], and a name for each (the file's, or the row's number).
 
   Args:
-    path: an `.npz` archive with `inputs` (or `image`, `x`), one image, or a folder with images anywhere below it.
+    path: an `.npz` archive with `inputs` (or `image`, `x`), an `.npy` array, one image, a folder with images anywhere
+      below it, or a table of what the model was trained on.
     shape: of one input, as the model was trained; images are brought to it.
     centre: share of an image's shorter side that the centred square which is taken has.
     dtype: of the inputs that the model was trained on: an archive's are bytes where these were, else floats, because
       a range cannot be told from values.  None takes both.
+    columns: of the table that the model was trained on; None of what was none, of which a table is numbers alone.
 
   Raises:
     UserError: no such file, nothing readable in it, or inputs of another shape or type.
   """
   path, shape = Path(path).expanduser(), tuple(shape)
-  if path.suffix == ".npz":
+  if path.suffix.lower() in cells.SUFFIXES and len(shape) == 1:
+    inputs = columns.encode(cells.read(path)) if columns else table.read(path).values.astype(np.float32)
+    if inputs.shape[1:] != shape:
+      raise UserError(f"--input {path}: columns", inputs.shape[1], f"the model was trained on {shape[0]}.")
+    return inputs, [str(row) for row in range(len(inputs))]
+  if path.suffix in (".npz", ".npy"):
     given = _inputs(path)
     inputs = checked(f"--input {path}", given, np.zeros(len(given), np.int32)).inputs
     _refuse_another_type(f"--input {path}", given.dtype, dtype)
@@ -259,7 +302,7 @@ def unlabelled(
   if not image_files:
     raise UserError("--input", str(path), "name an .npz archive, an image, or a folder that has images.")
   if len(shape) != 3:
-    raise UserError("--input", str(path), f"the model was trained on vectors {shape}: give an .npz archive.")
+    raise UserError("--input", str(path), f"the model was trained on vectors {shape}: give an .npz archive or a table.")
   square = shape[0] == shape[1]
   inputs = _decoded(image_files, shape[0] if square else None, shape[-1], centre)
   if inputs.shape[1:] != shape:
@@ -282,6 +325,8 @@ def _refuse_another_type(name: str, dtype: np.dtype, trained: np.dtype | type | 
 
 def _inputs(path: Path) -> np.ndarray:
   try:
+    if path.suffix == ".npy":
+      return np.load(path, allow_pickle=False)
     with np.load(path, allow_pickle=False) as archive:
       key = next((name for name in _INPUTS if name in archive.files), None)
       if key is None:

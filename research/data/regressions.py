@@ -56,7 +56,7 @@ def load(name: str, path: str = "", whole: bool = False) -> Regression:
   Raises:
     UserError: no such table, or one that cannot be read or has fewer than two columns.
   """
-  inputs, outcome, columns = _own(path) if name == "table" else _embedded(name)
+  inputs, outcome, columns = _own(path) if path or name == "table" else _embedded(name)
   order = np.random.default_rng(0).permutation(len(outcome))
   held = len(outcome) // 5
   train = np.sort(order if whole else order[held:])
@@ -71,7 +71,7 @@ def load(name: str, path: str = "", whole: bool = False) -> Regression:
 
 
 def _own(path: str):
-  rows = table.read_csv(path)
+  rows = table.read(path)
   if len(rows.columns) < 2:
     raise UserError("config.data.path", path, "give two columns at least: the last is explained by the others.")
   return rows.values[:, :-1], rows.values[:, -1], rows.columns[:-1]
@@ -97,7 +97,7 @@ def _embedded(name: str):
       return bunch.data[:, :1], standardised(bunch.data[:, 2]), ("sepal length",)
     case "waves":
       return _waves()
-  remedy = f"choose {', '.join(EMBEDDED)}, or table with config.data.path."
+  remedy = f"choose {', '.join(EMBEDDED)}, or give a table by config.data.path."
   raise UserError("config.data.name", name, remedy)
 
 

@@ -56,10 +56,10 @@ def load(name: str, path: str | None = None) -> Series:
     UserError: no such set or file, a cell that is no number, or a column that never varies in training.
   """
   if name == ETTH1:
-    whole = table.read_csv(raw.locate("ett", "ETTh1.csv", path), times=True)
+    whole = table.read(raw.locate("ett", "ETTh1.csv", path), times=True)
     shares, count = (12 / 20, 16 / 20), min(len(whole.values), 20 * _MONTH)
   elif path:
-    whole = table.read_csv(path, times=True)
+    whole = table.read(path, times=True)
     shares, count = _SHARES, len(whole.values)
   else:
     raise UserError("config.data.name", name, f"choose {ETTH1}, or give a .csv file by config.data.path.")

@@ -2,12 +2,11 @@
 
 import difflib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from research.data import embedded, files, images, pipeline, prepared
+from research.data import embedded, images, own, pipeline, prepared
 from research.data.dataset import Dataset
 from research.data.examples import Examples, Stream
 from research.errors import UserError
@@ -15,12 +14,13 @@ from research.errors import UserError
 _MEMORY = 2**30  # bytes of pixels above which a set is streamed
 
 
-def image_classification(
+def load(
   name: str = "",
   split: str = "train",
   *,
   data_dir: str | None = None,
   path: str | None = None,
+  reading: own.Reading = own.LABELLED,
   image_size: int | None = None,
   channels: int | None = None,
   streamed: bool | None = None,
@@ -31,7 +31,8 @@ def image_classification(
     name: 'iris' or 'digits' (embedded), or a TFDS set of labelled images, such as 'mnist'; unused with `path`.
     split: 'train', 'test', ... or part of one: 'train[:90%]', 'train[1000:2000]'.
     data_dir: the folder of prepared TFDS sets; by default `$TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
-    path: the user's own data: an `.npz` archive (`files.npz`) or a folder of images by class (`files.folder`).
+    path: the user's own data (`own.load`).
+    reading: what is taken of these.
     image_size: height and width to bring images to; None leaves them as they are.
     channels: 1 (grey) or 3 (colour); None leaves them as they are.
     streamed: read images when they are needed; by default, sets of more than 1 GiB of pixels.
@@ -40,11 +41,7 @@ def image_classification(
     UserError: whatever is wrong with any of these, and with the data, before any compute.
   """
   if path:
-    if Path(path).suffix == ".npz":
-      if streamed:
-        raise UserError("streamed", streamed, "an .npz archive is in memory: leave it out.")
-      return files.npz(path, split, image_size=image_size, channels=channels)
-    return files.folder(path, split, image_size=image_size, channels=channels, streamed=streamed, memory=_MEMORY)
+    return own.load(path, split, reading, image_size=image_size, channels=channels, streamed=streamed)
   if name in embedded.NAMES:
     _check_as_it_is(image_size, channels, streamed)
     return embedded.load(name, split)
@@ -78,7 +75,7 @@ def training(
   """Endless shuffled batches of `inputs` (float32, normalised), `label` (int32) and `mask` (ones).
 
   Args:
-    data: from `image_classification`.
+    data: from `load`.
     batch_size: rows of a batch, over all devices.
     seed: of the order, and of the random parts.
     mean, std: as `pipeline.normalised`.

@@ -131,12 +131,12 @@ def test_samples_are_of_the_network():
 def test_a_csv_of_states(tmp_path):
   file = tmp_path / "lawn.csv"
   file.write_text("rain,grass,count\nyes,wet,10\n?,dry,9\nno,,2\n")
-  table = discrete.read_csv(file)
+  table = discrete.read(file)
   assert table.variables == (("rain", ("no", "yes")), ("grass", ("dry", "wet")), ("count", ("2", "9", "10")))
   assert table.values.tolist() == [[1, 1, 2], [-1, 0, 1], [0, -1, 0]]
   assert not table.complete
   file.write_text("grass,rain\nwet,yes\ndry,NA\n")
-  of_network = discrete.read_csv(file, NETWORK.variables)
+  of_network = discrete.read(file, NETWORK.variables)
   assert of_network.values.tolist() == [[0, -1, 0], [-1, -1, 2]], "columns by name; sprinkler is hidden"
 
 
@@ -153,7 +153,7 @@ def test_a_csv_of_states(tmp_path):
 def test_a_csv_that_cannot_be_read(text, message, tmp_path):
   (tmp_path / "a.csv").write_text(text)
   with pytest.raises(UserError, match=message):
-    discrete.read_csv(tmp_path / "a.csv", NETWORK.variables)
+    discrete.read(tmp_path / "a.csv", NETWORK.variables)
 
 
 def test_cells_are_hidden_and_rows_held_out():

@@ -91,10 +91,10 @@ def test_a_folder_of_grey_and_colour_has_one_number_of_channels_in_all_splits(tm
   for number in range(3):
     write(tmp_path / "train" / "a", True, number)
   write(tmp_path / "test" / "a", False, 0)
-  found = [sources.image_classification(path=str(tmp_path), split=split) for split in ("train", "test")]
+  found = [sources.load(path=str(tmp_path), split=split) for split in ("train", "test")]
   assert [part.inputs.shape[1:] for part in found if isinstance(part, Examples)] == [(8, 8, 3)] * 2
   assert "3 of 4 images are grey" in caplog.text
-  grey = sources.image_classification(path=str(tmp_path), split="test", channels=1)
+  grey = sources.load(path=str(tmp_path), split="test", channels=1)
   assert isinstance(grey, Examples)
   assert grey.inputs.shape[1:] == (8, 8, 1)
 
@@ -109,7 +109,7 @@ def test_a_grey_folder_is_grey(tmp_path, caplog):
 def test_images_of_an_archive_are_brought_to_size_and_channels_as_files_are(tmp_path):
   pixels = np.random.default_rng(0).integers(0, 256, (10, 12, 9), dtype=np.uint8)
   np.savez(tmp_path / "own.npz", inputs=pixels, label=np.arange(10) % 2)
-  found = files.npz(tmp_path / "own.npz", "all", image_size=6, channels=3)
+  found = files.arrays(tmp_path / "own.npz", "all", image_size=6, channels=3)
   expected = [images.decode(encoded(Image.fromarray(image)), 3, 6, "here") for image in pixels]
   np.testing.assert_array_equal(found.inputs, expected)
   inputs, _ = files.unlabelled(tmp_path / "own.npz", (6, 6, 3))
@@ -129,7 +129,7 @@ def test_images_of_an_archive_are_brought_to_size_and_channels_as_files_are(tmp_
 def test_what_cannot_be_brought_to_it_is_refused(tmp_path, inputs, asked, field):
   np.savez(tmp_path / "own.npz", inputs=inputs, label=np.arange(4) % 2)
   with pytest.raises(UserError, match=r"own\.npz|give 1") as error:
-    files.npz(tmp_path / "own.npz", **asked)
+    files.arrays(tmp_path / "own.npz", **asked)
   assert error.value.field == field
 
 

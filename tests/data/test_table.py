@@ -13,10 +13,10 @@ def written(folder, text):
 
 
 def test_reads_numbers_with_names_or_without(tmp_path):
-  found = table.read_csv(written(tmp_path, "height, width\n1.5,2\n\n-3e2,0.25\n"))
+  found = table.read(written(tmp_path, "height, width\n1.5,2\n\n-3e2,0.25\n"))
   assert found.columns == ("height", "width")
   np.testing.assert_array_equal(found.values, [[1.5, 2], [-300, 0.25]])
-  plain = table.read_csv(written(tmp_path, "1,2\n3,4\n"))
+  plain = table.read(written(tmp_path, "1,2\n3,4\n"))
   assert plain.columns == ("1", "2")
   assert len(plain.values) == 2
 
@@ -33,13 +33,13 @@ def test_reads_numbers_with_names_or_without(tmp_path):
 )
 def test_refuses_what_is_no_table_of_numbers(tmp_path, text, field, remedy):
   with pytest.raises(UserError, match=remedy) as refused:
-    table.read_csv(written(tmp_path, text))
+    table.read(written(tmp_path, text))
   assert field in refused.value.field
 
 
 def test_refuses_files_and_names_that_there_are_not(tmp_path):
   with pytest.raises(UserError, match="cannot be read"):
-    table.read_csv(tmp_path / "none.csv")
+    table.read(tmp_path / "none.csv")
   with pytest.raises(UserError, match="wine"):
     table.embedded("iris")
   with pytest.raises(UserError, match="five"):

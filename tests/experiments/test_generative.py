@@ -60,7 +60,8 @@ def test_function_of_every_example_in_order_without_the_padding():
 
 def test_inputs_of_a_user_are_named(tmp_path):
   np.savez(tmp_path / "images.npz", inputs=np.full((3, 4, 4), 255, np.uint8))
-  dataset, names = generative.inputs_at(str(tmp_path / "images.npz"), (4, 4, 1), 2, pipeline.normalised())
+  like = examples.checked("like", np.zeros((1, 4, 4, 1), np.uint8), np.zeros(1, int))
+  dataset, names = generative.inputs_at(str(tmp_path / "images.npz"), like, 2, pipeline.normalised())
   found = generative.over(dataset, lambda _, batch: batch["inputs"], None)
   np.testing.assert_array_equal(found, np.ones((3, 4, 4, 1)))
   assert names.tolist() == ["0", "1", "2"]

@@ -62,7 +62,7 @@ def test_one_s_own_table_and_network(files, capsys):
     again = bif.parse(report.files["network.bif"].decode())
     assert (again.names, again.parents) == (ASIA.names, ASIA.parents)
     (files / "samples.csv").write_bytes(drawn["samples.csv"])
-    np.testing.assert_array_equal(discrete.read_csv(files / "samples.csv", again.variables).values, drawn["samples"])
+    np.testing.assert_array_equal(discrete.read(files / "samples.csv", again.variables).values, drawn["samples"])
 
 
 def test_query_has_the_marginals_of_pgmpy():

@@ -80,7 +80,7 @@ def test_what_python_has_at_hand_becomes_the_file_that_a_family_reads(tmp_path):
   texts = ["one, two", "three"]
   assert as_files.lines(texts, tmp_path).read_text().splitlines() == texts
   rows = np.arange(6.0).reshape(3, 2)
-  written = table.read_csv(as_files.table(("a", "b"))(rows, tmp_path))
+  written = table.read(as_files.table(("a", "b"))(rows, tmp_path))
   np.testing.assert_array_equal(written.values, rows)
   samples = [0.5 * np.sin(np.arange(size)) for size in (40, 60)]
   (tmp_path / "sounds").mkdir()
