@@ -75,7 +75,7 @@ class Use:
     if self._data.kind != "images" or self._classes:
       raise UserError("--input", path, "only images, without labels, are scored and completed: leave it out.")
     size = self._config.data.eval_batch_size
-    dataset, names = generative.inputs_at(path, self._test, size, pipeline.normalised())
+    dataset, names = generative.inputs_at(path, self._data.parts.test, size, pipeline.normalised())
 
     tokens = generative.over(dataset, lambda _, batch: family_lib.as_tokens(batch["inputs"], self._levels), state)
     logs = generative.over(dataset, self.log_likelihood, state)
