@@ -14,19 +14,19 @@ from research.errors import UserError
 _INTERVALS = {
   "[1, inf)": """
     accumulate agent.rows agent.steps atoms bands bases batches beams bins blocks capacity chains chunk classes
-    code_size codes communities components context critic_steps critic_widths data.edges data.nodes data.rows data.scale
-    density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples exploration.frames factor
-    factors fan_outs features filters first_size generator_widths gradient_steps graphs heads hidden horizon images
-    iterations keep labels latent_size latents layers least length levels longest maps max_depth max_steps members
-    method.most minibatches n_steps negatives noise_steps output_heads passage patch points rank rare repeats
-    report.first report.frames report.states report.steps report.topics report.words samples sampler.steps scales season
-    segment select_episodes shortest size sizes skip stack stages starts states steps steps_per_dispatch stride strings
-    suffix sweeps target_every test_episodes thin topics vector version whitening_size whitening_stride width widths
-    window windows""",
+    code_size codes communities components context critic_steps critic_widths data.edges data.nodes data.rows
+    data.scale density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples
+    exploration.frames factor factors fan_outs features filters first_size generator_widths gradient_steps graphs
+    groups heads hidden horizon images iterations keep labels latent_size latents layers least length levels longest
+    maps max_depth max_steps members method.most minibatches n_steps negatives noise_steps objects output_heads passage
+    patch points rank rare repeats report.first report.frames report.states report.steps report.topics report.words
+    samples sampler.steps scales scenes season segment select_episodes shortest sides size sizes skip stack stages
+    starts states steps steps_per_dispatch stride strings suffix sweeps target_every test_episodes thin topics vector
+    version whitening_size whitening_stride width widths window windows""",
   "[2, inf)": "temperatures",
   "[0, inf)": """
     alpha beta bound_nodes buckets budget burn_in cap channels chrono churn clip_norm coded collapse
-    commitment compare completions concentration conservative consistency crop cutout data.sample depth drawn
+    commitment compare completions concentration conservative consistency crop cutout data.sample depth dice drawn
     edits elastic embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune
     floor folds gradient_penalty guidance image_size importance importance_samples input_noise kv_heads learning_rate
     learning_starts likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
@@ -43,7 +43,7 @@ _INTERVALS = {
     laplace.decay momentum node_dropout recurrent_dropout validation""",
   "(0, 1)": "acceptance data.test quantiles",
   "[0, 1]": """
-    data.noise decay discount evaluation exploration.first follow guidance_interval last min_p report.strength
+    data.noise decay discount evaluation exploration.first follow guidance_interval last min_p overlap report.strength
     target_rate teleport""",
   "(0, 1]": "centre data.most random_area top_p",
   "[0, 4294967296)": "seed",  # which JAX's keys take

@@ -29,7 +29,10 @@ class UNet(nn.Module):
     groups: of group normalisation, at most so many; fewer where they do not divide the channels.
     num_classes: 0 for an unconditional network.
     dropout: rate in every residual block.
+    outputs: channels of the output; 0 for those of the input.
     dtype: compute type; parameters and output are float32.
+
+  Called without a level (None) it is an ordinary U-Net, with no condition.
   """
 
   widths: Sequence[int] = (32, 64, 64)
@@ -39,12 +42,15 @@ class UNet(nn.Module):
   groups: int = 32
   num_classes: int = 0
   dropout: float = 0.0
+  outputs: int = 0
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Images, level: Level, label: Label, train: bool) -> Images:
-    first, channels = self.widths[0], x.shape[-1]
-    condition = nn.silu(Condition(first, 4 * first, self.num_classes, self.dtype)(level, label))
+  def __call__(self, x: Images, level: Level | None, label: Label, train: bool) -> Images:
+    first, channels = self.widths[0], self.outputs or x.shape[-1]
+    condition = None
+    if level is not None:
+      condition = nn.silu(Condition(first, 4 * first, self.num_classes, self.dtype)(level, label))
 
     def stage(y, width, attends):
       y = Residual(width, self.groups, self.dropout, self.dtype)(y, condition, train)
@@ -84,9 +90,10 @@ class Residual(nn.Module):
   dtype: jnp.dtype
 
   @nn.compact
-  def __call__(self, x: Images, condition: Float[Array, "batch feature"], train: bool) -> Images:
+  def __call__(self, x: Images, condition: Float[Array, "batch feature"] | None, train: bool) -> Images:
     y = layers.Conv(self.features, dtype=self.dtype)(nn.silu(GroupNorm(self.groups, self.dtype)(x)))
-    y += nn.Dense(self.features, dtype=self.dtype)(condition)[:, None, None]
+    if condition is not None:
+      y += nn.Dense(self.features, dtype=self.dtype)(condition)[:, None, None]
     y = layers.Dropout(self.dropout)(nn.silu(GroupNorm(self.groups, self.dtype)(y)), train)
     y = layers.Conv(self.features, dtype=self.dtype)(y)
     if x.shape[-1] != self.features:
