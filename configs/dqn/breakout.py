@@ -3,7 +3,7 @@
 Paper: Young & Tian 2019, DQN at 5 million frames: about 10, the mean return of the last 100 episodes (their plot).
 Command: python -m experiments.dqn --config=configs/dqn/breakout.py
 Hardware: 2 CPU cores
-Time: not measured
+Time: not run; from short runs with a load of 13 on the two cores 30 minutes, `:pqn` 60 (15 and 16 minutes of CPU)
 Expected: not measured; the aim is 10, of `:pqn` 20, the mean return of the last 100 episodes
 """
 

@@ -3,8 +3,9 @@
 Paper: Hamilton, Ying & Leskovec 2017 (GraphSAGE)
 Command: python -m experiments.gnn --config=configs/gnn/power_law.py
 Hardware: 2 CPU cores, 4 GiB
-Time: not measured yet
-Expected: accuracy well above that of a network without neighbours, in 4 GiB; not measured yet
+Time: 756,000 sampled edges a second with a load of 9 on the two cores (`python -m experiments.benchmark
+  graph/sampled_power_law`); the whole run is not measured
+Expected: accuracy of 0.88 after the benchmark's 101 steps of 400, in 1.25 GiB
 """
 
 from configs import common
