@@ -2,8 +2,9 @@
 
   GaussianMixture(3, n_init=10).fit(X).predict_proba(X)
 
-All starts are fitted side by side.  Rows are filled up to a few sizes, so that a fit of equal hyper-parameters and
-features, and about as many rows, compiles nothing; predictions go through programs of four sizes.
+Starts are drawn as scikit-learn draws them, so that equal `random_state` give equal fits. All are fitted side by
+side. Rows are filled up to a few sizes, so that a fit of equal hyper-parameters and features, and about as many rows,
+compiles nothing; predictions go through programs of four sizes.
 """
 
 import abc
@@ -18,7 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from research.errors import UserError
@@ -31,8 +34,8 @@ from research.training.learner import Learner
 
 # Rows of an E-step, or of a prediction, that go through at once: their temporaries fit into a processor's cache.
 BLOCK = 512
-_STARTS = {"kmeans": "k-means++"}  # which k-means follows in either case
 SMALL = 64  # the least number of rows that data are filled up to
+STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
 
 class _Program(NamedTuple):
@@ -41,26 +44,34 @@ class _Program(NamedTuple):
   family: family_lib.Family
   log_joint: Callable
   mixture: Callable[[Any], family_lib.Mixture]
+  moments: Callable
   metric: str
 
 
 @functools.lru_cache(maxsize=64)
 def _program(variational: bool, components: int, options: tuple) -> _Program:
-  if variational:
-    family = variational_lib.variational_mixture(components, **dict(options))
-    return _Program(family, jax.jit(variational_lib.log_joint), variational_lib.plug_in, "lower_bound")
-  family = family_lib.gaussian_mixture(components, **dict(options))
-  return _Program(family, jax.jit(family_lib.log_joint), lambda params: params, "log_likelihood")
+  module, metric = (variational_lib, "lower_bound") if variational else (family_lib, "log_likelihood")
+  make = variational_lib.variational_mixture if variational else family_lib.gaussian_mixture
+  mixture = variational_lib.plug_in if variational else lambda params: params
+  family, kind = make(components, **dict(options)), covariances_lib.kind(dict(options)["covariance"])
+
+  def moments(params, batch):
+    """The components' counts, and covariances that nothing is added to."""
+    statistics: Any = family.expect(params, batch, jax.random.key(0))[0]
+    _, sizes, means = family_lib.centroids(statistics, params.means - params.centre)
+    return statistics.counts, kind.maximum_likelihood(sizes, means, statistics.second_moments)
+
+  return _Program(family, jax.jit(module.log_joint), mixture, jax.jit(moments), metric)
 
 
 @functools.lru_cache(maxsize=64)
 def _learner(program: _Program, blocks: int) -> Learner:
-  """A batch's `start` holds parameters that take the place of those that k-means finds."""
+  """A batch's `start` holds parameters that take the place of those that its `responsibilities` give."""
   learner = statistics.statistics_learner(**program.family._asdict(), accumulate=blocks)
   rows = lambda batch: {"inputs": batch["inputs"], "mask": batch["mask"]}
 
   def init(key, batch):
-    state: Any = learner.init(key, rows(batch))
+    state: Any = learner.init(key, {**rows(batch), "responsibilities": batch["responsibilities"]})
     return state.replace(params=state.params.replace(**batch["start"]))
 
   return learner._replace(init=init, update=lambda state, batch: learner.update(state, rows(batch)))
@@ -72,13 +83,14 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   n_components: int
   covariance_type: str
   tol: float
+  reg_covar: float
   max_iter: int
   n_init: int
-  reg_covar: float
   init_params: str
+  random_state: Any
   warm_start: bool
   verbose: int
-  random_state: Any
+  verbose_interval: int
   n_features_in_: int
 
   @abc.abstractmethod
@@ -94,62 +106,90 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     """Fits `n_init` times and keeps the fit of highest likelihood, or bound.
 
     Raises:
-      UserError: fewer rows than components, or a hyper-parameter out of its range.
+      UserError: fewer rows than components, a hyper-parameter out of its range, or a component whose covariance
+        collapses where `reg_covar` is 0.  The model is then as it was before.
     """
     del y
-    with base.unchanged_where_it_fails(self):
+    with base.unchanged_where_it_fails(self), base.float64():
       self._fit(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+    if self.max_iter and not self.converged_:
+      message = f"no convergence in {self.max_iter} iterations: raise max_iter or tol, or look for degenerate data."
+      warnings.warn(message, ConvergenceWarning, stacklevel=2)
     return self
 
-  def _fit(self, X) -> None:
-    for field, least in (("n_init", 1), ("max_iter", 1), ("tol", 0)):
+  def _fit(self, X):
+    self._check(len(X))
+    goes_on = self.warm_start and hasattr(self, "_state")
+    before = [self.lower_bound_] if goes_on else []
+    batch, key = self._batch(X, goes_on), base.key_of(self.random_state)
+    state, trace = self._fitted(batch, key)
+    last = trace[np.isfinite(trace)]
+    if state.skipped or len(last) < min(self.max_iter, 1):
+      raise UserError("X", float(np.abs(X).max()), "squares of the features overflow: scale them down.")
+    if self.reg_covar == 0:
+      self._check_covariances(batch, state.params)
+    self._state, self.n_iter_, self.lower_bounds_ = state, int(state.step), last.tolist()
+    self.lower_bound_ = float(last[-1]) if len(last) else -np.inf
+    gain = np.diff([*before, *last])
+    self.converged_ = self.n_iter_ < self.max_iter or (len(gain) > 0 and bool(gain[-1] < self.tol))
+
+  def _check(self, rows: int) -> None:
+    for field, least in (("n_init", 1), ("max_iter", 0), ("tol", 0), ("verbose_interval", 1)):
       if getattr(self, field) < least:
         raise UserError(field, getattr(self, field), f"give {least} or more.")
-    if not self.reg_covar and (same := np.ptp(X, axis=0) == 0).any():
-      remedy = (
-        f"feature {same.argmax()} is the same in every row, and its variance 0: raise reg_covar, or leave it out."
-      )
-      raise UserError("reg_covar", self.reg_covar, remedy)
-    if len(X) < self.n_components:
-      raise UserError("n_components", self.n_components, f"n_samples = {len(X)}: give one row for each at least.")
-    with base.float64():
-      state, trace = self._fitted(X)
-    last = trace[np.isfinite(trace)]
-    if state.skipped or not len(last):
-      raise UserError("X", float(np.abs(X).max()), "squares of the features overflow: scale them down.")
-    self._state, self.n_iter_, self.lower_bound_ = state, int(state.step), float(last[-1])
-    if self.verbose:
-      print(*(f"Iteration {i}: {value:.6g} nats" for i, value in enumerate(last)), sep="\n")
-      print(f"Initialization converged: {len(last) < self.max_iter}")
-    self.converged_ = self.n_iter_ < self.max_iter or (len(last) > 1 and last[-1] - last[-2] < self.tol)
-    if not self.converged_:
-      message = f"no convergence in {self.max_iter} iterations: raise max_iter or tol, or look for degenerate data."
-      warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    if self.init_params not in STARTS:
+      raise UserError("init_params", self.init_params, f"choose one of {', '.join(STARTS)}.")
+    if rows < self.n_components:
+      raise UserError("n_components", self.n_components, f"n_samples = {rows}: give one row for each at least.")
 
-  def _fitted(self, X):
-    """The state of the best start, and its trace."""
+  def _batch(self, X, goes_on: bool) -> dict[str, Any]:
+    """All rows, and where each start begins: [start, row, component]."""
     rows = _size(len(X))
-    batch = {"inputs": _padded(X, rows), "mask": (np.arange(rows) < len(X)).astype(np.float64), "start": self._start(X)}
-    program, starts = self._program(), self.n_init
-    if self.warm_start and hasattr(self, "_state"):
-      fields = [
-        field.name for field in dataclasses.fields(self._state.params) if field.metadata.get("pytree_node", True)
-      ]
-      batch["start"], starts = {name: getattr(self._state.params, name) for name in fields}, 1
-    fit = functools.partial(
-      base.fit,
-      _learner(program, -(-rows // BLOCK)),
-      batch,
-      max_iterations=self.max_iter,
-      tolerance=self.tol or -np.inf,
-      metric=program.metric,
-    )
-    key = base.key_of(self.random_state)
-    if starts == 1:
-      return jax.device_get(fit(key=key))
-    states, traces = jax.device_get(jax.vmap(lambda key: fit(key=key))(jax.random.split(key, starts)))
-    best = np.nanargmax(np.nanmax(np.where(np.isfinite(traces), traces, -np.inf), axis=1))
+    if goes_on:
+      params = self._state.params
+      names = [field.name for field in dataclasses.fields(params) if field.metadata.get("pytree_node", True)]
+      start, shares = {name: getattr(params, name) for name in names}, np.ones((1, rows, self.n_components))
+    else:
+      random = check_random_state(self.random_state)
+      start, shares = self._start(X), np.zeros((self.n_init, rows, self.n_components))
+      for each in shares:
+        each[: len(X)] = _responsibilities(X, self.n_components, self.init_params, random)
+    mask = (np.arange(rows) < len(X)).astype(np.float64)
+    return {"inputs": _padded(X, rows), "mask": mask, "start": start, "responsibilities": shares}
+
+  def _fitted(self, batch, key):
+    """The state of the best start, and its trace."""
+    program, shares = self._program(), batch["responsibilities"]
+    learner = _learner(program, -(-len(batch["mask"]) // BLOCK))
+    if not self.max_iter:
+      return jax.device_get(jax.jit(learner.init)(key, {**batch, "responsibilities": shares[0]})), np.empty(0)
+    options = {"max_iterations": self.max_iter, "tolerance": self.tol or -np.inf, "metric": program.metric}
+    fit = lambda shares: base.fit(learner, {**batch, "responsibilities": shares}, key=key, **options)
+    states, traces = jax.device_get(jax.vmap(fit)(shares) if len(shares) > 1 else fit(shares[0]))
+    if len(shares) == 1:
+      states, traces = jax.tree.map(lambda leaf: leaf[None], (states, traces))
+    for start, trace in enumerate(traces if self.verbose else ()):
+      self._tell(start, trace[np.isfinite(trace)])
+    finite = np.where(np.isfinite(traces), traces, -np.inf)
+    best = finite.max(axis=1).argmax()
     return jax.tree.map(lambda leaf: leaf[best], (states, traces))
+
+  def _tell(self, start: int, trace: Float[np.ndarray, " iteration"]) -> None:
+    """Prints how one start went, after the fit: all its iterations are one program."""
+    print(f"Initialization {start}")
+    for iteration in range(self.verbose_interval, len(trace) + 1, self.verbose_interval):
+      gain = trace[iteration - 1] - trace[iteration - 2] if iteration > 1 else np.inf
+      print(f"  Iteration {iteration}" + (f"\t ll change {gain:.5f}" if self.verbose > 1 else ""))
+    print(f"Initialization ended after {len(trace)} iterations, at a lower bound of {trace[-1]:.5f}.")
+
+  def _check_covariances(self, batch, params) -> None:
+    """Raises UserError where a component's variance is 0 but for rounding: nothing has bounded it from below."""
+    counts, covariances = jax.device_get(self._program().moments(params, {k: batch[k] for k in ("inputs", "mask")}))
+    used = covariances if self.covariance_type == "tied" else covariances[counts > 1e-12]
+    least = np.linalg.eigvalsh(used).min() if self.covariance_type in ("full", "tied") else used.min()
+    if not least > 1e-13 * batch["inputs"].var(0).max():
+      remedy = "a component holds one point, or a constant feature, and its covariance is ill-defined: raise reg_covar."
+      raise UserError("reg_covar", self.reg_covar, remedy)
 
   def fit_predict(self, X, y=None):
     """The most probable component of every row, after a fit to them."""
@@ -205,15 +245,15 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
       return np.asarray(family_lib.covariances(self._mixture()))
 
   @property
-  def precisions_(self) -> np.ndarray:
-    """Inverses of `covariances_`, in the same shape."""
-    factor = self.precisions_cholesky_
-    return factor @ factor.swapaxes(-1, -2) if self.covariance_type in ("full", "tied") else factor**2
-
-  @property
   def precisions_cholesky_(self) -> np.ndarray:
     """Upper triangular factors U of the precisions U Uᵀ; inverse standard deviations if diag or spherical."""
     return np.asarray(self._mixture().precision_cholesky)
+
+  @property
+  def precisions_(self) -> np.ndarray:
+    """Inverses of the covariances, in the shape of `covariance_type`."""
+    factor = self.precisions_cholesky_
+    return factor @ factor.mT if self.covariance_type in ("full", "tied") else factor**2
 
   def _mixture(self) -> family_lib.Mixture:
     check_is_fitted(self, "_state")
@@ -229,6 +269,23 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     with base.float64():
       parts = [log_joint(self._state.params, _padded(X[i : i + size], size)) for i in range(0, len(X), size)]
       return np.concatenate(jax.device_get(parts))[: len(X)]
+
+
+def _responsibilities(X, components: int, start: str, random) -> Float[np.ndarray, "row component"]:
+  """What scikit-learn's mixtures of that `init_params` start from, by the same draws."""
+  if start == "random":
+    shares = random.uniform(size=(len(X), components))
+    return shares / shares.sum(1, keepdims=True)
+  shares = np.zeros((len(X), components))
+  if start == "kmeans":
+    shares[np.arange(len(X)), KMeans(components, n_init=1, random_state=random).fit(X).labels_] = 1
+    return shares
+  if start == "k-means++":
+    rows = kmeans_plusplus(X, components, random_state=random)[1]
+  else:
+    rows = random.choice(len(X), size=components, replace=False)
+  shares[rows, np.arange(components)] = 1
+  return shares
 
 
 def _size(rows: int) -> int:
@@ -251,16 +308,16 @@ class GaussianMixture(_Mixture):
     reg_covar: added to every variance.
     max_iter: iterations at most.
     n_init: starts.
-    init_params: kmeans or k-means++ (followed by k-means, as scikit-learn's default) or random (examples, likewise).
-    weights_init, means_init, precisions_init: what to start from in place of what k-means finds.
+    init_params: kmeans, k-means++ (its seeds alone), random (responsibilities) or random_from_data (examples).
+    weights_init, means_init, precisions_init: what to start from in place of what `init_params` gives.
     random_state: of starts and samples.
-    warm_start: begin where the last fit ended, in place of `n_init` starts.
-    verbose: print what each iteration of the best start came to.
+    warm_start: whether a further fit goes on from the last one, by one start.
+    verbose, verbose_interval: 1 tells every so many iterations of each start, after the fit; 2 their gains too.
 
   Attributes:
     weights_, means_, covariances_, precisions_, precisions_cholesky_: in the shapes of scikit-learn's.
     converged_, n_iter_: whether and after how many iterations the best start stopped.
-    lower_bound_: mean log-likelihood before its last iteration.
+    lower_bound_, lower_bounds_: mean log-likelihood before its last iteration, and before each.
   """
 
   def __init__(
@@ -272,13 +329,14 @@ class GaussianMixture(_Mixture):
     reg_covar=1e-6,
     max_iter=100,
     n_init=1,
-    init_params="k-means++",
+    init_params="kmeans",
     weights_init=None,
     means_init=None,
     precisions_init=None,
     random_state=None,
     warm_start=False,
     verbose=0,
+    verbose_interval=10,
   ):
     self.n_components = n_components
     self.covariance_type = covariance_type
@@ -293,13 +351,10 @@ class GaussianMixture(_Mixture):
     self.random_state = random_state
     self.warm_start = warm_start
     self.verbose = verbose
+    self.verbose_interval = verbose_interval
 
   def _program(self):
-    options = {
-      "covariance": self.covariance_type,
-      "reg_covar": self.reg_covar,
-      "start": _STARTS.get(self.init_params, self.init_params),
-    }
+    options = {"covariance": self.covariance_type, "reg_covar": self.reg_covar}
     return _program(False, self.n_components, tuple(sorted(options.items())))
 
   def _start(self, X):
@@ -342,7 +397,7 @@ class BayesianGaussianMixture(_Mixture):
     covariance_type: full or diag.
     tol: stop when an iteration adds less to the lower bound per example, nats.
     reg_covar: added to the variances of the data, which are the prior's.
-    max_iter, n_init, init_params, random_state, warm_start, verbose: as `GaussianMixture`.
+    max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval: as `GaussianMixture`.
     weight_concentration_prior: by default 1 / n_components.
     mean_precision_prior: by default 1.
     degrees_of_freedom_prior: by default the number of features.
@@ -350,7 +405,9 @@ class BayesianGaussianMixture(_Mixture):
   Attributes:
     weights_, means_, covariances_: posterior means; of the covariances, inverses of the mean precisions.
     weight_concentration_: of the posterior Dirichlet.
-    converged_, n_iter_, lower_bound_: as `GaussianMixture`; of the lower bound per example.
+    converged_, n_iter_, lower_bound_, lower_bounds_: as `GaussianMixture`; of the lower bound per example.
+    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_,
+      mean_precision_, degrees_of_freedom_: of the prior and the posterior, as scikit-learn has them.
   """
 
   def __init__(
@@ -362,13 +419,14 @@ class BayesianGaussianMixture(_Mixture):
     reg_covar=1e-6,
     max_iter=100,
     n_init=1,
-    init_params="k-means++",
+    init_params="kmeans",
     weight_concentration_prior=None,
     mean_precision_prior=None,
     degrees_of_freedom_prior=None,
     random_state=None,
     warm_start=False,
     verbose=0,
+    verbose_interval=10,
   ):
     self.n_components = n_components
     self.covariance_type = covariance_type
@@ -383,13 +441,13 @@ class BayesianGaussianMixture(_Mixture):
     self.random_state = random_state
     self.warm_start = warm_start
     self.verbose = verbose
+    self.verbose_interval = verbose_interval
 
   def _program(self):
     given = lambda value, default: default if value is None else value
     options = {
       "covariance": self.covariance_type,
       "reg_covar": self.reg_covar,
-      "start": _STARTS.get(self.init_params, self.init_params),
       "concentration": given(self.weight_concentration_prior, 1 / self.n_components),
       "mean_precision": given(self.mean_precision_prior, 1.0),
       "degrees_of_freedom": given(self.degrees_of_freedom_prior, 0.0),
@@ -398,5 +456,37 @@ class BayesianGaussianMixture(_Mixture):
 
   @property
   def weight_concentration_(self) -> Float[np.ndarray, " component"]:
+    return np.asarray(self._posterior.concentration)
+
+  @property
+  def mean_precision_(self) -> Float[np.ndarray, " component"]:
+    return np.asarray(self._posterior.mean_precision)
+
+  @property
+  def degrees_of_freedom_(self) -> Float[np.ndarray, " component"]:
+    return np.asarray(self._posterior.degrees_of_freedom)
+
+  @property
+  def weight_concentration_prior_(self) -> float:
+    return float(self._posterior.prior.concentration)
+
+  @property
+  def mean_precision_prior_(self) -> float:
+    return float(self._posterior.prior.mean_precision)
+
+  @property
+  def mean_prior_(self) -> Float[np.ndarray, " feature"]:
+    return np.asarray(self._posterior.prior.mean)
+
+  @property
+  def degrees_of_freedom_prior_(self) -> float:
+    return float(self._posterior.prior.degrees_of_freedom)
+
+  @property
+  def covariance_prior_(self) -> np.ndarray:
+    return np.asarray(self._posterior.prior.inverse_scale)
+
+  @property
+  def _posterior(self) -> variational_lib.Posterior:
     check_is_fitted(self, "_state")
-    return np.asarray(self._state.params.concentration)
+    return self._state.params

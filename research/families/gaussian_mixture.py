@@ -88,6 +88,7 @@ def gaussian_mixture(
   Cholesky factor all the same, which takes a `reg_covar` of 0 or below rounding, keeps the covariance that it had.
 
   A batch may hold `components`, int [batch], all alike: how many of the components are used, for sizes side by side.
+  The first may hold `responsibilities` [batch, components], which then take the place of k-means.
 
   Args:
     components: K.
@@ -155,7 +156,9 @@ class Begun(NamedTuple):
 
 
 def begin(key, batch, components: int, kind: covariances_lib.Covariances, start: str, lloyd_iterations: int) -> Begun:
-  """Assigns every point of a batch to one component by k-means; arguments as `gaussian_mixture`.
+  """Assigns every point of a batch to one component by k-means, or as the batch's `responsibilities` say.
+
+  Arguments as `gaussian_mixture`.
 
   Raises:
     UserError: fewer rows than components.
@@ -166,20 +169,27 @@ def begin(key, batch, components: int, kind: covariances_lib.Covariances, start:
   total = mask.sum()
   centre = mask @ points / total
   points = points - centre
-  active = jnp.arange(components) < (batch["components"][0] if "components" in batch else components)
-  key = randomness.stream_key(key, "start")
-  if start == "random":
-    seeds = points[jax.random.choice(key, len(points), (components,), replace=False, p=mask / total)]
+  if "responsibilities" in batch:
+    shares = batch["responsibilities"] * mask[:, None]
   else:
-    seeds = kmeans.plus_plus(key, points, mask, components)
-  _, labels = kmeans.lloyd(points, mask, seeds, active, lloyd_iterations)
-  hard = jax.nn.one_hot(labels, components, dtype=points.dtype) * mask[:, None]
+    active = jnp.arange(components) < (batch["components"][0] if "components" in batch else components)
+    labels = _clusters(randomness.stream_key(key, "start"), points, mask, active, start, lloyd_iterations)
+    shares = jax.nn.one_hot(labels, components, dtype=points.dtype) * mask[:, None]
   # One component after the other: the batch may be the whole set.
   one = lambda weights: kind.second_moments(weights[:, None], points)[0]
-  second = jax.lax.map(one, hard.T) if kind.per_component else kind.second_moments(hard, points)
+  second = jax.lax.map(one, shares.T) if kind.per_component else kind.second_moments(shares, points)
   whole = kind.maximum_likelihood(total[None], jnp.zeros_like(centre)[None], kind.second_moments(mask[:, None], points))
   covariance = jnp.broadcast_to(whole, second.shape)
-  return Begun(Statistics(hard.sum(0), hard.T @ points, second, jnp.zeros_like(centre[0])), centre, covariance)
+  return Begun(Statistics(shares.sum(0), shares.T @ points, second, jnp.zeros_like(centre[0])), centre, covariance)
+
+
+def _clusters(key, points, mask, active, start: str, lloyd_iterations: int) -> Int[Array, " batch"]:
+  """The component of every point, by k-means."""
+  if start == "random":
+    seeds = points[jax.random.choice(key, len(points), active.shape, replace=False, p=mask / mask.sum())]
+  else:
+    seeds = kmeans.plus_plus(key, points, mask, len(active))
+  return kmeans.lloyd(points, mask, seeds, active, lloyd_iterations)[1]
 
 
 def moments(kind, responsibilities, points, log_likelihood) -> Statistics:

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from research.errors import UserError
+from research.estimators import gaussian_mixture
 from research.estimators.gaussian_mixture import BayesianGaussianMixture, GaussianMixture
 
 IRIS = load_iris().data
@@ -140,3 +141,43 @@ def test_a_failed_fit_keeps_the_model_and_rows_that_are_the_same_are_refused():
   with pytest.raises(UserError, match="feature 0 is the same in every row"):
     model.fit(np.ones((10, 2)))
   np.testing.assert_array_equal(model.means_, before)
+
+
+@pytest.mark.parametrize("start", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_equal_random_states_are_equal_fits_to_scikit_learn(start):
+  """All four starts, by scikit-learn's own draws, and one after the other of them."""
+  options = {"n_components": 3, "init_params": start, "n_init": 2, "tol": 1e-6, "max_iter": 40, "random_state": 7}
+  with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+    ours, theirs = GaussianMixture(**options).fit(IRIS), peers.GaussianMixture(**options).fit(IRIS)
+  np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-5)
+  np.testing.assert_allclose(ours.precisions_, theirs.precisions_, rtol=1e-4)
+  np.testing.assert_allclose(ours.lower_bounds_, theirs.lower_bounds_, rtol=1e-7)
+
+
+def test_no_iteration_is_the_start_alone():
+  ours, theirs = (
+    module.GaussianMixture(3, max_iter=0, random_state=0).fit(IRIS) for module in (gaussian_mixture, peers)
+  )
+  np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-9)
+  assert (ours.n_iter_, ours.converged_) == (0, False)
+
+
+def test_the_prior_s_attributes_are_scikit_learn_s():
+  options = {"n_components": 2, "random_state": 0, "max_iter": 200, "tol": 1e-6}
+  ours, theirs = (
+    BayesianGaussianMixture(**options).fit(IRIS),
+    peers.BayesianGaussianMixture(weight_concentration_prior_type="dirichlet_distribution", **options).fit(IRIS),
+  )
+  for name in ("weight_concentration_prior_", "mean_precision_prior_", "mean_prior_", "degrees_of_freedom_prior_"):
+    np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), err_msg=name)
+  for name in ("weight_concentration_", "mean_precision_", "degrees_of_freedom_"):
+    np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_collapsed_components_are_refused(kind):
+  """Two points, again and again: each component's variance is 0, though no feature is constant."""
+  points = np.repeat([[0.0, 0.0], [1.0, 1.0]], 20, axis=0)
+  with pytest.raises(UserError, match="reg_covar"):
+    GaussianMixture(2, covariance_type=kind, reg_covar=0).fit(points)
+  assert np.isfinite(GaussianMixture(2, covariance_type=kind).fit(points).score(points))
