@@ -118,7 +118,7 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     return self
 
   def _fit(self, X):
-    self._check(len(X))
+    self._check(X)
     goes_on = self.warm_start and hasattr(self, "_state")
     before = [self.lower_bound_] if goes_on else []
     batch, key = self._batch(X, goes_on), base.key_of(self.random_state)
@@ -133,14 +133,17 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     gain = np.diff([*before, *last])
     self.converged_ = self.n_iter_ < self.max_iter or (len(gain) > 0 and bool(gain[-1] < self.tol))
 
-  def _check(self, rows: int) -> None:
+  def _check(self, X) -> None:
     for field, least in (("n_init", 1), ("max_iter", 0), ("tol", 0), ("verbose_interval", 1)):
       if getattr(self, field) < least:
         raise UserError(field, getattr(self, field), f"give {least} or more.")
     if self.init_params not in STARTS:
       raise UserError("init_params", self.init_params, f"choose one of {', '.join(STARTS)}.")
-    if rows < self.n_components:
-      raise UserError("n_components", self.n_components, f"n_samples = {rows}: give one row for each at least.")
+    if len(X) < self.n_components:
+      raise UserError("n_components", self.n_components, f"n_samples = {len(X)}: give one row for each at least.")
+    if not self.reg_covar and (same := np.ptp(X, axis=0) == 0).any():
+      remedy = f"feature {same.argmax()} is the same in every row, and its variance 0: raise it, or leave that one out."
+      raise UserError("reg_covar", self.reg_covar, remedy)
 
   def _batch(self, X, goes_on: bool) -> dict[str, Any]:
     """All rows, and where each start begins: [start, row, component]."""
@@ -163,7 +166,11 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     learner = _learner(program, -(-len(batch["mask"]) // BLOCK))
     if not self.max_iter:
       return jax.device_get(jax.jit(learner.init)(key, {**batch, "responsibilities": shares[0]})), np.empty(0)
-    options = {"max_iterations": self.max_iter, "tolerance": self.tol or -np.inf, "metric": program.metric}
+    options: dict[str, Any] = {
+      "max_iterations": self.max_iter,
+      "tolerance": self.tol or -np.inf,
+      "metric": program.metric,
+    }
     fit = lambda shares: base.fit(learner, {**batch, "responsibilities": shares}, key=key, **options)
     states, traces = jax.device_get(jax.vmap(fit)(shares) if len(shares) > 1 else fit(shares[0]))
     if len(shares) == 1:
@@ -188,7 +195,7 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     used = covariances if self.covariance_type == "tied" else covariances[counts > 1e-12]
     least = np.linalg.eigvalsh(used).min() if self.covariance_type in ("full", "tied") else used.min()
     if not least > 1e-13 * batch["inputs"].var(0).max():
-      remedy = "a component holds one point, or a constant feature, and its covariance is ill-defined: raise reg_covar."
+      remedy = "the rows of a component are all but the same, so its covariance has no inverse: raise it."
       raise UserError("reg_covar", self.reg_covar, remedy)
 
   def fit_predict(self, X, y=None):
