@@ -196,7 +196,7 @@ def _circumstances(runs: Sequence[Result]) -> tuple[str, ...]:
 
 
 def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
-  """Ours beside the peer's, of each workload; the ratio is the peer's value over ours."""
+  """Ours beside the peer's, of each workload, and how many times as fast ours is."""
   ours, peers = {}, {}
   for row in rows:
     if "error" in row:
@@ -209,14 +209,17 @@ def _benchmark_section(rows: Sequence[Mapping[str, Any]]) -> str:
     row = our or peer or {}
     if our and peer and (our.get("metric"), our.get("unit")) != (peer.get("metric"), peer.get("unit")):
       raise UserError("benchmarks", workload, "our row and the peer's differ in metric or unit: measure the same thing")
-    ratio = f"{peer['value'] / our['value']:.2f}" if our and peer and our["value"] else "-"
+    ratio = "-"
+    if our and peer and our["value"] and peer["value"]:
+      rate = str(our.get("unit", "")).endswith("/s")  # of which more is better
+      ratio = f"{our['value'] / peer['value'] if rate else peer['value'] / our['value']:.2f}"
     quantity = f"{row.get('metric', 'value')}, {row.get('unit', '')}".replace("_", " ")
     values = [f"{side['value']:.4g}" if side else "-" for side in (our, peer)]
     detail = our.get("device") or our.get("detail", {}).get("device") if our else None
     table.append([f"`{workload}`", quantity, *values, ratio, peer["peer"] if peer else "-", detail or "-"])
     if row.get("note"):
       remarks.append(f"- `{workload}`: {row['note']}")
-  header = ("workload", "quantity", "genera", "peer", "peer / genera", "the peer", "hardware")
+  header = ("workload", "quantity", "genera", "peer", "times as fast", "the peer", "hardware")
   return "## Speed\n\nAbove 1 in the fifth column: faster than the peer.\n\n" + "\n\n".join(
     [markdown_table(header, table), *(["Notes:\n\n" + "\n".join(remarks)] if remarks else [])]
   )
