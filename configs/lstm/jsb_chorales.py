@@ -3,8 +3,8 @@
 Paper: Boulanger-Lewandowski et al. 2012 (RNN-NADE).
 Command: python -m experiments.lstm --config=configs/lstm/jsb_chorales.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured; the bar is <= 5.9 nats a quarter note, test steps pooled
+Time: 33 minutes, in two parts, on a machine shared with many programs
+Expected: 5.28 nats a quarter note, test steps pooled (seed 0)
 """
 
 import ml_collections
