@@ -8,6 +8,7 @@ the first argument, a graph that it is of in it; `names.json` says what its numb
   outputs = program.call(safetensors.numpy.load_file("model.safetensors"), {"inputs": inputs})
 """
 
+import importlib
 import json
 import pathlib
 from collections.abc import Mapping
@@ -45,9 +46,10 @@ def export(folder: pathlib.Path, experiment: Experiment, state: Any) -> list[pat
     UserError: safetensors is not installed, or the run has no result yet.
   """
   try:
+    importlib.import_module("flatbuffers")  # which jax.export serialises by
     from safetensors.numpy import save_file
   except ImportError as error:
-    raise UserError("--mode", "export", "it takes safetensors: pip install 'genera[export]'.") from error
+    raise UserError("--mode", "export", f"it takes {error.name}: pip install 'genera[export]'.") from error
   if not (folder / "result.json").exists():
     raise UserError("--mode", "export", "the run has no result.json, which the card is made from: let it finish first.")
   result, target = json.loads((folder / "result.json").read_text()), folder / FOLDER
