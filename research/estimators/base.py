@@ -44,7 +44,7 @@ def fit(
     learner: of which `update` is deterministic or nearly so, as that of EM.
     batch: with its `mask`.
     key: of the initialisation and of the run.
-    max_iterations: updates at most, at least 1.
+    max_iterations: updates at most; 0 for the start alone.
     tolerance: an update that adds less to the metric is the last one; `-inf` never stops.
     metric: the name of one of `update`'s metrics, to be maximised.  It describes the state *before* its update.
 
@@ -58,6 +58,8 @@ def fit(
 @functools.partial(jax.jit, static_argnames=("learner", "max_iterations", "metric"))
 def _fit(learner, batch, key, tolerance, max_iterations, metric):
   start = learner.init(key, batch)
+  if not max_iterations:
+    return start, jnp.zeros(0)
   dtype = jax.eval_shape(lambda: learner.update(start, batch)[1][metric].value()).dtype
 
   def wanted(carry):

@@ -25,3 +25,10 @@ def test_scikit_learn_s_tests_of_naive_bayes_pass():
   command = [sys.executable, "-m", "tests.peers.swap", "naive_bayes", "-q", "-k", chosen]
   done = subprocess.run(command, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_hmmlearn_s_tests_of_counts_pass():
+  chosen = "(attributes or sample or compare) and not scaling"
+  command = [sys.executable, "-m", "tests.peers.swap", "hmm_multinomial", "hmm_poisson", "-q", "-k", chosen]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  assert done.returncode == 0, done.stdout[-3000:]

@@ -51,14 +51,14 @@ class Emission(NamedTuple):
   maximise: Callable[..., Params]
 
 
-def categorical(num_states: int, num_symbols: int, *, concentration: float = 1.0) -> Emission:
+def categorical(num_states: int, num_symbols: int, *, concentration: Any = 1.0) -> Emission:
   """One of `num_symbols` symbols a step: int [batch, time].
 
   Args:
     num_states, num_symbols: K and V.
-    concentration: of the Dirichlet prior on every state's distribution.  The M-step is its mode: it adds
-      `concentration - 1` to every count, so that 1 is maximum likelihood and 2 is Laplace's rule.  A symbol that was
-      never seen has probability 0 with the first, one outside 0 to V - 1 with both.
+    concentration: of the Dirichlet prior on every state's distribution, a number or one a cell.  The M-step is its
+      mode: it adds `concentration - 1` to every count, so that 1 is maximum likelihood and 2 is Laplace's rule.  A
+      symbol that was never seen has probability 0 with the first, one outside 0 to V - 1 with both.
 
   Raises:
     UserError: a concentration below 1, which has no mode.
@@ -108,7 +108,7 @@ def bernoulli(
   """
   a, b = concentration if isinstance(concentration, tuple) else (concentration, concentration)
   for value in (a, b):
-    _at_least_one("concentration", float(np.min(np.asarray(value))))
+    _at_least_one("concentration", value)
   prior_ones, prior_zeros = jnp.asarray(a) - 1, jnp.asarray(b) - 1
 
   def init(key, inputs, weights):
@@ -127,8 +127,7 @@ def bernoulli(
 
   def expect(params, inputs, responsibilities):
     del params
-    ones = jnp.einsum("ntk,ntd->kd", responsibilities, inputs.astype(responsibilities.dtype))
-    return {"count": responsibilities.sum((0, 1)), "ones": ones}
+    return {"count": responsibilities.sum((0, 1)), "ones": _weighted_sums(inputs, responsibilities)}
 
   def maximise(params, statistics):
     count, ones = statistics["count"][:, None], statistics["ones"]
@@ -142,6 +141,91 @@ def bernoulli(
   return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
 
 
+def poisson(num_states: int, num_features: int, *, events: Any = 0.0, observations: Any = 0.0) -> Emission:
+  """Independent counts, given the state: whole numbers from 0, [batch, time, feature].
+
+  Parameters are `log_rate` [state, feature].
+
+  Args:
+    num_states, num_features: K and D.
+    events, observations: of the prior Gamma(events + 1, observations) on every rate: so many events in so many further
+      observations, numbers or arrays that broadcast to [state, feature].  The M-step is its mode; 0 and 0 are maximum
+      likelihood.
+  """
+
+  def init(key, inputs, weights):
+    weights = weights.astype(jnp.result_type(float))
+    chosen = _random_steps(key, inputs, weights, num_states).astype(weights.dtype)
+    mean = jnp.einsum("nt,ntd->d", weights, inputs.astype(weights.dtype)) / weights.sum()
+    return {"log_rate": jnp.log(0.5 * (chosen + mean) + 1e-3)}
+
+  def log_likelihoods(params, inputs, key=None):
+    del key
+    log_rate = params["log_rate"]
+    counts = inputs.astype(log_rate.dtype)
+    logs = counts @ log_rate.T - jnp.exp(log_rate).sum(-1) - jax.scipy.special.gammaln(counts + 1).sum(-1)[..., None]
+    return jnp.where(logs > 0.5 * LOG_ZERO, logs, -jnp.inf)
+
+  def draw(params, keys, states, previous):
+    rates = jnp.exp(params["log_rate"][states])
+    return jax.vmap(jax.random.poisson)(keys, rates).astype(previous.dtype)
+
+  def expect(params, inputs, responsibilities):
+    del params
+    return {"count": responsibilities.sum((0, 1)), "events": _weighted_sums(inputs, responsibilities)}
+
+  def maximise(params, statistics):
+    time = statistics["count"][:, None] + jnp.asarray(observations, statistics["count"].dtype)
+    rate = (statistics["events"] + jnp.asarray(events, time.dtype)) / jnp.where(time > 0, time, 1)
+    return {"log_rate": jnp.where(time > 0, stored_log(rate), params["log_rate"])}
+
+  shape = jax.ShapeDtypeStruct((num_features,), jnp.result_type(float))
+  return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
+
+
+def multinomial(num_states: int, num_symbols: int, *, trials: int = 0, concentration: float = 1.0) -> Emission:
+  """How often each of `num_symbols` symbols came in a step's trials: counts [batch, time, symbol].
+
+  Parameters are `logits` [state, symbol].
+
+  Args:
+    num_states, num_symbols: K and V.
+    trials: of a step that is drawn; what is learnt from may have any number.
+    concentration: as of `categorical`.
+
+  Raises:
+    UserError: a concentration below 1.
+  """
+  _at_least_one("concentration", concentration)
+
+  def init(key, inputs, weights):
+    del inputs, weights
+    return {"logits": random_log_simplex(key, (num_states, num_symbols))}
+
+  def log_likelihoods(params, inputs, key=None):
+    del key
+    logs = jnp.maximum(log_probabilities(params["logits"]), LOG_ZERO)
+    counts, gammaln = inputs.astype(logs.dtype), jax.scipy.special.gammaln
+    ways = gammaln(counts.sum(-1) + 1) - gammaln(counts + 1).sum(-1)
+    total = counts @ logs.T + ways[..., None]
+    return jnp.where(total > 0.5 * LOG_ZERO, total, -jnp.inf)
+
+  def draw(params, keys, states, previous):
+    symbols = lambda key, logits: jax.random.categorical(key, logits, shape=(trials,))
+    symbols = jax.vmap(symbols)(keys, params["logits"][states])
+    return jax.nn.one_hot(symbols, num_symbols, dtype=previous.dtype).sum(1)
+
+  def expect(params, inputs, responsibilities):
+    del params
+    return {"counts": _weighted_sums(inputs, responsibilities)}
+
+  def maximise(params, statistics):
+    return {"logits": log_mode(statistics["counts"], concentration, params["logits"])}
+
+  shape = jax.ShapeDtypeStruct((num_symbols,), jnp.result_type(float))
+  return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
+
+
 class GaussianPrior(NamedTuple):
   """What the mean and variance of a Gaussian are believed to be, in the terms of further observations.
 
@@ -150,9 +234,10 @@ class GaussianPrior(NamedTuple):
   mode.  The default is flat: maximum likelihood.
 
   Attributes:
-    mean: m, [feature] or a number.
+    mean: m, [feature] or [state, feature] or a number.
     mean_weight: κ: observations that lie at m, as far as the mean is concerned.
-    squares: s: the sum of squared deviations of `weight` observations.
+    squares: s: the sum of squared deviations of `weight` observations, a number or one a feature, also for each state;
+      of a full covariance also a matrix, in place of s I.
     weight: w.
     floor: smallest variance (of a full covariance: added to its diagonal), in squared units of the data, so that a
       state that holds one point, or a constant feature, keeps a density.
@@ -160,15 +245,23 @@ class GaussianPrior(NamedTuple):
 
   mean: Any = 0.0
   mean_weight: float = 0.0
-  squares: float = 0.0
+  squares: Any = 0.0
   weight: float = 0.0
   floor: float = 1e-6
 
 
 FLAT = GaussianPrior()
+COVARIANCES = ("spherical", "diag", "tied", "full")
 
 
-def gaussian(num_states: int, num_features: int, *, covariance: str = "diag", prior: GaussianPrior = FLAT) -> Emission:
+def gaussian(
+  num_states: int,
+  num_features: int,
+  *,
+  covariance: str = "diag",
+  prior: GaussianPrior = FLAT,
+  tied: int | None = None,
+) -> Emission:
   """A Gaussian for every state: float [batch, time, feature].
 
   Parameters are `mean` [state, feature] and `scale`: logarithms of standard deviations [state, feature], or Cholesky
@@ -177,21 +270,25 @@ def gaussian(num_states: int, num_features: int, *, covariance: str = "diag", pr
 
   Args:
     num_states, num_features: K and D.
-    covariance: 'diag' or 'full'.
+    covariance: 'spherical' (one variance for all features), 'diag', 'tied' (one full covariance for `tied` states that
+      follow one another) or 'full'.
     prior: of means and covariances.
+    tied: states that share a tied covariance; all by default.
 
   Raises:
     UserError: no such covariance.
   """
-  if covariance not in ("diag", "full"):
-    raise UserError("covariance", covariance, "choose diag or full.")
-  full = covariance == "full"
+  if covariance not in COVARIANCES:
+    raise UserError("covariance", covariance, f"choose one of {', '.join(COVARIANCES)}.")
+  full, group = covariance in ("tied", "full"), (tied or num_states) if covariance == "tied" else 1
 
   def init(key, inputs, weights):
     weights = weights.astype(inputs.dtype)
     mean = _random_steps(key, inputs, weights, num_states)
     centre = jnp.einsum("nt,ntd->d", weights, inputs) / weights.sum()
     variance = jnp.einsum("nt,ntd->d", weights, (inputs - centre) ** 2) / weights.sum()
+    if covariance == "spherical":
+      variance = variance.mean(keepdims=True)
     log_scale = jnp.broadcast_to(0.5 * jnp.log(variance + prior.floor), mean.shape)
     return {"mean": mean, "scale": jax.vmap(jnp.diag)(log_scale) if full else log_scale}
 
@@ -210,14 +307,20 @@ def gaussian(num_states: int, num_features: int, *, covariance: str = "diag", pr
     squares = "ntk,nti,ntj->kij" if full else "ntk,nti,nti->ki"
     return {
       "count": responsibilities.sum((0, 1)),
-      "sum": jnp.einsum("ntk,ntd->kd", responsibilities, inputs),
+      "sum": _weighted_sums(inputs, responsibilities),
       "squares": jnp.einsum(squares, responsibilities, inputs, inputs),
     }
 
   def maximise(params, statistics):
-    mode = (_full_mode if full else _diagonal_mode)(prior, statistics)
+    mean, squares, count = _scatter(prior, statistics, full)
+    if full:
+      scale = _full_scale(prior, squares, count, group)
+    else:
+      scale = _diagonal_scale(prior, squares, count, covariance == "spherical")
     used = statistics["count"] > 0
-    return jax.tree.map(lambda new, old: jnp.where(used.reshape(-1, *(1,) * (new.ndim - 1)), new, old), mode, params)
+    shared = used.reshape(-1, group).any(1).repeat(group)
+    keep = lambda used, new, old: jnp.where(used.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+    return {"mean": keep(used, mean, params["mean"]), "scale": keep(shared, scale, params["scale"])}
 
   shape = jax.ShapeDtypeStruct((num_features,), jnp.result_type(float))
   return Emission(num_states, shape, init, log_likelihoods, draw, expect, maximise)
@@ -373,28 +476,42 @@ def _full_density(mean, scale, inputs):
   return -0.5 * (scaled**2).sum(-1) - log_determinant - 0.5 * mean.shape[-1] * math.log(2 * math.pi)
 
 
-def _posterior_mean(prior, statistics):
-  """Means and counts [state, ...], safe where nothing was counted, and the prior's mean."""
-  count = jnp.where(statistics["count"] > 0, statistics["count"], 1)[:, None]
+def _scatter(prior, statistics, full: bool):
+  """Means [state, feature], squared deviations from them [state, feature (, feature)] and counts [state]; those of a
+  state that nothing was assigned to are 0 but for the mean."""
+  count = statistics["count"]
+  used = (count > 0)[:, None]
   centre = jnp.asarray(prior.mean, count.dtype)
-  return (statistics["sum"] + prior.mean_weight * centre) / (count + prior.mean_weight), count, centre
+  mean = (statistics["sum"] + prior.mean_weight * centre) / jnp.where(used, count[:, None] + prior.mean_weight, 1)
+  product = (lambda a, b: a[:, :, None] * b[:, None]) if full else (lambda a, b: a * b)
+  per_state = lambda x: x[:, None, None] if full else x[:, None]
+  crossed, off = product(mean, statistics["sum"]), mean - centre
+  crossed = crossed + crossed.mT if full else 2 * crossed
+  squares = statistics["squares"] - crossed + product(mean, mean) * per_state(count)
+  squares += prior.mean_weight * product(off, off)
+  return mean, jnp.where(per_state(count) > 0, squares, 0), count
 
 
-def _diagonal_mode(prior, statistics):
-  mean, count, centre = _posterior_mean(prior, statistics)
-  squares = statistics["squares"] - 2 * mean * statistics["sum"] + mean**2 * count
-  squares += prior.squares + prior.mean_weight * (mean - centre) ** 2
-  return {"mean": mean, "scale": 0.5 * jnp.log(jnp.maximum(squares / (count + prior.weight), prior.floor))}
+def _diagonal_scale(prior, squares, count, spherical: bool):
+  variance = (squares + jnp.asarray(prior.squares, squares.dtype)) / _weight(count, prior.weight)[:, None]
+  if spherical:
+    variance = jnp.broadcast_to(variance.mean(-1, keepdims=True), variance.shape)
+  return 0.5 * jnp.log(jnp.maximum(variance, prior.floor))
 
 
-def _full_mode(prior, statistics):
-  mean, count, centre = _posterior_mean(prior, statistics)
-  outer = lambda a, b: a[:, :, None] * b[:, None]
-  crossed, off = outer(mean, statistics["sum"]), mean - centre
-  squares = statistics["squares"] - crossed - crossed.mT + outer(mean, mean) * count[..., None]
-  identity = jnp.eye(mean.shape[-1], dtype=mean.dtype)
-  squares += prior.squares * identity + prior.mean_weight * outer(off, off)
-  return {"mean": mean, "scale": scale_of(squares / (count[..., None] + prior.weight) + prior.floor * identity)}
+def _full_scale(prior, squares, count, group: int):
+  """Of `group` states that follow one another together."""
+  identity, prior_squares = jnp.eye(squares.shape[-1], dtype=squares.dtype), jnp.asarray(prior.squares, squares.dtype)
+  if prior_squares.ndim < 2:
+    prior_squares = prior_squares * identity
+  squares, count = squares.reshape(-1, group, *squares.shape[1:]).sum(1), count.reshape(-1, group).sum(1)
+  covariance = (squares + prior_squares) / _weight(count, prior.weight)[:, None, None] + prior.floor * identity
+  return scale_of(covariance).repeat(group, 0)
+
+
+def _weight(count, prior_weight):
+  """Observations that a covariance is the mean of; 1 where there are none, and nothing is made of it."""
+  return jnp.where(count > 0, count, 1) + prior_weight
 
 
 def _random_steps(key, inputs, weights, count):
@@ -403,6 +520,10 @@ def _random_steps(key, inputs, weights, count):
   _, chosen = jax.lax.top_k(jnp.where(weights.ravel() > 0, gumbel, -jnp.inf), min(count, weights.size))
   real = jnp.clip((weights > 0).sum(), 1, len(chosen))
   return inputs.reshape(-1, *inputs.shape[2:])[chosen[jnp.arange(count) % real]]
+
+
+def _weighted_sums(inputs, responsibilities) -> Float[Array, "state feature"]:
+  return jnp.einsum("ntk,ntd->kd", responsibilities, inputs.astype(responsibilities.dtype))
 
 
 def _draw_bits(keys, logits: Float[Array, "batch feature"]) -> Int[Array, "batch feature"]:
@@ -414,6 +535,6 @@ def _no_closed_form(*arguments):
   raise UserError("emission", "neural", "it has no closed-form M-step: learn it by gradient.")
 
 
-def _at_least_one(field: str, concentration: float) -> None:
-  if concentration < 1:
+def _at_least_one(field: str, concentration: Any) -> None:
+  if np.min(np.asarray(concentration)) < 1:
     raise UserError(field, concentration, "give 1 (maximum likelihood) or more: below it the posterior has no mode.")

@@ -381,7 +381,7 @@ def test_nan_changes_nothing_but_the_count():
 def test_more_states_than_observations_and_constant_features():
   """States that nothing is assigned to stay where they are; a variance stops at its floor."""
   points = np.tile(np.array([[[1.0, 2.0]]]), (1, 3, 1))
-  for covariance in ("diag", "full"):
+  for covariance in emissions.COVARIANCES:
     family, batch = learning.hmm(emissions.gaussian(5, 2, covariance=covariance)), batch_of(points, np.array([3]))
     params, trace = trained(family, batch, 5, jax.jit(family.init)(jax.random.key(0), batch))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((params, trace)))
@@ -407,8 +407,8 @@ def test_what_is_refused():
     emissions.categorical(2, 3, concentration=0.5)
   with pytest.raises(UserError, match="no mode"):
     emissions.bernoulli(2, 3, concentration=(1.0, 0.9))
-  with pytest.raises(UserError, match="diag or full"):
-    emissions.gaussian(2, 3, covariance="tied")
+  with pytest.raises(UserError, match="spherical, diag, tied, full"):
+    emissions.gaussian(2, 3, covariance="banded")
   with pytest.raises(UserError, match="transition_concentration"):
     learning.hmm(emissions.categorical(2, 3), transition_concentration=0.0)
   with pytest.raises(UserError, match="6 states"):
