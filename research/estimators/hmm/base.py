@@ -4,7 +4,7 @@ import abc
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -54,8 +54,7 @@ def _program(make: Callable, options: tuple, initial: Any, transition: Any, fixe
     return state.replace(params=traverse_util.unflatten_dict(params | start))
 
   def update(state, batch):
-    new: Any
-    new, metrics = learner.update(state, batch)
+    new, metrics = cast(Any, learner.update)(state, batch)
     before, after = (traverse_util.flatten_dict(params) for params in (state.params, new.params))
     kept = {path: before[path] if path in fixed else after[path] for path in after}
     new = new.replace(params=traverse_util.unflatten_dict(kept))
