@@ -12,8 +12,10 @@ def base() -> ml_collections.ConfigDict:
   config.task = "sentences"  # language: the next token; classes: of other sequences; sentences: the class of a text
   config.data.update(
     {
-      "name": "sst2",  # files: sst2; own: path
-      "path": "",  # the folder of sst2's files; or the user's own .csv, .tsv or .jsonl with columns text and label
+      "name": "sst2",  # files: sst2
+      "path": "",  # one's own table of texts and labels; or the folder of sst2's files
+      "text": "",  # of one's own, the column of texts; "": text, sentence or content
+      "target": "",  # of one's own, that of classes; "": label
       "tokens": "words",  # words, characters, bytes, bpe (pip install 'genera[text]'); init_from: of that run
       "vocabulary": 0,  # of words: the most frequent, 0 for all; of bpe: tokens in all
       "least": 2,  # of words: occurrences of one that is in the vocabulary

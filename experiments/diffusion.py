@@ -17,9 +17,9 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import fields, generative, learning, splits
+from experiments.parts import fields, generative, learning, sound, splits
 from experiments.reports import diffusion as diffusion_report
-from research.data import mixtures, pipeline, remembered, spoken_digits
+from research.data import mixtures, pipeline, spoken_digits
 from research.data.examples import Examples
 from research.errors import UserError
 from research.evaluation.generative import subset
@@ -35,12 +35,14 @@ DEFAULT = "configs/diffusion/digits.py"
 
 
 class Data(NamedTuple):
-  """Points, sound or images, as they were read; and what inputs are brought to zero mean and unit range by."""
+  """Points, sound or images, as they were read; what inputs are brought to zero mean and unit range by; of sound, its
+  samples a second."""
 
   kind: str
   parts: splits.Splits[Examples]
   mean: float
   std: float
+  rate: int = 0
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
@@ -85,10 +87,8 @@ def load(config: ml_collections.ConfigDict) -> Data:
     train, test = (mixtures.load(data.name, *part) for part in (("train", data.points), ("test", 10_000)))
     whole = Data("points", splits.of(train, test, data.validation), 0.0, 1.0)
   elif data.name == spoken_digits.NAME:
-    fields.refuse_unread(data, {"path", "validation"})
-    read = lambda part: spoken_digits.load(part, data.path or None, data.length)
-    recordings = remembered.data("recordings", lambda: splits.of(read("train"), read("test"), data.validation))
-    whole = Data("sound", recordings, 0.0, 1.0)
+    recordings, rate = sound.recordings(data, labels=config.model.conditional)
+    whole = Data("sound", recordings, 0.0, 1.0, rate)
   else:
     whole = Data("images", generative.load_pixels(data, config.model.conditional), 0.5, 0.5)
   train = whole.parts.train

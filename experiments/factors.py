@@ -3,7 +3,7 @@
   python -m experiments.factors                                     principal components of digits, embedded: seconds
   python -m experiments.factors --config=configs/factors/digits.py[:fa|mixture|missing|subspace|nmf]
   python -m experiments.factors --config=configs/factors/movielens.py[:sgd|als|implicit] --config.data.path=...
-  python -m experiments.factors --config=configs/factors/movielens.py --config.data.name=own --config.data.path=my.csv
+  python -m experiments.factors --config=configs/factors/movielens.py --config.data.path=my.csv
   python -m experiments.factors --mode=predict --workdir=... [--input=pairs.csv]   ratings; or items for everyone
 
 Tipping & Bishop 1999a, b (PPCA, mixtures); Rubin & Thayer 1982 (EM for factor analysis); Lee & Seung 1999 (NMF); Koren,

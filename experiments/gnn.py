@@ -3,7 +3,7 @@
   python -m experiments.gnn                                               karate club, embedded: seconds
   python -m experiments.gnn --config=configs/gnn/les_miserables.py        communities, embedded
   python -m experiments.gnn --config=configs/gnn/cora.py[:gat|grand|...] --config.data.path=...
-  python -m experiments.gnn --config=configs/gnn/karate.py --config.data.name=own --config.data.path=my_graph/
+  python -m experiments.gnn --config=configs/gnn/karate.py --config.data.path=my_graph/
   python -m experiments.gnn --mode=predict --workdir=... [--input=my_graph/]     classes of nodes
 
 Kipf & Welling 2017; Hamilton et al. 2017; Velickovic et al. 2018; Xu et al. 2019; Gilmer et al. 2017; He et al. 2020.

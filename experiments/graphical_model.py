@@ -4,7 +4,7 @@
   python -m experiments.graphical_model --config=configs/graphical_model/asia.py:hidden
   python -m experiments.graphical_model --config=configs/graphical_model/digits_tree.py   structure, completion
   python -m experiments.graphical_model --config=configs/graphical_model/ising.py[:mean_field|:gibbs]
-  python -m experiments.graphical_model --config.data.name=table --config.data.path=my.csv --config.data.network=x.bif
+  python -m experiments.graphical_model --config.data.path=my.csv --config.data.network=x.bif
     --config.report.evidence=smoke=yes, or nothing behind evidence=
   python -m experiments.graphical_model --mode=predict --workdir=... --input=smoke=yes,xray=yes   or rows.csv: marginals
 
@@ -94,20 +94,20 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 def load(config: ml_collections.ConfigDict) -> Data:
   """The rows that `config.data` names, some cells of the training set hidden, whole columns in all sets."""
   data = config.data
+  name = discrete.at(data.path) if data.path or data.name in ("bif", "table") else data.name
   columns = [name.strip() for name in data.hidden.split(",") if name.strip()]
-  if data.name != "table" and data.network:
-    raise UserError("config.data.network", data.network, "it is of config.data.name=table: leave it out.")
-  read = {"bif", "table"}
-  fields.refuse_unread(data, {"validation", "path"} if data.name in read else {"validation"})
+  if name != "table" and data.network:
+    raise UserError("config.data.network", data.network, "it is of a table of one's own: leave it out.")
+  fields.refuse_unread(data, {"validation", "path"})
   network = None
-  if data.name == "digits":
+  if name == "digits":
     parts = splits.of(digits("train", config.model.label), digits("test", config.model.label), data.validation)
-  elif data.name == "table":
+  elif name == "table":
     network = bif.read(data.network) if data.network else None
     rows = discrete.read(data.path, network.variables if network else ()).split()
     parts = splits.of(rows["train"], rows["test"], data.validation)
   else:
-    network = bif.read(data.path) if data.name == "bif" else classic_networks.load(data.name)
+    network = bif.read(data.path) if name == "bif" else classic_networks.load(name)
     if data.rows < 4:
       raise UserError("config.data.rows", data.rows, "give four at least.")
     draw = lambda part, count, seed: DiscreteTable(

@@ -2,7 +2,7 @@
 
   python -m experiments.lda                                           pages of Python's help, embedded: seconds
   python -m experiments.lda --config=configs/lda/brown.py[:online|gibbs] --config.data.path=...
-  python -m experiments.lda --config.data.name=own --config.data.path=folder_of_txt_files
+  python -m experiments.lda --config.data.path=folder_of_txt_files
   python -m experiments.lda --mode=predict --workdir=... --input=text.txt      the topics of one's own text
 
 Blei, Ng & Jordan 2003; Hoffman, Blei & Bach 2010 (online); Griffiths & Steyvers 2004 (Gibbs); Minka 2000 (priors);
@@ -96,7 +96,7 @@ def perplexity(means) -> dict[str, float]:
 
 def load(data: ml_collections.ConfigDict) -> tuple[Documents, Documents | None, Documents]:
   """Training, validation and test documents; the vocabulary is of the training documents, validation's included."""
-  fields.refuse_unread(data, {"validation", *({"path"} if data.name != "python_help" else ())})
+  fields.refuse_unread(data, {"validation", "path"})
   options = {"least": data.least, "most": data.most, "passage": data.passage}
   train, test = remembered.data("documents", lambda: documents.load(data.name, data.path or None, **options))
   if not data.validation:

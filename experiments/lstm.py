@@ -7,7 +7,7 @@ translate, transcribe speech and write music.
   python -m experiments.lstm --config=configs/lstm/sst2.py --config.data.path=...     or one's own .csv, .tsv, .jsonl
   python -m experiments.lstm --config=configs/lstm/mnist_rows.py --config.data.data_dir=...
   python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.path=...      forecasts, with bands
-  python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.name=own --config.data.path=my.csv
+  python -m experiments.lstm --config=configs/lstm/etth1.py --config.data.path=my.csv
   python -m experiments.lstm --config=configs/lstm/multi30k.py --config.data.path=...   or two files of one's own
   python -m experiments.lstm --config=configs/lstm/spoken_digits.py      which was spoken; of one's own, .wav by class
   python -m experiments.lstm --config=configs/lstm/spoken_strings.py     transcribes several words

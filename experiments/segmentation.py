@@ -19,7 +19,7 @@ import numpy as np
 
 from experiments.command import cli
 from experiments.parts import fields, generative, learning, splits
-from research.data import images, masks, pipeline, remembered, scenes
+from research.data import images, masks, pipeline, raw, remembered, scenes
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures, segments
@@ -75,7 +75,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data, scene = config.data, config.scene
-  if data.name == "own":
+  if data.name == raw.OWN or masks.at(data.path):
     fields.refuse_unread(data, {"path", "validation"})
     tiles = remembered.data("tiles", lambda: splits.Splits(*masks.load(data.path, scene.size, data.validation)))
     return Data(splits.datasets(tiles, config, own_pixels), tiles.train.class_names)

@@ -2,7 +2,7 @@
 
   python -m experiments.word2vec                                        Python's manual, embedded: under a minute
   python -m experiments.word2vec --config=configs/word2vec/brown.py:best
-  python -m experiments.word2vec --config.data.name=own --config.data.path=my_texts/    a .txt file, or a folder of them
+  python -m experiments.word2vec --config.data.path=my_texts/    a .txt file, or a folder of them
   python -m experiments.word2vec --mode=predict --workdir=... --input=string          its neighbours
   python -m experiments.word2vec --mode=predict --workdir=... --input="man - king + woman"  an analogy
   python -m experiments.word2vec --mode=predict --workdir=... --input=texts.txt       vectors of texts, one a line
@@ -66,7 +66,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 
 def load(data: ml_collections.ConfigDict) -> tuple[vocabulary.Stream, vocabulary.Stream | None]:
   """The text to train on, and the last sentences, held out, where `data.validation` asks for them."""
-  fields.refuse_unread(data, {"validation", *({"path"} if data.name != "pydoc" else ())})
+  fields.refuse_unread(data, {"validation", "path"})
   sentences = vocabulary.load(data.name, data.path or None, data.units)
   held = round(data.validation * len(sentences))
   if not 0 <= held < len(sentences) or (data.validation and not held):

@@ -23,9 +23,9 @@ def network() -> ml_collections.ConfigDict:
   del config.data["data_dir"]
   config.data.update(
     {
-      "name": "asia",  # asia, alarm: rows drawn from that network; bif: from that at `path`; digits; table: own CSV
-      "path": "",  # of bif, the .bif file; of table, a CSV file of discrete columns, empty cells and ? missing
-      "network": "",  # of table: a .bif file with the columns' states and arrows; empty: those of the file, no arrows
+      "name": "asia",  # asia, alarm: rows drawn from that network; digits
+      "path": "",  # one's own: a .bif file, from which rows are drawn; a table of discrete columns, some cells missing
+      "network": "",  # of one's own table: a .bif file with states and arrows; empty: the file's states, no arrows
       "rows": 10_000,  # drawn from a network to train on; a quarter as many test
       "hidden": "",  # columns that no row shows, with commas between
       "missing": 0.0,  # share of the other cells of the training set that are hidden, at random

@@ -54,8 +54,9 @@ def inference(model: str, method: str = "nuts", data: str = "") -> ml_collection
   config = common.classical()
   config.data = ml_collections.ConfigDict(
     {
-      "name": data,  # breast_cancer, diabetes, linnerud, petals, waves; table; "" where the model has its own
-      "path": "",  # of table: a CSV file of numbers, whose last column is explained by the others
+      "name": data,  # breast_cancer, diabetes, linnerud, petals, waves; "" where the model has its own
+      "path": "",  # one's own table of numbers
+      "target": "",  # its column that the others explain; "": the last
       "eval_batch_size": 1000,  # over all devices
     }
   )

@@ -1,5 +1,6 @@
 """What autoregressive models are of: levels in raster order, of images, sound, codes of a VQ-VAE, voices of music."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,9 +9,8 @@ import ml_collections
 import numpy as np
 from jaxtyping import Float, Int
 
-from experiments.parts import fields, generative, quantised, splits
+from experiments.parts import fields, generative, quantised, sound, splits
 from research.data import chorales, pipeline, remembered, spoken_digits
-from research.data.examples import Examples
 from research.errors import UserError
 from research.families import autoregressive as family_lib
 
@@ -26,6 +26,7 @@ class Elements(NamedTuple):
     shape: of the longest example, in raster order.
     assemble: of batches: bytes from 0 to 1, or levels as they are.
     pictures: `pictures(codes) -> images` [batch, height, width, channel] from 0 to 1, of codes.
+    rate: samples a second, of sound.
   """
 
   kind: str
@@ -33,6 +34,7 @@ class Elements(NamedTuple):
   shape: tuple[int, ...]
   assemble: pipeline.Assemble
   pictures: Callable[[Int[np.ndarray, "batch row column"]], Float[np.ndarray, "batch ..."]] | None = None
+  rate: int = 0
 
   @property
   def num_classes(self) -> int:
@@ -59,7 +61,7 @@ def load(data: ml_collections.ConfigDict, conditional: bool = False) -> Elements
     raise UserError("config.data.codes", data.codes, f"{data.name} has none: set config.data.name to {CODES}.")
   match data.name:
     case spoken_digits.NAME:
-      return _sound(data)
+      return _sound(data, conditional)
     case chorales.NAME:
       return _voices(data)
     case "codes":
@@ -76,16 +78,12 @@ def _levels(data: ml_collections.ConfigDict, levels: int) -> None:
     raise UserError("config.data.levels", data.levels, f"{data.name} has {levels}.")
 
 
-def _sound(data: ml_collections.ConfigDict) -> Elements:
+def _sound(data: ml_collections.ConfigDict, conditional: bool) -> Elements:
   _levels(data, 256)  # as in the paper
-  fields.refuse_unread(data, {"validation", "path"})
-
-  def read(split: str) -> Examples:
-    sound = spoken_digits.load(split, data.path or None, data.length)
-    return Examples(sound.name, family_lib.mu_law(sound.inputs).astype(np.uint8), sound.label, sound.class_names)
-
-  parts = remembered.data("recordings", lambda: splits.of(read("train"), read("test"), data.validation))
-  return Elements("sound", parts, parts.train.inputs.shape[1:-1], pipeline.normalised())
+  parts, rate = sound.recordings(data, labels=conditional)
+  as_bytes = lambda part: dataclasses.replace(part, inputs=family_lib.mu_law(part.inputs).astype(np.uint8))
+  parts = parts.map(as_bytes)
+  return Elements("sound", parts, parts.train.inputs.shape[1:-1], pipeline.normalised(), rate=rate)
 
 
 def _voices(data: ml_collections.ConfigDict) -> Elements:

@@ -13,6 +13,7 @@ NEUTRAL = {
   "data_dir": "",
   "path": "",
   "target": "",
+  "text": "",
   "impute": False,
   "validation": 0.0,
   "test_split": "test",

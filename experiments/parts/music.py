@@ -28,8 +28,8 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     network: `network(keys=..., dtype=...) -> nn.Module`, as `families.frames` takes it.
   """
   data = config.data
-  if data.name != chorales.NAME:
-    raise UserError("config.data.name", data.name, f"there is {chorales.NAME} alone.")
+  if data.name != chorales.NAME and not data.path:
+    raise UserError("config.data.name", data.name, f"there is {chorales.NAME} alone; or give config.data.path.")
   fields.refuse_unread(data, {"path", "resolution", "validation"})
   parts = splits.with_own_validation(lambda part: chorales.load(part, data.path or None, data.resolution), data)
   module = network(keys=chorales.KEYS, dtype=precision.dtype(config.train.precision))
@@ -53,7 +53,7 @@ class Composer:
 
   def __init__(self, family: family_lib.FrameModel, config: ml_collections.ConfigDict):
     self._family, self._config = family, config
-    self._per_quarter = {"quarter": 1, "16th": 4}[config.data.resolution]
+    self._per_quarter = chorales.RESOLUTIONS[config.data.resolution]
     section = config.report
     self._sample = jax.jit(lambda v, keys: family.sample(v, keys, section.steps, section.temperature))
 

@@ -62,13 +62,15 @@ def load(config: ml_collections.ConfigDict) -> Problem:
   """
   name, model = config.model.name, config.model
   if name in ("eight_schools", "own", "numpyro"):
-    if config.data.name:
-      raise UserError("config.data.name", config.data.name, f'the model {name} has data of its own: leave it "".')
+    for field in ("name", "path", "target"):
+      if config.data[field]:
+        remedy = f"the model {name} has data of its own: leave it out, or choose a model of tables."
+        raise UserError(f"config.data.{field}", config.data[field], remedy)
     if name == "numpyro":
       return Problem(own.from_numpyro(model.numpyro.path), None, None)
     built = models.eight_schools(model.eight_schools.centred) if name == "eight_schools" else own.load(model.own.path)
     return Problem(model_lib.target(built), built, None)
-  data = regressions.load(config.data.name, config.data.path)
+  data = regressions.load(config.data.name, config.data.path, config.data.target)
   inputs, outcome = data.train
   match name:
     case "linear":

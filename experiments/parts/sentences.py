@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from experiments.parts import as_files, classification, fields, learning, splits
-from research.data import pipeline, remembered
+from research.data import pipeline, raw, remembered
 from research.data.examples import Examples
 from research.errors import UserError
 from research.families import classifier as family_lib
@@ -29,11 +29,12 @@ def experiment(config: ml_collections.ConfigDict, network: Callable[..., nn.Modu
     network: `network(num_classes=..., vocabulary=..., length=..., dtype=...) -> nn.Module` of tokens, 0 for padding.
   """
   data = config.data
-  fields.refuse_unread(data, {"path", "validation"})
+  own = raw.is_own(data.name, data.path, *labelled.FILES)
+  fields.refuse_unread(data, {"path", "validation", *(("text", "target") if own else ())})
 
   @functools.cache
   def read() -> splits.Splits[labelled.LabelledTexts]:
-    parts = (labelled.load(data.name, split, data.path or None) for split in ("train", "test"))
+    parts = (labelled.load(data.name, split, data.path or None, data.text, data.target) for split in ("train", "test"))
     return splits.of(*parts, data.validation)
 
   def learn() -> tokenizers.Tokenizer:

@@ -2,50 +2,21 @@
 
 import pathlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import ml_collections
 import numpy as np
 
-from experiments.parts import as_files, classification, fields, learning, splits
+from experiments.parts import as_files, classification, learning, sound, splits
 from experiments.reports import speech as report_lib
-from research.data import pipeline, spoken_digits, spoken_strings, wavs
-from research.data.examples import Examples
+from research.data import pipeline, spoken_strings, wavs
 from research.errors import UserError
 from research.families import classifier as classifier_lib
 from research.families import ctc
 from research.networks.speech import LogMel
 from research.training import steps
 from research.training.experiment import Experiment, Program
-
-
-class Recordings(NamedTuple):
-  """Recordings of single words, followed by zeros, and their samples a second."""
-
-  parts: splits.Splits[Examples]
-  rate: int
-
-
-def load(data: ml_collections.ConfigDict) -> Recordings:
-  """The recordings that `config.data` names.
-
-  Raises:
-    UserError: no such set, and as its source.
-  """
-  fields.refuse_unread(data, {"path", "validation"})
-  if data.seconds <= 0:
-    raise UserError("config.data.seconds", data.seconds, "give the seconds of a recording, above 0.")
-  if data.name == spoken_digits.NAME:
-    length = round(data.seconds * spoken_digits.RATE)
-    read = lambda split: spoken_digits.load(split, data.path or None, length)
-    return Recordings(splits.of(read("train"), read("test"), data.validation), spoken_digits.RATE)
-  if not data.path:
-    raise UserError(
-      "config.data.name", data.name, f"choose {spoken_digits.NAME}, or give a folder by config.data.path."
-    )
-  (train, rate), (test, _) = (wavs.load(data.path, split, data.seconds) for split in ("train", "test"))
-  return Recordings(splits.of(train, test, data.validation), rate)
 
 
 def features(section: ml_collections.ConfigDict, rate: int) -> LogMel:
@@ -60,7 +31,7 @@ def words(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]) 
     config: `configs._speech.base`.
     network: `network(outputs, features) -> nn.Module` of [batch, time, 1].
   """
-  data, (parts, rate) = config.data, load(config.data)
+  data, (parts, rate) = config.data, sound.recordings(config.data)
   module = network(parts.train.num_classes, features(config.features, rate))
   family = classifier_lib.classifier(module, label_smoothing=config.train.label_smoothing)
   sets, predict = splits.datasets(parts, config), classification.predictive(family, 1, 0)
@@ -96,7 +67,7 @@ def strings(config: ml_collections.ConfigDict, network: Callable[..., nn.Module]
     config: `configs._speech.strings`.
     network: `network(outputs, features) -> nn.Module`, as `families.ctc` takes it.
   """
-  data, (parts, rate) = config.data, load(config.data)
+  data, (parts, rate) = config.data, sound.recordings(config.data)
   front = features(config.features, rate)
   family = ctc.transcriber(network(parts.train.num_classes + 1, front))
   make = lambda part, seed: spoken_strings.Strings(part, rate, seed)

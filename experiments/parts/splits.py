@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from experiments.parts import fields
-from research.data import binarized_mnist, own, pipeline, remembered, sources
+from research.data import binarized_mnist, own, pipeline, raw, remembered, sources
 from research.data import validation as validation_lib
 from research.data.dataset import Dataset
 from research.data.examples import Examples, Stream, label_notes
@@ -87,7 +87,7 @@ def in_memory(data: ml_collections.ConfigDict, **reading: bool) -> Splits[Exampl
   Raises:
     UserError: as there; or the set is too large for memory.
   """
-  if data.name == binarized_mnist.NAME:
+  if data.name == binarized_mnist.NAME and not raw.is_own(data.name, data.path, binarized_mnist.FILE):
     fields.refuse_unread(data, {"path", "validation"})
     read = lambda: with_own_validation(lambda split: binarized_mnist.load(split, data.path or None), data)
     return remembered.data("examples", read)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from experiments.parts import elements, generative, oddities, sequential, sound
 from research import randomness
-from research.data import chorales, pipeline, spoken_digits
+from research.data import chorales, pipeline
 from research.data.examples import Examples
 from research.errors import UserError
 from research.evaluation import chains, figures, music
@@ -137,14 +137,10 @@ class Use:
     return [images, hidden, *(self._images(t) for t in completions)]
 
   def _sounds(self, tokens: np.ndarray, labels: np.ndarray):
-    """WAV files, and spectrograms beside recordings of the same digits."""
-    waves = family_lib.mu_law_inverse(tokens, self._levels)
-    files = {
-      f"digit_{label}_{i}.wav": sound.wav(wave, spoken_digits.RATE)
-      for i, (label, wave) in enumerate(zip(labels, waves))
-    }
-    count = min(len(waves), 10)
-    places = [np.flatnonzero(self._test.label == label)[0] for label in labels[:count]]
+    """WAV files, and spectrograms beside recordings of the same classes."""
+    waves, count = family_lib.mu_law_inverse(tokens, self._levels), min(len(tokens), 10)
+    files = sound.files(waves, labels, self._test.class_names, self._data.rate)
+    places = sound.of_classes(self._test, labels[:count])
     real = family_lib.mu_law_inverse(self._test.inputs[places, :, 0], self._levels)
     return files, figures.spectrograms({"samples": waves[:count], "recordings": real})
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, UInt8
 from experiments.command import cli
 from experiments.parts import features, generative, sound
 from research import randomness
-from research.data import files, mixtures, spoken_digits
+from research.data import files, mixtures
 from research.errors import UserError
 from research.evaluation import figures
 from research.evaluation import generative as measures
@@ -45,7 +45,7 @@ class Use:
 
   def __init__(self, config: ml_collections.ConfigDict, model: family.Diffusion, draw: generation.Generator, data):
     self._config, self._model, self._generator = config, model, draw
-    self._kind, (self._train, _, self._test) = data.kind, data.parts
+    self._kind, self._rate, (self._train, _, self._test) = data.kind, data.rate, data.parts
     for name in config.report.get("compare", ()):  # before any compute
       self._other(name)
     if config.report.get("factor", 1) < 1:
@@ -128,13 +128,12 @@ class Use:
     return jnp.asarray(self._labels(count)) if self._classes else None
 
   def _sound(self, variables, key) -> dict[str, Any]:
-    """A recording of every digit to listen to, and its spectrogram."""
+    """A recording of every class to listen to, and its spectrogram."""
     samples = self._draw(self._generator, variables, self._labels(self._config.report.samples), key)[..., 0]
-    names = [f"digit_{label}_{i}.wav" for i, label in enumerate(self._labels(len(samples)))]
-    sounds = {name: sound.wav(wave, spoken_digits.RATE) for name, wave in zip(names, samples)}
-    count = min(len(samples), 10)
-    real = [self._test.inputs[self._test.label == label][0, :, 0] for label in self._labels(count)]
-    return {**sounds, "spectrograms": figures.spectrograms({"samples": samples[:count], "recordings": np.stack(real)})}
+    labels, count = self._labels(len(samples)), min(len(samples), 10)
+    sounds = sound.files(samples, labels, self._test.class_names, self._rate)
+    real = self._test.inputs[sound.of_classes(self._test, labels[:count]), :, 0]
+    return {**sounds, "spectrograms": figures.spectrograms({"samples": samples[:count], "recordings": real})}
 
   def _images(self, variables, key) -> dict[str, Any]:
     """Sample grid, strip, edits; the bound; distances to the training set."""

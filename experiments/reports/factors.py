@@ -139,7 +139,7 @@ def predict_ratings(
     scores, items = generative.batched(best, USERS, np.arange(len(data.user_names)))
     shift = factor_ratings.shift_of(config, held)
     return {"user": np.array(data.user_names), "items": np.array(data.item_names)[items], "scores": scores + shift}
-  pairs = ratings_lib.load("own", path)
+  pairs = ratings_lib.own(path)
   known = [{name: i for i, name in enumerate(names)} for names in (data.user_names, data.item_names)]
   told = [
     np.bincount(x[held.train], minlength=n) > 0

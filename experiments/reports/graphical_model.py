@@ -63,7 +63,12 @@ class Use(NamedTuple):
 
   @property
   def is_images(self) -> bool:
-    return self.config.data.name == "digits"
+    return self.config.data.name == "digits" and not self.config.data.path
+
+  @property
+  def name(self) -> str:
+    """Of the data."""
+    return self.parts.train.name.removesuffix(" train")
 
   def asked(self) -> tuple[Int[np.ndarray, " variable"], dict[str, int]]:
     """What `config.report` has known, as places of states, and the variables that it queries: names and places.
@@ -113,7 +118,7 @@ class Use(NamedTuple):
     """The network with the tables that were learned, under the name of the data."""
     tables = tuple(np.exp(np.asarray(table, np.float64)) for table in params)
     tables = tuple(table / table.sum(-1, keepdims=True) for table in tables)
-    return BayesianNetwork(self.config.data.name, self.variables, self.parents, tables)
+    return BayesianNetwork(self.name, self.variables, self.parents, tables)
 
   def beliefs(self, before, after, states):
     names, choices = zip(*self.variables)
@@ -123,7 +128,7 @@ class Use(NamedTuple):
   def arrows(self):
     """The network; of images, its tree on the grid of pixels, darker where pixels tell more of each other."""
     kind = {"given": "as given", "chow_liu": "the best tree", "tan": "the best tree around the label"}
-    title = f"{self.config.data.name}: arrows {kind[self.config.model.structure]}"
+    title = f"{self.name}: arrows {kind[self.config.model.structure]}"
     if not self.is_images:
       names = [variable.name for variable in self.variables]
       return belief_figures.network(belief_figures.layers(self.parents), self.parents, names, title=title)

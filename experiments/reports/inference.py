@@ -157,7 +157,7 @@ class Use:
       margin = 0.15 * np.ptp(x)
       points = np.linspace(x.min() - margin, x.max() + margin, 200)
       mean, deviation = self.predicted(positions, points[:, None])
-      truth = regressions.waves(points) if self.config.data.name == "waves" else None
+      truth = regressions.waves(points) if self.config.data.name == "waves" and not self.config.data.path else None
       pictures["fit"] = figures.fit(x, data.train.outcome, points, mean, deviation, truth)
     return pictures
 
@@ -184,11 +184,8 @@ class Use:
     model, data = self.problem.model, self.problem.data
     if data is None or model is None or model.predict is None:
       raise UserError("--input", source, "this model predicts no outcomes of rows: leave it out, for draws.")
-    rows = table.read(source)
-    if rows.values.shape[1] != len(data.columns):
-      remedy = f"give the {len(data.columns)} columns {', '.join(data.columns)}."
-      raise UserError("--input", f"{source}, {rows.values.shape[1]} columns", remedy)
-    mean, deviation = self.predicted(self.some(state, self.config.report.draws), data.scaled(rows.values))
+    inputs = table.read(source).of(data.columns, f"--input = {source}")
+    mean, deviation = self.predicted(self.some(state, self.config.report.draws), data.scaled(inputs))
     return {"mean": mean, "deviation": deviation}
 
 

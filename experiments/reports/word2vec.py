@@ -51,6 +51,8 @@ def report(vectors: WordVectors, train: Stream, config: ml_collections.ConfigDic
   if not listed:
     remedy = f"of {len(vectors.words)} words none is left: skip fewer, or show more."
     raise UserError("config.report.skip, config.report.words", (section.skip, section.words), remedy)
+  reviews = config.data.name == labelled.SST2
+  own = reviews and raw.is_own(labelled.SST2, config.data.path, *labelled.FILES)  # no sentiment is known of it
   metrics: dict[str, float] = {"vocabulary": float(len(vectors.words)), "text_words": float(train.total)}
   definitions = {
     "vocabulary": "words that have vectors",
@@ -59,7 +61,7 @@ def report(vectors: WordVectors, train: Stream, config: ml_collections.ConfigDic
   for measured, told in (
     *(_similarity(vectors, name) for name in section.similarity.split()),
     *([_analogies(vectors)] if section.analogies else []),
-    *([_sentiment(vectors, config.data.path or None)] if section.classify else []),
+    *([_sentiment(vectors, config.data.path if reviews else None)] if section.classify and not own else []),
   ):
     metrics |= measured
     definitions |= told

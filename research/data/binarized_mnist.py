@@ -6,7 +6,7 @@ from research.data import raw
 from research.data.examples import Examples, checked, choose, part
 from research.errors import UserError
 
-NAME, SIDE = "binarized_mnist", 28
+NAME, FILE, SIDE = "binarized_mnist", "binarized_mnist.npz", 28
 
 
 def load(split: str = "train", path: str | None = None) -> Examples:
@@ -24,14 +24,8 @@ def load(split: str = "train", path: str | None = None) -> Examples:
   Raises:
     UserError: no such file or split, or arrays of another shape.
   """
-  file = raw.locate(NAME, f"{NAME}.npz", path)
-  try:
-    with np.load(file, allow_pickle=False) as archive:
-      bits = archive[choose({name: name for name in archive.files}, split)]
-  except (OSError, ValueError) as error:
-    if isinstance(error, UserError):
-      raise
-    raise UserError("config.data.path", str(file), f"it cannot be read as an .npz archive ({error}).") from error
+  file = raw.locate(NAME, FILE, path)
+  bits = choose(raw.arrays(file), split)
   if bits.ndim == 2 and bits.shape[1] * 8 == SIDE * SIDE:
     bits = np.unpackbits(bits, axis=1)
   if bits.ndim != 2 or bits.shape[1] != SIDE * SIDE or bits.max(initial=0) > 1:

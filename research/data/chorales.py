@@ -1,4 +1,7 @@
-"""Bach's four-part chorales as piano rolls, a benchmark of sequence models (Boulanger-Lewandowski et al. 2012)."""
+"""Pieces of music as piano rolls: Bach's four-part chorales, a benchmark of sequence models, or a user's own.
+
+Boulanger-Lewandowski et al. 2012 (the benchmark).
+"""
 
 import dataclasses
 import json
@@ -12,19 +15,28 @@ from research.data import raw
 from research.data.examples import choose, part
 from research.data.sequences import Sequences, padded
 from research.errors import UserError
+from research.evaluation import music
 
 NAME = "jsb_chorales"
 KEYS, LOWEST = 88, 21  # of a piano: MIDI pitches 21 (A0) to 108 (C8)
-RESOLUTIONS = ("quarter", "16th")
+RESOLUTIONS = {"quarter": 1, "16th": 4}  # time steps of a quarter note
+KINDS = (
+  "a folder of .mid files, in train/, valid/ and test/ or all in one; a .json of lists of pieces by split, as the "
+  "chorales' is"
+)
 VOICES = 4
 
 
 def load(split: str = "train", path: str | None = None, resolution: str = "quarter") -> Sequences:
-  """A split of the set: 229 chorales to train, 76 valid, 77 test.
+  """A split of the set: 229 chorales to train, 76 valid, 77 test; or of the user's own.
+
+  These are a `.json` as the chorales' is, or a folder of `.mid` files: in `train/`, `valid/` and `test/`, or all in
+  one, of which a fifth, drawn with seed 0, is the test set, and a tenth valid.
 
   Args:
     split: 'train', 'valid' or 'test', or part of one ('train[:20]').
-    path: the file `jsb-chorales-<resolution>.json` or its folder; by default `$GENERA_DATA_DIR/jsb_chorales`.
+    path: of one's own; or the file `jsb-chorales-<resolution>.json` or its folder, by default
+      `$GENERA_DATA_DIR/jsb_chorales`.
     resolution: length of a time step: a 'quarter' note, as in the literature, or a '16th'.
 
   Returns:
@@ -35,10 +47,36 @@ def load(split: str = "train", path: str | None = None, resolution: str = "quart
   """
   if resolution not in RESOLUTIONS:
     raise UserError("config.data.resolution", resolution, f"choose one of {', '.join(RESOLUTIONS)}.")
-  file = raw.locate(NAME, f"jsb-chorales-{resolution}.json", path)
-  pieces = choose(_read(file), split)
-  rolls = [piano_roll(piece, f"{file}: piece {number} of {split}") for number, piece in enumerate(pieces)]
-  return padded(f"{NAME} {split}", rolls[part(split, len(rolls))])
+  file, name = f"jsb-chorales-{resolution}.json", NAME
+  if raw.is_own(NAME, path, file):
+    name, place = str(path), raw.own(path, KINDS, (".json",), "*.mid")
+  else:
+    place = raw.locate(NAME, file, path)
+  if place.is_dir():
+    files = choose(_divided(place), split)
+    rolls = [music.piano_roll(file.read_bytes(), RESOLUTIONS[resolution], str(file)) for file in files]
+  else:
+    pieces = choose(_read(place), split)
+    rolls = [piano_roll(piece, f"{place}: piece {number} of {split}") for number, piece in enumerate(pieces)]
+  return padded(f"{name} {split}", rolls[part(split, len(rolls))])
+
+
+def _divided(folder: Path) -> dict[str, list[Path]]:
+  """The `.mid` files of each split."""
+  splits = {split: sorted((folder / split).glob("*.mid")) for split in ("train", "valid", "test")}
+  if splits["train"]:
+    for split, files in splits.items():
+      if not files:
+        remedy = f"it has train/*.mid and no {split}/*.mid: give some, or put all files into one folder."
+        raise UserError("config.data.path", str(folder), remedy)
+    return splits
+  files = sorted(folder.rglob("*.mid"))
+  if len(files) < 3:
+    raise UserError(f"{folder}: .mid files", len(files), "give three at least: to train, to choose by and to test.")
+  order = np.random.Generator(np.random.Philox(key=0)).permutation(len(files))
+  test, valid = max(1, len(files) // 5), max(1, len(files) // 10)
+  index = {"test": order[:test], "valid": order[test : test + valid], "train": order[test + valid :]}
+  return {split: [files[i] for i in places] for split, places in index.items()}
 
 
 def piano_roll(piece: Any, name: str) -> np.ndarray:

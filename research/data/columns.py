@@ -34,16 +34,16 @@ class Column:
     """What its inputs are called."""
     return tuple(f"{self.name}={word}" for word in self.words) or (self.name,)
 
-  def encode(self, name: str, rows: Sequence[tuple[int, str]]) -> Float[np.ndarray, "row feature"]:
-    """Cells, with the numbers of their lines, as inputs.
+  def encode(self, given: Cells, names: Sequence[str]) -> Float[np.ndarray, "row feature"]:
+    """The column's cells as inputs; `names` are those of the table's columns.
 
     Raises:
       UserError: a missing cell, a word that is not known, or what is no number; by its line.
     """
-    values = np.zeros((len(rows), len(self.features)), np.float32)
-    place = {word: i for i, word in enumerate(self.words)}
-    for row, (line, cell) in enumerate(rows):
-      where = f"{name}, line {line}, column {self.name}"
+    values = np.zeros((len(given.rows), len(self.features)), np.float32)
+    place, at = {word: i for i, word in enumerate(self.words)}, names.index(self.name)
+    for row, (line, texts) in enumerate(given.rows):
+      where, cell = given.place(line, self.name), texts[at]
       if cell in cells.MISSING and cell not in place:
         if not self.fill:
           remedy = "the cell is missing: remove the row, or train with --config.data.impute=True, which fills it in."
@@ -84,8 +84,7 @@ class Columns:
     absent = [column.name for column in self.inputs if column.name not in names]
     if absent:
       raise UserError(f"{given.name}: column", absent[0], f"the model looks at it: give it. There are {_few(names)}.")
-    cells_of = lambda name: [(line, row[names.index(name)]) for line, row in given.rows]
-    return np.concatenate([column.encode(given.name, cells_of(column.name)) for column in self.inputs], 1)
+    return np.concatenate([column.encode(given, names) for column in self.inputs], 1)
 
 
 def load(path: str, split: str, target: str = "", impute: bool = False) -> Examples:
@@ -129,7 +128,7 @@ def _classes(given: Cells, target: str) -> tuple[np.ndarray, tuple[str, ...]]:
   for line, row in given.rows:
     if row[place] in cells.MISSING:
       remedy = "the class is missing, which nothing can stand for: remove the row."
-      raise UserError(f"{given.name}, line {line}, column {target}", row[place], remedy)
+      raise UserError(given.place(line, target), row[place], remedy)
   names = cells.in_order([row[place] for _, row in given.rows])
   fractions = [name for name in names if cells.is_number(name) and not float(name).is_integer()]
   if fractions:

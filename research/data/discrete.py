@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from research.data import cells
+from research.data import cells, raw
 from research.data.bayesian_network import Variable, index_of
 from research.data.cells import MISSING
 from research.errors import UserError
@@ -69,6 +69,16 @@ class DiscreteTable:
     return {name: dataclasses.replace(self.select(index), name=f"{self.name} {name}") for name, index in parts.items()}
 
 
+def at(path: str) -> str:
+  """What a path is: `bif`, a network from which rows can be drawn, or `table`.
+
+  Raises:
+    UserError: there is neither.
+  """
+  kinds = "a .bif file, of whose network rows are drawn; a table of discrete columns (.csv, .tsv, .parquet)"
+  return "bif" if raw.own(path, kinds, (".bif", *cells.SUFFIXES)).suffix.lower() == ".bif" else "table"
+
+
 def read(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> DiscreteTable:
   """A table with a line of names and then states as text (`cells.read`); empty cells, `?`, `NA` and `nan` are missing.
 
@@ -81,7 +91,8 @@ def read(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> Discre
     UserError: as `cells.read`; a column that `variables` lacks or a state that its variable lacks (by its line), or a
       column without a state.
   """
-  _, header, rows = cells.read(path, header=True)
+  given = cells.read(path, header=True)
+  header, rows = given.header, given.rows
   if variables:
     places = [index_of(variables, name, str(path)) for name in header]
   else:
@@ -99,6 +110,6 @@ def read(path: str | pathlib.Path, variables: Sequence[Variable] = ()) -> Discre
         continue
       if cell not in states:
         remedy = f"there is no such state: it has {', '.join(variables[place].states[:12])}."
-        raise UserError(f"{path}, line {line}, column {variables[place].name}", cell, remedy)
+        raise UserError(given.place(line, variables[place].name), cell, remedy)
       values[i, place] = states[cell]
   return DiscreteTable(pathlib.Path(path).stem, values, tuple(variables))

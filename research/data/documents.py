@@ -4,15 +4,15 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
 from research.data import raw
 from research.errors import UserError
+from research.text import corpora
 
-BROWN, HELP = "brown", "python_help"
+BROWN, HELP, _BROWN_FILE = "brown", "python_help", "brown.txt"
 _WORD = re.compile(r"[^\W\d_]{3,}")  # three letters and more
 TEST_SHARE = 0.1
 
@@ -45,9 +45,10 @@ def load(
   """(training, test) documents; a tenth is the test set: the first of a permutation by `Philox(key=0)`.
 
   Args:
-    name: `python_help` (embedded: `pydoc_data.topics`, the pages of Python's `help`), `brown` (in passages) or `own`: a
-      folder of `.txt` files, a document each, or one file, a document a line.
-    path: of `own`; of `brown` its folder, by default `$GENERA_DATA_DIR/brown`.
+    name: `python_help` (embedded: `pydoc_data.topics`, the pages of Python's `help`) or `brown` (in passages); unused
+      with a path of one's own.
+    path: a folder of `.txt` files, a document each, or one file, a document a line; or of `brown` its folder, by
+      default `$GENERA_DATA_DIR/brown`.
     least: training documents that a word of the vocabulary stands in, at least.
     most: share of the training documents that it stands in, at most.
     passage: sentences of `brown` that are a document.
@@ -55,7 +56,10 @@ def load(
   Raises:
     UserError: no such set, fewer than ten documents, or no word that is left.
   """
-  texts = _texts(name, path, passage)
+  if raw.is_own(name, path, *((_BROWN_FILE,) if name == BROWN else ())):
+    name, texts = str(path), _own(path)
+  else:
+    texts = _texts(name, path, passage)
   tokens = [_WORD.findall(text.lower()) for text in texts]
   tokens = [words for words in tokens if words]
   if len(tokens) < 10:
@@ -106,19 +110,14 @@ def _texts(name: str, path: str | None, passage: int) -> list[str]:
 
       return [text for _, text in sorted(topics.topics.items())]
     case "brown":
-      sentences = raw.locate(BROWN, "brown.txt", path).read_text(encoding="utf-8").splitlines()
+      sentences = raw.locate(BROWN, _BROWN_FILE, path).read_text(encoding="utf-8").splitlines()
       return ["\n".join(sentences[i : i + passage]) for i in range(0, len(sentences), max(passage, 1))]
-    case "own":
-      return _own(Path(path or ""), path)
-  raise UserError("config.data.name", name, "choose python_help, brown or own.")
+  raise UserError("config.data.name", name, "choose python_help or brown, or give texts by config.data.path.")
 
 
-def _own(file: Path, path: str | None) -> list[str]:
-  if not path or not file.exists():
-    raise UserError("config.data.path", path or "", "give a folder of .txt files, or one file with a document a line.")
-  try:
-    if file.is_dir():
-      return [text.read_text(encoding="utf-8") for text in sorted(file.rglob("*.txt"))]
-    return file.read_text(encoding="utf-8").splitlines()
-  except UnicodeDecodeError as error:
-    raise UserError("config.data.path", path, f"it is no UTF-8 text: {error}.") from error
+def _own(path: str | None) -> list[str]:
+  kinds = "a folder of .txt files, a document each; a .txt file, a document a line"
+  place = raw.own(path, kinds, corpora.SUFFIXES, "*.txt")
+  if place.is_file():
+    return corpora.read(place).splitlines()
+  return [corpora.read(file) for file in sorted(place.rglob("*.txt"))]

@@ -6,9 +6,14 @@ import pathlib
 import numpy as np
 from jaxtyping import Int
 
+from research.data import raw
 from research.errors import UserError
 
 FAMILY = "kinship"
+KINDS = (
+  "a file of facts (.txt, .tsv), head, relation and tail a line, by tabs; a folder of such, train.txt, test.txt and, "
+  "if there is one, valid.txt"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +33,17 @@ class Facts:
 
 
 def load(name: str, path: str | None = None) -> Facts:
-  """`kinship`, or `own`: a folder with train.txt and test.txt, and valid.txt if there is one, as FB15k has them, a fact
-  a line, head, relation and tail by tabs; or one such file, of which a tenth is held out for either purpose.
+  """`kinship`; or the user's own: a folder with train.txt and test.txt, and valid.txt if there is one, as FB15k has
+  them, a fact a line, head, relation and tail by tabs; or one such file, of which a tenth is held out for either.
 
   Raises:
     UserError: no such name or file, a line of another form, or what is not in the training facts.
   """
-  if name == FAMILY:
+  if not raw.is_own(name, path):
+    if name != FAMILY:
+      raise UserError("config.data.name", name, f"choose {FAMILY}, or give facts by config.data.path.")
     return divided(FAMILY, kinship())
-  if name != "own":
-    raise UserError("config.data.name", name, f"choose {FAMILY} or own.")
-  root = pathlib.Path(path or "").expanduser()
+  root = raw.own(path, KINDS, (".txt", ".tsv", ""), "train.txt")
   if root.is_file():
     return divided(str(root), _read(root))
   parts = {part: root / f"{file}.txt" for part, file in (("train", "train"), ("validation", "valid"), ("test", "test"))}

@@ -53,9 +53,15 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
     UserError: no such folder, fewer than two images, a mask that is missing, of another size or of several channels.
   """
   root = Path(path).expanduser()
-  files = listed(root / "images", "config.data.path")
-  pairs = [(images.decode(file, 3, None, str(file)), _mask(root / "masks", file)) for file in files]
-  for file, (image, mask) in zip(files, pairs):
+  if not at(path):
+    kinds = "a folder with images/ and, of the same names, masks/"
+    raise UserError("config.data.path", path, f"this experiment reads {kinds}.")
+  files, mask_files = (_by_stem(root / folder) for folder in ("images", "masks"))
+  if absent := [stem for stem in files if stem not in mask_files]:
+    remedy = f"{files[absent[0]].name} has no mask there: add {absent[0]}.png."
+    raise UserError("config.data.path", str(root / "masks"), remedy)
+  pairs = [(images.decode(file, 3, None, str(file)), _mask(mask_files[stem])) for stem, file in files.items()]
+  for file, (image, mask) in zip(files.values(), pairs):
     if image.shape[:2] != mask.shape:
       raise UserError(f"the mask of {file}: shape", mask.shape, f"it must be that of the image, {image.shape[:2]}.")
   if len(pairs) < 2:
@@ -70,6 +76,27 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
   return of(order[test + held :], "train"), of(chosen, "validation") if held else None, of(order[:test], "test")
 
 
+def at(path: str) -> bool:
+  """Whether there are images and masks at a path."""
+  root = Path(path).expanduser()
+  return bool(path) and (root / "images").is_dir() and (root / "masks").is_dir()
+
+
+def _by_stem(folder: Path) -> dict[str, Path]:
+  """The images of a folder by what an image and its mask have in common: the place below it, less the suffix.
+
+  Raises:
+    UserError: two have one; one's mask would be the other's too.
+  """
+  by_stem: dict[str, Path] = {}
+  for file in listed(folder, "config.data.path"):
+    stem = file.relative_to(folder).with_suffix("").as_posix()
+    if (other := by_stem.setdefault(stem, file)) is not file:
+      remedy = f"{other} has that name too, and images and masks go together by it: rename one, or remove it."
+      raise UserError("config.data.path", str(file), remedy)
+  return by_stem
+
+
 def listed(folder: Path, field: str) -> list[Path]:
   """The images of a folder, or the one that is named; UserError where there are none."""
   files = [folder] if folder.is_file() else sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
@@ -78,10 +105,7 @@ def listed(folder: Path, field: str) -> list[Path]:
   return files
 
 
-def _mask(folder: Path, image: Path) -> UInt8[np.ndarray, "height width"]:
-  file = next((p for p in sorted(folder.glob(f"{image.stem}.*")) if p.suffix.lower() in SUFFIXES), None)
-  if file is None:
-    raise UserError("config.data.path", str(folder), f"{image.name} has no mask there: add {image.stem}.png.")
+def _mask(file: Path) -> UInt8[np.ndarray, "height width"]:
   try:
     with Image.open(file) as opened:
       mode, mask = opened.mode, np.asarray(opened)

@@ -1,6 +1,5 @@
 """Molecules as graphs of atoms, from SMILES through RDKit (extra `molecules`), split by scaffold."""
 
-import csv
 import dataclasses
 import importlib.metadata
 import logging
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from research.data import cache, raw
+from research.data import cache, cells, raw
 from research.errors import UserError
 
 # name -> (file, column of SMILES, columns of targets)
@@ -86,20 +85,22 @@ def load(name: str, path: str | None = None, *, smiles: str = "smiles", targets:
   """Molecules and what is known of them; of several rows with the same SMILES the first.
 
   Args:
-    name: `esol`, `hiv`, or `own`: a CSV at `path`.
-    path: the file, or its folder; by default `$GENERA_DATA_DIR/molecules`.
+    name: `esol`, `hiv`; unused with a path of one's own.
+    path: a table (`cells.read`); or the named set's file or folder, by default `$GENERA_DATA_DIR/molecules`.
     smiles, targets: columns of the user's own; without targets, all of the first line's others.
 
   Raises:
     UserError: no such file or column, a target that is no number, a SMILES that RDKit does not take, no RDKit.
   """
-  if name in SOURCES:
+  if raw.is_own(name, path, *(SOURCES[name][:1] if name in SOURCES else ())):
+    kinds = "a table of molecules (.csv, .tsv, .parquet): a column of SMILES, others of numbers"
+    name, file = str(path), raw.own(path, kinds, cells.SUFFIXES)
+  elif name in SOURCES:
     file, smiles, targets = SOURCES[name]
     file = raw.locate("molecules", file, path)
-  elif name == "own":
-    file = pathlib.Path(path or "").expanduser()
   else:
-    raise UserError("config.data.name", name, f"choose one of {', '.join((*SOURCES, 'own'))}.")
+    remedy = f"choose one of {', '.join(SOURCES)}, or give a table by config.data.path."
+    raise UserError("config.data.name", name, remedy)
   texts, values, tasks = read(file, smiles, tuple(targets))
   _, first = np.unique(np.array(texts), return_index=True)
   kept = np.sort(first)
@@ -114,36 +115,32 @@ def load(name: str, path: str | None = None, *, smiles: str = "smiles", targets:
 def read(
   path: pathlib.Path, smiles: str, targets: tuple[str, ...] | None = ()
 ) -> tuple[list[str], np.ndarray, tuple[str, ...]]:
-  """SMILES, targets [row, task] and their names, of a CSV; an empty field is NaN.
+  """SMILES, targets [row, task] and their names, of a table; an empty cell is NaN.
 
   Without names of targets all columns but SMILES are; None: no targets at all.
 
   Raises:
-    UserError: it cannot be read, has no such column or no row, or a target that is no number.
+    UserError: as `cells.read`; it has no such column, or a target that is no number.
   """
-  try:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-      reader = csv.DictReader(file)
-      rows, fields = list(reader), list(reader.fieldnames or ())
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise UserError("config.data.path", str(path), f"it cannot be read as CSV in UTF-8 ({error}).") from error
+  given = cells.read(path, header=True)
   if targets is None:
     targets = ()
   else:
-    targets = targets or tuple(field for field in fields if field != smiles)
-  for field in (smiles, *targets):
-    if field not in fields:
-      raise UserError(f"{path}: column", field, f"there is none of that name: {', '.join(fields)}.")
-  if not rows:
-    raise UserError(f"{path}: rows", 0, "give at least one molecule.")
-  values = np.full((len(rows), len(targets)), np.nan, np.float32)
-  for line, row in enumerate(rows):
-    for column, field in enumerate(targets):
-      try:
-        values[line, column] = float(row[field]) if row[field] else np.nan
-      except ValueError:
-        raise UserError(f"{path} line {line + 2}: {field}", row[field], "give a number, or nothing.") from None
-  return [row[smiles] for row in rows], values, targets
+    targets = targets or tuple(name for name in given.header if name != smiles)
+  for name in (smiles, *targets):
+    if name not in given.header:
+      remedy = f"there is none of that name: {', '.join(given.header)}. (config.data.smiles, config.data.targets)"
+      raise UserError(f"{path}: column", name, remedy)
+  values = np.full((len(given.rows), len(targets)), np.nan, np.float32)
+  places = [given.header.index(name) for name in targets]
+  for row, (line, texts) in enumerate(given.rows):
+    for column, at in enumerate(places):
+      if texts[at] in cells.MISSING:
+        continue
+      if not cells.is_number(texts[at]):
+        raise UserError(given.place(line, targets[column]), texts[at], "give a number, or nothing.")
+      values[row, column] = float(texts[at])
+  return given.named((smiles,))[smiles], values, targets
 
 
 def featurised(smiles: Sequence[str], name: str) -> dict[str, np.ndarray]:

@@ -1,6 +1,5 @@
 """One graph whose nodes have labels: embedded, a Planetoid-like archive, tables, GraphML, or an object of networkx."""
 
-import csv
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from research.data import raw
+from research.data import cells, raw
 from research.data.examples import stratified_order
 from research.errors import UserError
 from research.graphs.graph import SparseRows, from_edges, row_normalised
@@ -17,6 +16,10 @@ from research.graphs.graph import SparseRows, from_edges, row_normalised
 EMBEDDED = ("karate", "les_miserables")
 PLANETOID = ("cora", "citeseer", "pubmed")
 UNKNOWN = -1
+KINDS = (
+  "an .npz archive as Planetoid's sets are; a .graphml file; a folder with nodes.csv and edges.csv; a table of edges "
+  "(.csv, .tsv, .parquet) with columns source and target"
+)
 PARTS = ("train", "validation", "test")
 
 
@@ -55,23 +58,23 @@ def load(name: str, path: str | None = None, *, per_class: int = 0, normalise: b
   """The network of that name.
 
   Args:
-    name: `karate`, `les_miserables`; `cora`, `citeseer`, `pubmed`; `own`: what lies at `path`.
-    path: of the files; by default, of Planetoid's, `$GENERA_DATA_DIR/planetoid`.
+    name: `karate`, `les_miserables`; `cora`, `citeseer`, `pubmed`; unused with a path of one's own.
+    path: of one's own (`own`), or of Planetoid's files, by default `$GENERA_DATA_DIR/planetoid`.
     per_class: training nodes a class where the source has no split; 0: stratified, 60 %, and 20 % to validate.
     normalise: divide sparse features, such as words, by each node's sum; bring dense ones to mean 0, deviation 1.
 
   Raises:
     UserError: no such name or file, or contents that make no graph.
   """
-  if name in EMBEDDED:
+  if raw.is_own(name, path, *((f"{name}.npz",) if name in PLANETOID else ())):
+    network = own(path)
+  elif name in EMBEDDED:
     network = embedded(name)
   elif name in PLANETOID:
     network = archive(raw.locate("planetoid", f"{name}.npz", path), name)
-  elif name == "own":
-    network = own(path or "")
   else:
-    names = ", ".join((*EMBEDDED, *PLANETOID, "own"))
-    raise UserError("config.data.name", name, f"choose one of {names}.")
+    names = ", ".join((*EMBEDDED, *PLANETOID))
+    raise UserError("config.data.name", name, f"choose one of {names}, or give a graph by config.data.path.")
   if not len(network.splits["train"]):
     network = dataclasses.replace(network, splits=_split(network.label, per_class))
   if normalise:
@@ -99,12 +102,7 @@ def archive(path: pathlib.Path, name: str = "") -> Network:
   Raises:
     UserError: it cannot be read, arrays are missing, or of wrong shapes.
   """
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      arrays = {key: file[key] for key in file.files}
-  except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged archives
-    remedy = f"it cannot be read ({error}): write it with np.savez, without arrays of objects."
-    raise UserError("config.data.path", str(path), remedy) from error
+  arrays = raw.arrays(path)
   sparse = [f"features_{part}" for part in ("data", "indices", "indptr", "shape")]
   if not {"edges", "labels"} <= set(arrays) or not ("features" in arrays or set(sparse) <= set(arrays)):
     remedy = f"it has {sorted(arrays)}: give `edges`, `labels` and `features`, or {', '.join(sparse)}."
@@ -128,23 +126,29 @@ def archive(path: pathlib.Path, name: str = "") -> Network:
   )
 
 
-def own(path: str) -> Network:
-  """The user's: an `.npz` (`archive`), a `.graphml` file, or a folder with `edges.csv` and `nodes.csv` (`tables`)."""
-  root = pathlib.Path(path).expanduser()
-  if root.suffix == ".npz" and root.is_file():
-    return archive(root)
-  if root.suffix == ".graphml" and root.is_file():
-    import networkx
+def own(path: str | None) -> Network:
+  """The user's: an `.npz` (`archive`), a `.graphml` file, a folder with `edges.csv` and `nodes.csv` (`tables`), or a
+  table of edges alone, with `source` and `target`.
 
-    try:
-      graph = networkx.read_graphml(root)
-    except Exception as error:  # of XML and of its contents
-      raise UserError("config.data.path", path, f"it cannot be read as GraphML ({error}).") from error
-    return from_networkx(graph, label="label", name=path)
-  if (root / "edges.csv").is_file() and (root / "nodes.csv").is_file():
+  Raises:
+    UserError: nothing there, or something else; and as these.
+  """
+  root = raw.own(path, KINDS, (".npz", ".graphml", *cells.SUFFIXES), "edges.csv")
+  if root.is_dir():
+    if not (root / "edges.csv").is_file() or not (root / "nodes.csv").is_file():
+      raise UserError("config.data.path", str(path), f"this experiment reads {KINDS}.")
+    return tables(root / "edges.csv", root / "nodes.csv")
+  if root.suffix.lower() == ".npz":
+    return archive(root)
+  if root.suffix.lower() != ".graphml":
     return tables(root)
-  remedy = "name an .npz archive, a .graphml file, or a folder that has edges.csv and nodes.csv."
-  raise UserError("config.data.path", path, remedy)
+  import networkx
+
+  try:
+    graph = networkx.read_graphml(root)
+  except Exception as error:  # of XML and of its contents
+    raise UserError("config.data.path", str(path), f"it cannot be read as GraphML ({error}).") from error
+  return from_networkx(graph, label="label", name=str(path))
 
 
 def from_networkx(graph: Any, label: str = "", name: str = "graph") -> Network:
@@ -170,50 +174,54 @@ def from_networkx(graph: Any, label: str = "", name: str = "graph") -> Network:
   return _named(name, features, edges, classes, [str(node) for node in nodes], split)
 
 
-def tables(folder: pathlib.Path) -> Network:
-  """`nodes.csv`: `id`, and if there are any `label`, `split` (train, validation, test) and numeric features;
-  `edges.csv`: `source`, `target`.  Ids may be any strings.
+def tables(edges: pathlib.Path, nodes: pathlib.Path | None = None) -> Network:
+  """A graph of tables (`cells.read`).  Ids may be any strings.
+
+  Args:
+    edges: with the columns `source` and `target`.
+    nodes: with `id`, and if there are any `label`, `split` (train, validation, test) and numeric features; None: the
+      nodes are those that edges name, without labels.
 
   Raises:
     UserError: a column that is missing, an id twice, an edge to a node that is not there, a feature that is no number.
   """
-  nodes, edges = _rows(folder / "nodes.csv", ("id",)), _rows(folder / "edges.csv", ("source", "target"))
-  place: dict[str, int] = {}
-  for line, row in enumerate(nodes, 2):
-    if row["id"] in place:
-      raise UserError(f"{folder / 'nodes.csv'} line {line}: id", row["id"], "it is there before: give every node once.")
-    place[row["id"]] = len(place)
-  pairs = np.empty((2, len(edges)), np.int64)
-  for number, row in enumerate(edges):
-    for side, field in enumerate(("source", "target")):
-      if row[field] not in place:
-        remedy = "nodes.csv has no such id: add the node, or remove the edge."
-        raise UserError(f"{folder / 'edges.csv'} line {number + 2}: {field}", row[field], remedy)
-      pairs[side, number] = place[row[field]]
-  fields = [field for field in (nodes[0] if nodes else {}) if field not in ("id", "label", "split")]
-  features = np.empty((len(nodes), len(fields)), np.float32)
-  for number, row in enumerate(nodes):
-    for column, field in enumerate(fields):
-      try:
-        features[number, column] = float(row[field])
-      except (TypeError, ValueError):
-        where = f"{folder / 'nodes.csv'} line {number + 2}: {field}"
-        raise UserError(where, row[field], "a feature must be a number; a class goes to `label`.") from None
-  column = lambda field: [row.get(field) or "" for row in nodes]
-  return _named(str(folder), features, pairs, column("label"), column("id"), column("split"))
+  links = cells.read(edges, header=True)
+  ends = links.named(("source", "target"))
+  if nodes is None:
+    names = sorted({*ends["source"], *ends["target"]})
+    place = {name: i for i, name in enumerate(names)}
+    features, classes, split = np.empty((len(names), 0), np.float32), [""] * len(names), [""] * len(names)
+  else:
+    given = cells.read(nodes, header=True)
+    columns = given.named(("id",))
+    place = {}
+    for (line, _), name in zip(given.rows, columns["id"]):
+      if name in place or not name:
+        raise UserError(given.place(line, "id"), name, "give every node an id, and every id once.")
+      place[name] = len(place)
+    names, none = columns["id"], [""] * len(columns["id"])
+    features = _features(given, [name for name in columns if name not in ("id", "label", "split")])
+    classes, split = columns.get("label", none), columns.get("split", none)
+  pairs = np.empty((2, len(links.rows)), np.int64)
+  for side, field in enumerate(("source", "target")):
+    for number, ((line, _), name) in enumerate(zip(links.rows, ends[field])):
+      if name not in place:
+        raise UserError(links.place(line, field), name, f"{nodes} has no such id: add the node, or remove the edge.")
+      pairs[side, number] = place[name]
+  return _named(str(edges if nodes is None else edges.parent), features, pairs, classes, names, split)
 
 
-def _rows(path: pathlib.Path, required: Sequence[str]) -> list[dict[str, str]]:
-  try:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-      reader = csv.DictReader(file)
-      rows = list(reader)
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise UserError("config.data.path", str(path), f"it cannot be read as CSV in UTF-8 ({error}).") from error
-  for field in required:
-    if field not in (reader.fieldnames or ()):
-      raise UserError(f"{path}: columns", reader.fieldnames, f"give a first line that names {', '.join(required)}.")
-  return rows
+def _features(given: cells.Cells, names: Sequence[str]) -> np.ndarray:
+  """The columns of those names as numbers [row, column]."""
+  features = np.empty((len(given.rows), len(names)), np.float32)
+  for column, name in enumerate(names):
+    at = given.columns.index(name)
+    for row, (line, texts) in enumerate(given.rows):
+      if not cells.is_number(texts[at]):
+        remedy = "a feature must be a finite number; a class goes to `label`."
+        raise UserError(given.place(line, name), texts[at], remedy)
+      features[row, column] = float(texts[at])
+  return features
 
 
 def _named(name, features, edges, classes: Sequence[str], node_names, split: Sequence[str]) -> Network:

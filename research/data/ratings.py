@@ -3,17 +3,16 @@
 As implicit feedback the last item of everyone is left out; ratings are held out at random, in folds.
 """
 
-import csv
 import dataclasses
 import pathlib
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from research.data import raw
+from research.data import cells, raw
 from research.errors import UserError
 
-NAME = "movielens"
+NAME, _FILE = "movielens", "u.data"
 _CALLED = {"userId": "user", "movieId": "item", "timestamp": "time"}
 
 
@@ -39,43 +38,53 @@ class Interactions:
 
 
 def load(name: str, path: str | None = None) -> Interactions:
-  """MovieLens 100K, or `own`: MovieLens' `ratings.dat`, or a CSV with `user`, `item`, and any of `rating` and `time`.
-
-  A CSV may call them `userId`, `movieId`, `rating` and `timestamp`, as MovieLens' do.
+  """MovieLens 100K, or the user's own (`own`) where the path is not that of `u.data`.
 
   Raises:
-    UserError: no such name or file, columns that are missing, a rating or a time that is no number, or no rows.
+    UserError: no such name or file, and as `own`.
   """
-  if name == NAME:
-    return _movielens(raw.locate(NAME, "u.data", path))
-  if name != "own":
-    raise UserError("config.data.name", name, f"choose {NAME} or own.")
-  file = pathlib.Path(path or "").expanduser()
-  try:
-    if file.suffix == ".dat":
-      fields = ("user", "item", "rating", "time")
-      rows = [dict(zip(fields, line.split("::"))) for line in file.read_text(encoding="latin-1").splitlines()]
-    else:
-      with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = [{_CALLED.get(field, field): value for field, value in row.items()} for row in csv.DictReader(lines)]
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise UserError("config.data.path", str(file), f"it cannot be read as CSV in UTF-8 ({error}).") from error
-  if not rows or "user" not in rows[0] or "item" not in rows[0]:
-    given = list(rows[0]) if rows else "no rows"
-    remedy = "give a first line that names user, item, and rating and time if there are any."
-    raise UserError(f"{file}: columns", given, remedy)
-  numbers = {"rating": np.ones(len(rows)), "time": np.zeros(len(rows))}
-  for line, row in enumerate(rows):
-    for field, values in numbers.items():
-      if not row.get(field):
-        continue
-      try:
-        values[line] = float(row[field])
-      except ValueError:
-        remedy = "give a number, such as seconds." if field == "time" else "give a number."
-        raise UserError(f"{file} line {line + 2}: {field}", row[field], remedy) from None
-  names = [row["user"] for row in rows], [row["item"] for row in rows]
-  return numbered(str(file), *names, numbers["time"], numbers["rating"])
+  if raw.is_own(name, path, _FILE):
+    return own(path)
+  if name != NAME:
+    raise UserError("config.data.name", name, f"choose {NAME}, or give a table by config.data.path.")
+  return _movielens(raw.locate(NAME, _FILE, path))
+
+
+def own(path: str | None) -> Interactions:
+  """MovieLens' `ratings.dat`, or a table (`cells.read`) with `user`, `item`, and any of `rating` and `time`.
+
+  A table may call them `userId`, `movieId`, `rating` and `timestamp`, as MovieLens' do.
+
+  Raises:
+    UserError: nothing there, something else, columns that are missing, a rating or a time that is no number.
+  """
+  kinds = "a table with the columns user and item, and rating and time if there are any (.csv, .tsv, .parquet, .dat)"
+  file = raw.own(path, kinds, (*cells.SUFFIXES, ".dat"))
+  given = _dat(file) if file.suffix.lower() == ".dat" else cells.read(file, header=True)
+  columns = given.named(("user", "item"), _CALLED)
+  numbers = {"rating": np.ones(len(given.rows)), "time": np.zeros(len(given.rows))}
+  for name, values in numbers.items():
+    for row, ((line, _), text) in enumerate(zip(given.rows, columns.get(name, ()))):
+      if text and not cells.is_number(text):
+        remedy = "give a number, such as seconds." if name == "time" else "give a number."
+        raise UserError(given.place(line, name), text, remedy)
+      values[row] = float(text) if text else values[row]
+  for name in ("user", "item"):
+    if "" in columns[name]:
+      line = given.rows[columns[name].index("")][0]
+      raise UserError(given.place(line, name), "", "it is empty: name one, or remove the row.")
+  return numbered(str(file), columns["user"], columns["item"], numbers["time"], numbers["rating"])
+
+
+def _dat(file: pathlib.Path) -> cells.Cells:
+  """The cells of a `ratings.dat`: user::item::rating::time."""
+  header = ("user", "item", "rating", "time")
+  lines = enumerate(file.read_text(encoding="latin-1").splitlines(), 1)
+  rows = [(number, [cell.strip() for cell in line.split("::")]) for number, line in lines if line.strip()]
+  for number, row in rows:
+    if len(row) != len(header):
+      raise UserError(f"{file}, line {number}", "::".join(row), "give user::item::rating::time.")
+  return cells.Cells(str(file), header, rows)
 
 
 def _movielens(file: pathlib.Path) -> Interactions:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from research.data import table
+from research.data import cells, raw, table
 from research.errors import UserError
 
 EMBEDDED = ("breast_cancer", "diabetes", "linnerud", "petals", "waves")
@@ -45,36 +45,48 @@ class Regression(NamedTuple):
     return (inputs - self.mean) / self.std
 
 
-def load(name: str, path: str = "", whole: bool = False) -> Regression:
+def load(name: str, path: str = "", target: str = "", whole: bool = False) -> Regression:
   """A table in two parts.
 
   Args:
-    name: embedded, or `table`, whose last column is explained by the others.
-    path: of `table`, a CSV file of numbers.
+    name: embedded; unused with a path.
+    path: of a table of numbers (`table.read`).
+    target: its column that is explained by the others; by default the last.
     whole: train on all rows, those of the test set among them.
 
   Raises:
-    UserError: no such table, or one that cannot be read or has fewer than two columns.
+    UserError: no such table or column, a target of an embedded one, fewer than two columns or five rows, or a column
+      that is constant.
   """
-  inputs, outcome, columns = _own(path) if path or name == "table" else _embedded(name)
+  if target and not path:
+    raise UserError("config.data.target", target, f"{name} has one of its own: leave it out.")
+  inputs, outcome, columns = _own(path, target) if path or name == "table" else _embedded(name)
+  if len(outcome) < 5:
+    raise UserError(f"{path}: rows", len(outcome), "give five at least, of which one is to test.")
   order = np.random.default_rng(0).permutation(len(outcome))
   held = len(outcome) // 5
   train = np.sort(order if whole else order[held:])
   mean, std = inputs[train].mean(0), inputs[train].std(0)
   if (std == 0).any():
     column = columns[int(np.flatnonzero(std == 0)[0])]
-    raise UserError("config.data.path", path or name, f"column {column} is constant: remove it.")
-  if name == "waves":  # made with a scale of its own
+    raise UserError(f"{path or name}: column", column, "it is constant in the training rows: remove it.")
+  if name == "waves" and not path:  # made with a scale of its own
     mean, std = np.zeros(1), np.ones(1)
   part = lambda index: Part((inputs[index] - mean) / std, outcome[index])
   return Regression(part(train), part(np.sort(order[:held])), columns, mean, std)
 
 
-def _own(path: str):
-  rows = table.read(path)
+def _own(path: str, target: str):
+  kinds = "a table of numbers (.csv, .tsv, .parquet), of which config.data.target, or the last column, is explained"
+  rows = table.read(raw.own(path, kinds, cells.SUFFIXES))
   if len(rows.columns) < 2:
-    raise UserError("config.data.path", path, "give two columns at least: the last is explained by the others.")
-  return rows.values[:, :-1], rows.values[:, -1], rows.columns[:-1]
+    raise UserError("config.data.path", path, "give two columns at least: one is explained by the others.")
+  if target and target not in rows.columns:
+    remedy = f"{path} has no such column: choose one of {', '.join(rows.columns[:12])}."
+    raise UserError("config.data.target", target, remedy)
+  place = rows.columns.index(target) if target else len(rows.columns) - 1
+  others = [i for i in range(len(rows.columns)) if i != place]
+  return rows.values[:, others], rows.values[:, place], tuple(rows.columns[i] for i in others)
 
 
 def _embedded(name: str):

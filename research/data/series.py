@@ -6,12 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from research.data import raw, table
+from research.data import cells, raw, table
 from research.data.dataset import Dataset
 from research.data.pipeline import Order, in_order
 from research.errors import UserError
 
-ETTH1 = "etth1"
+ETTH1, _FILE = "etth1", "ETTh1.csv"
 _MONTH = 30 * 24  # hours
 _SHARES = (0.7, 0.8)  # of a user's own series: where training and validation end
 
@@ -49,30 +49,31 @@ def load(name: str, path: str | None = None) -> Series:
   * etth1: two years of hourly readings of an electricity transformer, six loads and the oil's temperature (Zhou et al.
     2021), divided as the literature does: 12, 4 and 4 months of 30 days, what is behind them left out; from
     `$GENERA_DATA_DIR/ett/ETTh1.csv`.
-  * a user's own `.csv` at `path`, a time a line in equal steps: numeric columns, behind an optional one of times; the
-    first 70 % are to train, 10 % to validate, 20 % to test.
+  * a user's own table at `path` (`table.read`), a time a line in equal steps: numeric columns, behind an optional one
+    of times; the first 70 % are to train, 10 % to validate, 20 % to test.
 
   Raises:
     UserError: no such set or file, a cell that is no number, or a column that never varies in training.
   """
-  if name == ETTH1:
-    whole = table.read(raw.locate("ett", "ETTh1.csv", path), times=True)
-    shares, count = (12 / 20, 16 / 20), min(len(whole.values), 20 * _MONTH)
-  elif path:
-    whole = table.read(path, times=True)
+  if raw.is_own(name, path, _FILE):
+    kinds = "a table of numbers, a time a line (.csv, .tsv, .parquet)"
+    name, whole = str(path), table.read(raw.own(path, kinds, cells.SUFFIXES), times=True)
     shares, count = _SHARES, len(whole.values)
+  elif name == ETTH1:
+    whole = table.read(raw.locate("ett", _FILE, path), times=True)
+    shares, count = (12 / 20, 16 / 20), min(len(whole.values), 20 * _MONTH)
   else:
-    raise UserError("config.data.name", name, f"choose {ETTH1}, or give a .csv file by config.data.path.")
+    raise UserError("config.data.name", name, f"choose {ETTH1}, or give a table by config.data.path.")
   train_end, validation_end = (round(share * count) for share in shares)
   train = whole.values[:train_end]
   if len(train) < 2:
-    raise UserError("config.data.path", len(whole.values), "lines are too few to learn from: give more.")
+    raise UserError(f"{name}: lines", len(whole.values), "they are too few to learn from: give more.")
   mean, deviation = train.mean(0), train.std(0)
   if not deviation.all():
     column = whole.columns[int(np.argmin(deviation))]
-    raise UserError("config.data.path: column", column, "it never varies in the training part: leave it out.")
+    raise UserError(f"{name}: column", column, "it never varies in the training part: leave it out.")
   values = ((whole.values[:count] - mean) / deviation).astype(np.float32)
-  return Series(path or name, values, whole.columns, mean, deviation, train_end, validation_end)
+  return Series(name, values, whole.columns, mean, deviation, train_end, validation_end)
 
 
 def windows(

@@ -1,7 +1,5 @@
 """The free spoken digit set: 2,500 recordings of 0 to 9 by five speakers, 8 kHz, as frames of equal length."""
 
-import zipfile
-
 import numpy as np
 
 from research.data import raw
@@ -9,7 +7,7 @@ from research.data.examples import Examples, choose, part
 from research.errors import UserError
 
 NAME, RATE = "spoken_digits", 8000
-_FOLDER, _FILE = "spoken_digit", "spoken_digit.npz"
+_FOLDER, FILE = "spoken_digit", "spoken_digit.npz"
 _HELD_OUT = 5  # the source's own test set: recordings 0 to 4 of every digit and speaker
 
 
@@ -32,13 +30,8 @@ def load(split: str = "train", path: str | None = None, length: int = 4096) -> E
   """
   if length < 1:
     raise UserError("config.data.length", length, "give the samples of a frame, at least 1.")
-  file = raw.locate(_FOLDER, _FILE, path)
-  try:
-    with np.load(file, allow_pickle=False) as archive:
-      samples, offsets, labels, indices = (archive[name] for name in ("samples", "offsets", "labels", "indices"))
-  except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-    remedy = f"it is no archive of samples, offsets, labels and indices ({error})."
-    raise UserError("config.data.path", str(file), remedy) from error
+  file = raw.locate(_FOLDER, FILE, path)
+  samples, offsets, labels, indices = raw.arrays(file, ("samples", "offsets", "labels", "indices")).values()
   frames = np.stack([_frame(recording, length) for recording in np.split(samples, offsets[1:-1])])
   number = np.arange(len(labels))
   test = np.asarray(indices) < _HELD_OUT

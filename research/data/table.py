@@ -1,6 +1,7 @@
 """Tables of numbers: a user's own file, or those that come with scikit-learn, for densities."""
 
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,25 @@ class Table(NamedTuple):
 
   values: Float[np.ndarray, "row column"]
   columns: tuple[str, ...]
+
+  def of(self, columns: Sequence[str], name: str) -> Float[np.ndarray, "row column"]:
+    """The values of those columns, by their names; of a table without names, by their places.
+
+    Args:
+      columns: names.
+      name: of the table, for messages.
+
+    Raises:
+      UserError: they are not there.
+    """
+    if set(columns) <= set(self.columns):
+      return self.values[:, [self.columns.index(column) for column in columns]]
+    unnamed = self.columns == tuple(str(i + 1) for i in range(len(columns)))
+    if not unnamed:
+      raise UserError(
+        f"{name}: columns", list(self.columns[:12]), f"give the {len(columns)} columns {', '.join(columns)}."
+      )
+    return self.values
 
 
 _TIMES = ("date", "time", "datetime", "timestamp")
@@ -43,7 +63,7 @@ def read(path: str | pathlib.Path, times: bool = False) -> Table:
     for column, cell in enumerate(row[first:]):
       if not cells.is_number(cell):
         remedy = "it is no finite number: remove the column, or the row."
-        raise UserError(f"{path}, line {number}, column {columns[column]}", cell, remedy)
+        raise UserError(given.place(number, columns[column]), cell, remedy)
       values[place, column] = float(cell)
   return Table(values, columns)
 

@@ -44,14 +44,15 @@ def load(split: str = "train", path: str | None = None) -> Tagged:
 
   Args:
     split: 'train' or 'test', or part of one ('train[:90%]').
-    path: the folder of `brown.txt` and `brown_pos.txt`, tokens and their tags, separated by single spaces, a sentence
-      a line; by default `$GENERA_DATA_DIR/brown`.
+    path: a folder of `brown.txt` and `brown_pos.txt`, Brown's or one's own, tokens and their tags, separated by single
+      spaces, a sentence a line; by default `$GENERA_DATA_DIR/brown`.
 
   Raises:
     UserError: no such files or split, or lines of the two that do not belong together.
   """
-  if path and Path(path).is_file():
-    raise UserError("config.data.path", path, f"give the folder that holds {WORDS} and {TAGS}, not one of them.")
+  if path and not all((Path(path).expanduser() / file).is_file() for file in (WORDS, TAGS)):
+    kinds = f"a folder that holds {WORDS}, a sentence a line, and {TAGS}, the tags of its words"
+    raise UserError("config.data.path", path, f"there are none. This experiment reads {kinds}.")
   words, tags = _read(raw.locate(NAME, WORDS, path), raw.locate(NAME, TAGS, path))
   order = np.random.Generator(np.random.Philox(key=0)).permutation(len(words))
   size = max(1, round(HELD_OUT * len(words)))

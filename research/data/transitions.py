@@ -22,19 +22,14 @@ def load(path: str, environment: Environment) -> dict[str, np.ndarray]:
   Raises:
     UserError: no such archive, arrays that are missing, of unequal length, or do not fit the environment.
   """
-  file = raw.locate("transitions", f"{environment.name}.npz", path)
-  name, remedy = str(file), f"give an .npz archive with {', '.join(FIELDS)}; --mode=predict of an agent writes one."
-  try:
-    with np.load(file, allow_pickle=False) as archive:
-      missing = [field for field in FIELDS if field not in archive.files]
-      if missing:
-        raise UserError("config.data.path", name, f"it has no {', '.join(missing)}: {remedy}")
-      arrays = {field: archive[field] for field in FIELDS}
-  except UserError:
-    raise
-  except (OSError, ValueError) as error:
-    raise UserError("config.data.path", name, f"it cannot be read ({error}): {remedy}") from error
-  _check(name, arrays, environment)
+  known = f"{environment.name}.npz"
+  if raw.is_own(environment.name, path, known):
+    kinds = f"an .npz archive with {', '.join(FIELDS)}, as --mode=predict of an agent writes one"
+    file = raw.own(path, kinds, (".npz",))
+  else:
+    file = raw.locate("transitions", known, path)
+  arrays = raw.arrays(file, FIELDS)
+  _check(str(file), arrays, environment)
   seen = environment.observation.dtype
   types = {"observation": seen, "action": np.int32, "next_observation": seen}
   return {field: np.asarray(array, types.get(field, np.float32)) for field, array in arrays.items()}

@@ -1,17 +1,20 @@
-"""A user's own recordings: `.wav` files, in a folder for each class."""
+"""A user's own recordings: `.wav` files, in a folder for each class, or without classes."""
 
 import pathlib
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
-from research.data.examples import Examples, choose, held_out
+from research.data import raw
+from research.data.examples import UNLABELLED, Examples, choose, held_out
 from research.errors import UserError
 
+KINDS = "a folder of folders, a class each, of .wav files"
 
-def load(path: str, split: str, length: float) -> tuple[Examples, int]:
+
+def load(path: str, split: str, length: Callable[[int], int], labels: bool = True) -> tuple[Examples, int]:
   """A split, 'train' or 'test', of a folder of folders of recordings, and their rate, samples a second.
 
   A stratified fifth, drawn with seed 0, is 'test'; the others come in an order drawn with seed 0.
@@ -19,20 +22,25 @@ def load(path: str, split: str, length: float) -> tuple[Examples, int]:
   Args:
     path: of the folder; the names of the folders in it are those of the classes.
     split: see above.
-    length: seconds of a recording: what is longer is cut, what is shorter is followed by silence.
+    length: `length(rate)`, samples of a recording: what is longer is cut, what is shorter is followed by silence.
+    labels: whether there must be classes; without, recordings may lie in the folder itself.
 
   Raises:
-    UserError: no such folder, fewer than two classes, a file that cannot be read, or one of another rate.
+    UserError: no such folder, fewer than two classes or recordings, a file that cannot be read, or one of another rate.
   """
-  root = pathlib.Path(path)
-  folders = sorted(folder for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
-  files = [(file, place) for place, folder in enumerate(folders) for file in sorted(folder.glob("*.wav"))]
-  if len({place for _, place in files}) < 2:
-    raise UserError("config.data.path", path, "give a folder of folders, a class each, of .wav files; two at least.")
-  label = np.array([place for _, place in files], np.int32)
-  sounds, rate = read([file for file, _ in files])
-  frames = framed(sounds, round(length * rate))
-  whole = Examples(f"{path} {split}", frames, label, tuple(folder.name for folder in folders))
+  root = raw.own(path, KINDS if labels else f"{KINDS}, or all in one", folder="*.wav")
+  folders = sorted(folder for folder in root.iterdir() if folder.is_dir())
+  by_class = {folder.name: sounds for folder in folders if (sounds := sorted(folder.glob("*.wav")))}
+  if not labels and (sounds := sorted(root.glob("*.wav"))):
+    by_class = {UNLABELLED[0]: sounds}
+  elif len(by_class) < 2:
+    raise UserError("config.data.path", path, f"give {KINDS}; two at least.")
+  files = [file for sounds in by_class.values() for file in sounds]
+  if len(files) < 2:
+    raise UserError("config.data.path", path, "give two recordings at least, of which one is to test.")
+  label = np.repeat(np.arange(len(by_class), dtype=np.int32), [len(sounds) for sounds in by_class.values()])
+  sounds, rate = read(files)
+  whole = Examples(f"{path} {split}", framed(sounds, length(rate)), label, tuple(by_class))
   chosen = whole.select(choose(held_out(label), split))
   order = np.random.default_rng(0).permutation(len(chosen)) if split == "train" else np.arange(len(chosen))
   return chosen.select(order), rate

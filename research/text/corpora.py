@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from research.data import prepared, raw
 from research.errors import UserError
 
+SUFFIXES = (".txt", ".text", ".md", "")  # of files that are plain text
 NAMES = ("pydoc", "shakespeare", "tiny_shakespeare")
 
 
@@ -30,19 +31,18 @@ def load(name: str = "pydoc", path: str | None = None, data_dir: str | None = No
   * a user's own `.txt` file, or all in a folder, by their names: the last tenth of the characters is the test set.
 
   Args:
-    name: one of `NAMES`; unused with a path, but for shakespeare, whose file it then is.
-    path: a file or folder.
+    name: one of `NAMES`; unused with a path of one's own.
+    path: a file or folder; of shakespeare also that of `input.txt`.
     data_dir: of prepared TFDS sets.
 
   Raises:
     UserError: no such text; a file that is not UTF-8; nothing in it.
   """
-  if name == "shakespeare":
-    return _nine_tenths(read(raw.locate("tinyshakespeare", "input.txt", path)))
-  if path:
+  if raw.is_own(name, path, *(("input.txt",) if name == "shakespeare" else ())):
     return _nine_tenths(own(path))
   readers: dict[str, Callable[[], Text]] = {
     "pydoc": _pydoc,
+    "shakespeare": lambda: _nine_tenths(read(raw.locate("tinyshakespeare", "input.txt", path))),
     "tiny_shakespeare": lambda: _tiny_shakespeare(data_dir),
   }
   if name not in readers:
@@ -64,21 +64,14 @@ def read(file: pathlib.Path) -> str:
   return text
 
 
-def own(path: str) -> str:
+def own(path: str | None) -> str:
   """The text of a `.txt` file, or of all in a folder and its subfolders, in order of their names.
 
   Raises:
-    UserError: no such file or folder, none in it, or as `read`.
+    UserError: nothing there, something else, or as `read`.
   """
-  place = pathlib.Path(path)
-  if place.is_file():
-    return read(place)
-  if not place.is_dir():
-    raise UserError("config.data.path", path, "there is no such file or folder: give a .txt file, or a folder of them.")
-  files = sorted(place.rglob("*.txt"))
-  if not files:
-    raise UserError("config.data.path", path, "there is no .txt file in the folder.")
-  return "\n".join(map(read, files))
+  place = raw.own(path, "a .txt file, or a folder of them", SUFFIXES, "*.txt")
+  return read(place) if place.is_file() else "\n".join(map(read, sorted(place.rglob("*.txt"))))
 
 
 def _nine_tenths(text: str) -> Text:

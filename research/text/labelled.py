@@ -1,20 +1,21 @@
-"""Labelled texts, from tables: SST-2 as GLUE has it, or a user's own `.csv`, `.tsv` or `.jsonl`."""
+"""Labelled texts, from tables: SST-2 as GLUE has it, or a user's own `.csv`, `.tsv`, `.parquet` or `.jsonl`."""
 
-import csv
 import dataclasses
-import io
 import json
 import pathlib
 
 import numpy as np
 from jaxtyping import Int
 
-from research.data import raw
+from research.data import cells, raw
 from research.data.examples import Examples, choose, held_out
 from research.errors import UserError
 from research.text import corpora, tokenizers
 
-SST2 = "sst2"
+SST2, FILES = "sst2", ("train.tsv", "dev.tsv")
+SUFFIXES = (*cells.SUFFIXES, ".jsonl")
+KINDS = "a table of texts and labels (.csv, .tsv, .parquet, .jsonl)"
+_CALLED = ("text", "sentence", "content")  # columns of texts
 PADDING = 0  # the token of what is no token; those of a tokenizer are one higher
 
 
@@ -43,7 +44,7 @@ class LabelledTexts:
     return dataclasses.replace(self, texts=tuple(self.texts[i] for i in chosen), label=self.label[chosen])
 
 
-def load(name: str, split: str, path: str | None = None) -> LabelledTexts:
+def load(name: str, split: str, path: str | None = None, text: str = "", label: str = "") -> LabelledTexts:
   """A split of a set, 'train' or 'test', its training part in an order drawn with seed 0.
 
   * sst2: phrases and sentences of film reviews, negative or positive (Socher et al. 2013; Wang et al. 2019); 'test' is
@@ -51,42 +52,47 @@ def load(name: str, split: str, path: str | None = None) -> LabelledTexts:
     `$GENERA_DATA_DIR/sst2/{train,dev}.tsv`, or the folder `path`.
   * a user's own table at `path`: a stratified fifth of it, drawn with seed 0, is 'test'.
 
+  Args:
+    name: unused with a path of one's own.
+    split: see above.
+    path: of a table, or the folder of `sst2`.
+    text, label: columns, as of `table`.
+
   Raises:
     UserError: no such set or file, and as `table`.
   """
-  if name == SST2:
-    file = raw.locate(SST2, {"train": "train.tsv", "test": "dev.tsv"}[split], path)
-    return _shuffled(table(file)) if split == "train" else table(file)
-  if not path:
+  if raw.is_own(name, path, *FILES):
+    whole = table(raw.own(path, f"{KINDS}; of {SST2} the folder with {' and '.join(FILES)}", SUFFIXES), text, label)
+    return whole.select(choose(held_out(whole.label), split))
+  if name != SST2:
     raise UserError("config.data.name", name, f"choose {SST2}, or give a table by config.data.path.")
-  whole = table(pathlib.Path(path))
-  return whole.select(choose(held_out(whole.label), split))
+  file = raw.locate(SST2, FILES[("train", "test").index(split)], path)
+  return _shuffled(table(file)) if split == "train" else table(file)
 
 
-def table(file: pathlib.Path, text: str = "", label: str = "label") -> LabelledTexts:
-  """Texts and labels of a `.csv` or `.tsv` with a header, or of a `.jsonl`.
+def table(file: pathlib.Path, text: str = "", label: str = "") -> LabelledTexts:
+  """Texts and labels of a table with a line of names (`cells.read`), or of a `.jsonl`, an object a line.
 
   Args:
     file: UTF-8.
     text: name of the column of texts; by default `text`, `sentence` or `content`, whichever there is.
-    label: name of that of labels, of any values: classes are in order of their names.
+    label: name of that of labels, by default `label`, of any values: classes are in order of their names.
 
   Raises:
-    UserError: no such file, no such columns, an empty text, one class only.
+    UserError: as `cells.read`; no such columns, an empty text or label, one class only.
   """
-  rows = _rows(file)
-  if not rows:
-    raise UserError("config.data.path", str(file), "it has no rows.")
-  columns = rows[0].keys()
-  text = text or next((name for name in ("text", "sentence", "content") if name in columns), "text")
-  for column in (text, label):
-    if column not in columns:
-      raise UserError(
-        "config.data.path", str(file), f"it has no column {column!r}, but {', '.join(map(str, columns))}."
-      )
-  texts, labels = [str(row[text] or "") for row in rows], [str(row[label]) for row in rows]
-  if empty := [number for number, words in enumerate(texts, 1) if not words.strip()]:
-    raise UserError(f"{file}: row", empty[0], f"its text is empty, as are {len(empty)} in all: remove them.")
+  given = _objects(file) if file.suffix.lower() == ".jsonl" else cells.read(file, header=True, quotes=False)
+  text = text or next((name for name in _CALLED if name in given.header), _CALLED[0])
+  columns = {}
+  for field, column in (("config.data.text", text), ("config.data.target", label or "label")):
+    if column not in given.header:
+      raise UserError(field, column, f"{file} has no such column: choose one of {', '.join(given.header[:12])}.")
+    place = given.header.index(column)
+    columns[field] = [row[place] for _, row in given.rows]
+    for number, row in given.rows:
+      if not row[place]:
+        raise UserError(f"{file}, {given.unit} {number}, column {column}", "", "it is empty: remove the row.")
+  texts, labels = columns.values()
   names = sorted(set(labels))
   if len(names) < 2:
     raise UserError(f"{file}: classes", names, "there is one only: give examples of two at least.")
@@ -94,21 +100,20 @@ def table(file: pathlib.Path, text: str = "", label: str = "label") -> LabelledT
   return LabelledTexts(file.name, tuple(texts), np.array([place[l] for l in labels], np.int32), tuple(names))
 
 
-def _rows(file: pathlib.Path) -> list[dict]:
-  kinds = {".csv": ",", ".tsv": "\t"}
-  if not file.is_file() or file.suffix not in (*kinds, ".jsonl"):
-    raise UserError("config.data.path", str(file), "give a .csv, .tsv or .jsonl file.")
-  contents = corpora.read(file)
-  if file.suffix != ".jsonl":
-    quoting = csv.QUOTE_NONE if file.suffix == ".tsv" else csv.QUOTE_MINIMAL  # tabs need no quotes
-    return list(csv.DictReader(io.StringIO(contents), delimiter=kinds[file.suffix], quoting=quoting))
+def _objects(file: pathlib.Path) -> cells.Cells:
+  """The cells of a `.jsonl`; the first line's names are the columns'."""
+  header: tuple[str, ...] = ()
   rows = []
-  for number, line in enumerate(filter(str.strip, contents.splitlines()), 1):
+  for number, line in enumerate(corpora.read(file).splitlines(), 1):
+    if not line.strip():
+      continue
     try:
-      rows.append(dict(json.loads(line)))
+      record = dict(json.loads(line))
     except (ValueError, TypeError) as error:
-      raise UserError(f"{file}: line", number, f"it is no JSON object ({error}).") from error
-  return rows
+      raise UserError(f"{file}, line", number, f"it is no JSON object ({error}).") from error
+    header = header or tuple(map(str, record))
+    rows.append((number, ["" if record.get(name) is None else str(record[name]).strip() for name in header]))
+  return cells.Cells(str(file), header, rows)
 
 
 def _shuffled(texts: LabelledTexts) -> LabelledTexts:

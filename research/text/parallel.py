@@ -15,6 +15,7 @@ MULTI30K = "multi30k"
 PADDING, BEGIN, END = 0, 1, 2  # tokens that are no text; those of a tokenizer are three higher
 SPECIAL = 3
 _FILES = {"train": "train", "validation": "val", "test": "test2016"}
+KINDS = "a .tsv, sentence and translation a line; or two files with a sentence a line, by a comma: here.txt,there.txt"
 _HELD_OUT = {"test": 10, "validation": 20}  # of a user's own: one of so many
 
 
@@ -37,19 +38,18 @@ def load(name: str, split: str, path: str | None = None, languages: tuple[str, s
   Raises:
     UserError: no such set or files, files of different lengths, an empty line, or fewer pairs than can be divided.
   """
-  if name == MULTI30K:
-    files = [raw.locate(MULTI30K, f"{_FILES[split]}.{language}", path) for language in languages]
-    return _checked(f"{name} {split}", *map(_lines, files))
-  if not path:
+  named = {part: [f"{_FILES[part]}.{language}" for language in languages] for part in _FILES}
+  if raw.is_own(name, path, *(file for files in named.values() for file in files)):
+    return _own(path or "", split)
+  if name != MULTI30K:
     raise UserError("config.data.name", name, f"choose {MULTI30K}, or give files of your own by config.data.path.")
-  return _own(path, split)
+  files = [raw.locate(MULTI30K, file, path) for file in named[split]]
+  return _checked(f"{name} {split}", *map(_lines, files))
 
 
 def _own(path: str, split: str) -> Pairs:
-  files = [pathlib.Path(part) for part in path.split(",")]
-  for file in files:
-    if not file.is_file():
-      raise UserError("config.data.path", path, f"there is no file {file}: give a .tsv, or two files by a comma.")
+  parts = path.split(",")
+  files = [raw.own(part, KINDS, (pathlib.Path(part).suffix.lower(),)) for part in parts]  # of two, any kind
   if len(files) == 2:
     whole = _checked(path, *map(_lines, files))
   elif len(files) == 1 and files[0].suffix == ".tsv":
@@ -58,10 +58,10 @@ def _own(path: str, split: str) -> Pairs:
       raise UserError(f"{path}: line", unequal[0], "give a sentence and its translation, by one tab.")
     whole = _checked(path, *map(list, zip(*rows)))
   else:
-    raise UserError("config.data.path", path, "give a .tsv, or two files by a comma.")
+    raise UserError("config.data.path", path, f"this experiment reads {KINDS}.")
   count = len(whole.source)
   if count < 20:
-    raise UserError("config.data.path", count, "pairs are too few to hold some out: give 20 or more.")
+    raise UserError(f"{path}: pairs", count, "they are too few to hold some out: give 20 or more.")
   order = np.random.default_rng(0).permutation(count)
   test, validation = (count // _HELD_OUT[part] for part in ("test", "validation"))
   index = {"test": order[:test], "validation": order[test : test + validation], "train": order[test + validation :]}

@@ -15,7 +15,8 @@ from research.data import raw
 from research.errors import UserError
 from research.text import corpora, labelled
 
-NAMES = ("pydoc", "brown", "sst2", "own")
+NAMES = ("pydoc", "brown", "sst2", raw.OWN)
+_FILES = {"brown": ("brown.txt",), "sst2": labelled.FILES}
 BLOCK = 10_000  # words that are taken for a sentence where sentences are not told apart, as gensim's Text8Corpus does
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _END = re.compile(r"(?<=[.!?:])\s+|\n\s*\n")
@@ -57,8 +58,8 @@ def load(name: str, path: str | None = None, units: str = "sentence") -> Sentenc
 
   Args:
     name: `pydoc` (embedded: the pages of Python's help), `brown` (as it is tokenised, less what has neither letter nor
-      digit), `sst2` (the training reviews), or `own`: a .txt file or a folder of them.
-    path: of `own`; of the others where their files lie, by default `$GENERA_DATA_DIR/<name>`.
+      digit), `sst2` (the training reviews); unused with a path of one's own.
+    path: a .txt file or a folder of them; or where the named set's files lie, by default `$GENERA_DATA_DIR/<name>`.
     units: `sentence`, or `block`: runs of 10,000 words, so that windows cross the ends of sentences.
 
   Raises:
@@ -66,7 +67,7 @@ def load(name: str, path: str | None = None, units: str = "sentence") -> Sentenc
   """
   if units not in ("sentence", "block"):
     raise UserError("config.data.units", units, "choose sentence or block.")
-  match name:
+  match raw.OWN if raw.is_own(name, path, *_FILES.get(name, ())) else name:
     case "pydoc":
       texts = [text for _, text in sorted(pydoc_data.topics.topics.items())]
       sentences = [words for text in texts for words in sentences_of(text)]
@@ -75,8 +76,8 @@ def load(name: str, path: str | None = None, units: str = "sentence") -> Sentenc
       sentences = [[w for w in line.split(" ") if any(map(str.isalnum, w))] for line in lines]
     case "sst2":
       sentences = [words_of(text) for text in labelled.load("sst2", "train", path).texts]
-    case "own":
-      sentences = sentences_of(corpora.own(path or ""))
+    case raw.OWN:
+      sentences = sentences_of(corpora.own(path))
     case _:
       raise UserError("config.data.name", name, f"choose one of {', '.join(NAMES)}.")
   sentences = [words for words in sentences if words]

@@ -145,7 +145,7 @@ def test_a_csv_of_states(tmp_path):
   [
     ("rain\n", "no rows below the line of names"),
     ("rain,rain\nyes,no\n", "name every column once"),
-    ("rain,grass\nyes\n", "line 2 = 1: the first line has 2 cells"),
+    ("rain,grass\nyes\n", "line 2: cells = 1: the first line has 2 cells"),
     ("rain,grass\nyes,moist\n", "line 2, column grass = 'moist': there is no such state: it has wet, damp, dry"),
     ("rain,gras\nyes,wet\n", "variable = 'gras': .*the nearest is grass"),
   ],

@@ -56,10 +56,10 @@ def test_chosen_molecules_are_the_same_ones(few):
   [
     (["CCO,1,0", "C(C,1,0"], {}, r"molecule 1.*RDKit"),
     (["CCO,1,0", ",1,0"], {}, "RDKit"),
-    (["CCO,much,0"], {}, "line 2: solubility = 'much'"),
+    (["CCO,much,0"], {}, "line 2, column solubility = 'much'"),
     (["CCO,1,0"], {"smiles": "structure"}, "structure"),
     (["CCO,1,0"], {"targets": ("boiling",)}, "boiling"),
-    ([], {}, "at least one"),
+    ([], {}, "no rows"),
   ],
 )
 def test_what_is_wrong_with_a_table_is_told(tmp_path, rows, options, message):

@@ -88,10 +88,10 @@ def test_tables_have_names_labels_splits_and_features(tmp_path):
 @pytest.mark.parametrize(
   ("tables", "message"),
   [
-    ({"edges": "ann,dan\n"}, "line 2: target = 'dan'"),
+    ({"edges": "ann,dan\n"}, "line 2, column target = 'dan'"),
     ({"nodes": "id\nann\nann\n"}, "line 3"),
     ({"nodes": "name\nann\n"}, "id"),
-    ({"nodes": "id,age\nann,old\nbob,2\ncy,3\n"}, "age = 'old'"),
+    ({"nodes": "id,age\nann,old\nbob,2\ncy,3\n"}, "column age = 'old'"),
   ],
 )
 def test_what_is_wrong_with_tables_is_told(tmp_path, tables, message):

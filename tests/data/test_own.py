@@ -1,60 +1,25 @@
 """A user's own data: what the path is says how it is read."""
 
 import pathlib
-import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from experiments.command import cli
-from experiments.parts import generative, splits
 from research.data import cells, columns, files, own, remembered
 from research.errors import UserError
+from tests.mock_data import own as mock_own
 
-DOCUMENTED = re.findall(
-  r"`python -m experiments\.(\w+)([^`]*)`",
-  (pathlib.Path(__file__).parents[2] / "docs" / "data.md").read_text(),
-)
 TABLE = "width,colour,kind\n" + "".join(f"{i},{'red' if i % 2 else 'blue'},{'ab'[i % 2]}\n" for i in range(20))
 READING = own.Reading(tables=True, target="kind")
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-  """Every file that docs/data.md names."""
+  """Files of images and tables, where the test is."""
   monkeypatch.chdir(tmp_path)
-  pixels = np.random.default_rng(0).integers(0, 256, (20, 8, 8), np.uint8)
-  table = TABLE.replace("kind", "species")
-  pathlib.Path("flowers.csv").write_text(table)
-  pathlib.Path("flowers.tsv").write_text(table.replace(",", "\t"))
-  pathlib.Path("gaps.csv").write_text(table.replace("\n4,blue", "\n,blue").replace("\n7,red", "\n7,NA"))
-  pathlib.Path("measures.csv").write_text("a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(20)))
-  parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.csv")
-  parquet.write_table(arrow.read_csv("flowers.csv"), "flowers.parquet")
-  np.save("my.npy", pixels)
-  np.savez("my.npz", inputs=pixels, label=np.array(["cat", "dog"] * 10))
-  for i, image in enumerate(pixels):
-    for place in (pathlib.Path("pictures"), pathlib.Path("my_images", "ab"[i % 2])):
-      place.mkdir(parents=True, exist_ok=True)
-      Image.fromarray(image).resize((8 + i % 3, 8)).save(place / f"{i}.png")
+  for name in ("pictures", "my.npy", "my.npz", "flowers.csv", "flowers.parquet"):
+    mock_own.write_one(tmp_path, name)
   return tmp_path
-
-
-def test_documented_commands_read_what_they_name(folder):
-  kinds = {"cnn": {}, "mlp": {"tables": True}, "flow": {"labels": False, "tables": True}}
-  for experiment, flags in DOCUMENTED:
-    fields = dict(re.findall(r"--config\.([\w.]+)=(\S+)", flags))
-    named = re.search(r"--config=(\S+)", flags)
-    module = __import__(f"experiments.{experiment}", fromlist=["DEFAULT"])
-    config = cli.load_config(named[1] if named else module.DEFAULT, fields)
-    if experiment == "inference":
-      continue
-    if experiment in ("vae", "diffusion"):
-      data = generative.load_pixels(config.data, config.model.conditional)
-    else:
-      data = splits.load(config.data, **kinds[experiment])
-    assert len(data.train) + len(data.validation or ()) + len(data.test) == 20
 
 
 def test_words_are_one_hot_and_classes_are_named(tmp_path):
@@ -130,3 +95,12 @@ def test_parquet_has_the_cells_of_csv(folder):
   csv, parquet = cells.read("flowers.csv"), cells.read("flowers.parquet")
   assert csv.header == parquet.header
   assert [row for _, row in csv.rows] == [row for _, row in parquet.rows]
+
+
+def test_a_mistake_in_parquet_is_told_by_its_row(folder):
+  import pyarrow
+  import pyarrow.parquet
+
+  pyarrow.parquet.write_table(pyarrow.table({"width": [1.0, None] * 5, "kind": ["a", "b"] * 5}), "gaps.parquet")
+  with pytest.raises(UserError, match=r"gaps.parquet, row 2, column width.*missing"):
+    own.load("gaps.parquet", "train", READING)

@@ -77,7 +77,7 @@ def test_files_that_are_no_chorales_are_refused(tmp_path, contents, remedy):
 
 
 def test_missing_chorales_and_resolutions_are_refused(tmp_path):
-  with pytest.raises(UserError, match=r"jsb-chorales-quarter\.json"):
+  with pytest.raises(UserError, match=r"this experiment reads a folder of \.mid files"):
     chorales.load("train", str(tmp_path))
   with pytest.raises(UserError, match="quarter, 16th"):
     chorales.load("train", str(tmp_path), "8th")
@@ -141,7 +141,7 @@ def test_lines_that_do_not_belong_together_are_refused(tmp_path, words, tags, re
 def test_missing_sentences_are_refused(tmp_path):
   with pytest.raises(UserError, match=r"brown\.txt"):
     tagged.load("train", str(tmp_path))
-  with pytest.raises(UserError, match="not one of them"):
+  with pytest.raises(UserError, match="a folder that holds"):
     tagged.load("train", write_brown(tmp_path, "a\nb", "X\nX") + "/brown.txt")
   (tmp_path / "brown.txt").write_bytes(b"\xff\xfe\n\xff\n")
   with pytest.raises(UserError, match="UTF-8"):

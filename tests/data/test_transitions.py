@@ -47,7 +47,7 @@ def test_what_does_not_fit_is_refused(tmp_path, changes, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-  with pytest.raises(UserError, match="no file"):
+  with pytest.raises(UserError, match="no such file"):
     transitions.load(str(tmp_path / "none.npz"), cart_pole.cart_pole())
 
 

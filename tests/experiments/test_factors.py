@@ -27,7 +27,7 @@ def test_own_ratings_as_movielens_writes_them(tmp_path):
     assert data.user.tolist() == [0, 1, 0]
     assert data.time.tolist() == [7, 8, 9]
   table.write_text("user,item,rating\n1,10,good\n")
-  with pytest.raises(UserError, match=r"line 2: rating.*give a number"):
+  with pytest.raises(UserError, match=r"line 2, column rating.*give a number"):
     ratings.load("own", str(table))
   parts = ratings.folds(data, 3)
   assert sorted(parts.tolist()) == [0, 1, 2]

@@ -46,7 +46,7 @@ def test_own_interactions_and_what_is_wrong_with_them(tmp_path):
   file.write_text("user,item,time\nann,x,1\nann,y,2\nbob,x,1\n")
   assert ratings.load("own", str(file)).item_names == ("x", "y")
   file.write_text("user,item,time\nann,x,soon\n")
-  with pytest.raises(UserError, match="line 2: time = 'soon'"):
+  with pytest.raises(UserError, match="line 2, column time = 'soon'"):
     ratings.load("own", str(file))
   file.write_text("who,what\nann,x\n")
   with pytest.raises(UserError, match="user, item"):

@@ -138,8 +138,8 @@ def test_noise_goes_away(method):
   [
     ("asia", {"data.name": "table", "data.path": "{csv}"}, "comes without arrows: give config.data.network"),
     ("asia", {"data.name": "asai"}, "choose asia or alarm"),
-    ("asia", {"data.path": "x.bif"}, "config.data.path = 'x.bif': asia does not use it"),
-    ("asia", {"data.network": "x.bif"}, "it is of config.data.name=table"),
+    ("asia", {"data.path": "x.bif"}, "config.data.path = 'x.bif': there is no such file"),
+    ("asia", {"data.network": "x.bif"}, "it is of a table of one's own"),
     ("asia", {"data.hidden": "brnoc"}, "variable = 'brnoc': .*the nearest is bronc"),
     ("asia", {"data.missing": "1.5"}, "config.data.missing = 1.5: give the share"),
     ("asia", {"data.rows": "2"}, "config.data.rows = 2: give four at least"),

@@ -172,8 +172,8 @@ def test_sounds_of_any_width_are_read(width, channels, tmp_path):
 
 
 def test_bad_recordings_are_refused(tmp_path):
-  with pytest.raises(UserError, match="two at least"):
-    wavs.load(str(tmp_path), "train", 1.0)
+  with pytest.raises(UserError, match="a class each"):
+    wavs.load(str(tmp_path), "train", round)
   (tmp_path / "a.wav").write_bytes(b"no sound")
   with pytest.raises(UserError, match="cannot be read"):
     wavs.read([tmp_path / "a.wav"])

@@ -182,7 +182,7 @@ def test_bad_pairs_are_refused(tmp_path):
   (tmp_path / "e.txt").write_text("one\n" * 29)
   with pytest.raises(UserError, match="line i of one file"):
     load(f"{tmp_path}/d.txt,{tmp_path}/e.txt")
-  with pytest.raises(UserError, match="no file"):
+  with pytest.raises(UserError, match="no such file"):
     load(tmp_path / "none.tsv")
   folder = mock_data.write_raw(tmp_path, "multi30k") + "/multi30k"
   with pytest.raises(UserError, match=r"config\.data\.budget"):

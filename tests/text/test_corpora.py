@@ -40,7 +40,7 @@ def test_a_folder_of_files_is_read_in_order(tmp_path):
 def test_what_is_wrong_with_a_file_is_said(tmp_path):
   with pytest.raises(UserError, match="no such file"):
     corpora.own(str(tmp_path / "none.txt"))
-  with pytest.raises(UserError, match=r"no \.txt file"):
+  with pytest.raises(UserError, match=r"reads a \.txt file"):
     corpora.own(str(tmp_path))
   (tmp_path / "latin.txt").write_bytes("naïve".encode("latin-1"))
   with pytest.raises(UserError, match="not UTF-8"):

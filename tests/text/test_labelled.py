@@ -44,7 +44,7 @@ def test_sst2_is_scored_on_its_dev_set(tmp_path):
 @pytest.mark.parametrize(
   ("contents", "match"),
   [
-    ("text\tclass\na\tb\n", "no column 'label'"),
+    ("text\tclass\na\tb\n", "no such column: choose one of text, class"),
     ("label\ttext\n0\ta\n0\tb\n", "one only"),
     ("label\ttext\n0\ta\n1\t \n", "empty"),
     ("label\ttext\n", "no rows"),
@@ -57,8 +57,9 @@ def test_what_is_wrong_with_a_table_is_said(tmp_path, contents, match):
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
+  (tmp_path / "a.xls").touch()
   with pytest.raises(UserError, match=r"\.jsonl"):
-    labelled.table(tmp_path / "a.xls")
+    labelled.load("own", "train", str(tmp_path / "a.xls"))
   (tmp_path / "a.jsonl").write_text('{"text": "a", "label": 0}\n[1]\n')
   with pytest.raises(UserError, match="no JSON object"):
     labelled.table(tmp_path / "a.jsonl")
