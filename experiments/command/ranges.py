@@ -28,7 +28,7 @@ _INTERVALS = {
     alpha beta bound_nodes buckets budget burn_in cap channels chrono churn clip_norm coded collapse
     commitment compare completions concentration conservative consistency crop cutout data.sample depth dice drawn
     edits elastic embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune
-    floor folds gradient_penalty guidance image_size importance importance_samples input_noise kv_heads learning_rate
+    floor folds gradient_penalty guidance importance importance_samples input_noise kv_heads learning_rate
     learning_starts likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
     model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane
     prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation std
@@ -46,6 +46,7 @@ _INTERVALS = {
     data.noise decay discount evaluation exploration.first follow guidance_interval last min_p overlap report.strength
     target_rate teleport""",
   "(0, 1]": "centre data.most random_area top_p",
+  "[0, 8192]": "image_size",  # of a side: 64 million pixels
   "[0, 4294967296)": "seed",  # which JAX's keys take
   "[-1, inf)": "factors.fold fold",
   "(-inf, inf)": "coupling liked returns threshold",

@@ -1,6 +1,7 @@
 """One run, from a config to what it leaves behind."""
 
 import dataclasses
+import difflib
 import pathlib
 import sys
 import time
@@ -89,8 +90,16 @@ class Prepared:
   executor: Executor
 
 
-def prepared(build: Callable, config: ml_collections.ConfigDict, memory: remembered.Memory, mode: str) -> Prepared:
+def prepared(
+  build: Callable, config: ml_collections.ConfigDict, memory: remembered.Memory, mode: str, begun: bool = False
+) -> Prepared:
   """The experiment of a config, laid over the devices.
+
+  Args:
+    build, config: of the experiment.
+    memory: of its data.
+    mode: as on the command line.
+    begun: whether there is a checkpoint to go on from.
 
   Raises:
     UserError: what the config asks for cannot be.
@@ -98,16 +107,33 @@ def prepared(build: Callable, config: ml_collections.ConfigDict, memory: remembe
   check_claims(config)
   ranges.check(cli.flattened(config))
   fit_devices(config, mode)
+  if mode == "train" and not begun and config.get("init_from"):
+    warm.checkpoints_of(config.init_from)
   experiment = built(build, config, memory, mode)
   settings = settings_of(config, experiment.train_data)
+  if mode == "train":
+    check_best(experiment, settings)
   return Prepared(experiment, settings, loop.executor(experiment, settings, plan_of(config, experiment)))
+
+
+def check_best(experiment: Experiment, settings: loop.Settings) -> None:
+  """Raises UserError where the best checkpoint is one by a metric that there is not, or that is taken once."""
+  metric, names = settings.best_metric, experiment.definitions
+  if metric and metric not in names:
+    near = difflib.get_close_matches(metric, names, 1)
+    remedy = f"no such metric is evaluated; there are {', '.join(sorted(names))}{f': use {near[0]}?' if near else '.'}"
+    raise UserError("config.run.best_metric", metric, remedy)
+  if metric and not settings.eval_every and not (experiment.measure and settings.measure_every):
+    remedy = f"there is no best {metric} of one evaluation, at the end: give an interval, or name no metric."
+    raise UserError("config.run.eval_every", settings.eval_every, remedy)
 
 
 def _run(build, config, workdir, mode, source, header, preemption) -> int:
   compilation.use_persistent_cache(config.run.compilation_cache)
   start = time.perf_counter()
   memory = remembered.Memory(workdir, stand_in=mode not in ("train", "evaluate"))
-  ready = prepared(build, config, memory, mode)
+  begun = any((pathlib.Path(workdir) / "checkpoints").glob("[0-9]*"))
+  ready = prepared(build, config, memory, mode, begun)
   experiment, settings, executor = ready.experiment, ready.settings, ready.executor
   check_mode(experiment, mode, source, memory)
   if mode == "train":

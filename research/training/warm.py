@@ -13,6 +13,18 @@ from research.training.checkpoint import Checkpoints, named_leaves
 _OWN = {"step", "key", "skipped", "opt_state", "critic_opt_state", "generator_opt_state", "carry", "replay", "memory"}
 
 
+def checkpoints_of(folder: str) -> pathlib.Path:
+  """Where the checkpoints of a run lie.
+
+  Raises:
+    UserError: there are none.
+  """
+  place = pathlib.Path(folder).expanduser() / "checkpoints"
+  if not any(place.glob("[0-9]*")):
+    raise UserError("config.init_from", folder, "it is no folder of a run with a checkpoint.")
+  return place
+
+
 def begin(state: Any, folder: str, paths: str = "") -> tuple[Any, dict[str, Any]]:
   """A state at step 0 with the parameters, averages and statistics of another run's newest checkpoint.
 
@@ -27,10 +39,8 @@ def begin(state: Any, folder: str, paths: str = "") -> tuple[Any, dict[str, Any]
   Raises:
     UserError: no checkpoint there, no such path, or shapes that differ; all of these are named.
   """
-  place = pathlib.Path(folder).expanduser()
-  if not (place / "checkpoints").is_dir():
-    raise UserError("config.init_from", folder, "it is no folder of a run with a checkpoint.")
-  with contextlib.closing(Checkpoints(place / "checkpoints", read_only=True)) as checkpoints:
+  place = checkpoints_of(folder)
+  with contextlib.closing(Checkpoints(place, read_only=True)) as checkpoints:
     step, given = checkpoints.raw()
   leaves = named_leaves(state)
   prefixes = [prefix.strip() for prefix in paths.split(",") if prefix.strip()]
@@ -55,7 +65,7 @@ def begin(state: Any, folder: str, paths: str = "") -> tuple[Any, dict[str, Any]
   put = lambda name, leaf: jax.device_put(taken[name].astype(leaf.dtype), leaf.sharding) if name in taken else leaf
   flat, tree = jax.tree.flatten(state)
   new = [put(name, leaf) for name, leaf in zip(leaves, flat, strict=True)]
-  return jax.tree.unflatten(tree, new), {"run": str(place), "step": step, "arrays": len(taken), "paths": paths}
+  return jax.tree.unflatten(tree, new), {"run": str(place.parent), "step": step, "arrays": len(taken), "paths": paths}
 
 
 def _within(name: str, prefixes: list[str]) -> bool:

@@ -101,3 +101,26 @@ def test_a_mask_of_another_size_and_a_missing_one_are_refused(tmp_path):
   (tmp_path / "masks" / "4.png").unlink()
   with pytest.raises(UserError, match=r"add 4\.png"):
     masks.load(str(tmp_path), 8, 0.0)
+
+
+@pytest.mark.parametrize(("copy", "named"), [("images/4.jpg", "images"), ("masks/4.bmp", "masks")])
+def test_two_images_never_share_a_mask(tmp_path, copy, named):
+  own_segmentation.write(tmp_path)
+  Image.open(tmp_path / named / "4.png").convert("RGB" if named == "images" else "L").save(tmp_path / copy)
+  with pytest.raises(UserError, match=rf"{named}/4\.\w+ has that name too"):
+    masks.load(str(tmp_path), 8, 0.0)
+
+
+def test_masks_of_images_in_folders_lie_as_these_do(tmp_path):
+  own_segmentation.write(tmp_path)
+  whole = masks.load(str(tmp_path), 8, 0.0)
+  for name in ("images", "masks"):
+    for folder, numbers in (("a", "01234"), ("b", "56789")):
+      (tmp_path / name / folder).mkdir()
+      for number in numbers:
+        # Of one name in both folders, and in the order that they had.
+        file = tmp_path / name / f"{number}.png"
+        file.rename(tmp_path / name / folder / f"{int(number) % 5}.png")
+  for before, after in zip(whole, masks.load(str(tmp_path), 8, 0.0)):
+    if before is not None:
+      np.testing.assert_array_equal(before.classes, after.classes)

@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from experiments import cnn
+from experiments import cnn, mlp, resnet
 from experiments.command import cli, ranges, session
 from research.data import files, remembered
 from research.errors import UserError
@@ -37,6 +37,7 @@ def test_none_is_no_value_of_a_field_that_has_a_type(field):
     ("model.mlp.latents", (), "one entry at least"),
     ("report.folds", 1, "2 or more; 0 for none"),
     ("seed", -1, "give 0 or more"),
+    ("data.image_size", 2**31 - 1, "at most 8192"),
     ("data.limit", 2**40, "2,147,483,647 or less"),
   ],
 )
@@ -88,3 +89,34 @@ def test_an_error_of_the_library_names_the_field_of_the_config():
     session.built(build, config, remembered.Memory(), "train")
   assert cli.full_name("name", "digits", config) == "config.data.name"  # of two the one that has this value
   assert cli.full_name("name", "cnn", config) == "name"
+
+
+@pytest.mark.parametrize(
+  ("fields", "field", "remedy"),
+  [
+    ({"run.best_metric": "acuracy"}, "config.run.best_metric", "use accuracy"),
+    ({"run.best_metric": "nope"}, "config.run.best_metric", "there are accuracy"),
+    ({"run.best_metric": "accuracy", "run.eval_every": "0 steps"}, "config.run.eval_every", "one evaluation"),
+    ({"init_from": "nowhere"}, "config.init_from", "no folder of a run"),
+  ],
+)
+def test_what_would_end_a_run_later_is_refused_before_it_begins(fields, field, remedy, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  fields = {"data.validation": "0.2", **fields}
+  config = cli.load_config("configs/mlp/digits.py:smoke", fields)
+  with pytest.raises(UserError, match=remedy) as refused:
+    session.prepared(mlp.experiment, config, remembered.Memory(), "train")
+  assert refused.value.field == field
+  kept = cli.load_config("configs/mlp/digits.py:smoke", fields)
+  session.prepared(mlp.experiment, kept, remembered.Memory(), "evaluate", begun=True)  # of a run that there is
+
+
+@pytest.mark.parametrize("network", [cnn, resnet])
+def test_rows_of_numbers_are_no_images(network, tmp_path):
+  np.savez(tmp_path / "rows.npz", inputs=np.zeros((20, 3), np.float32), label=np.arange(20) % 2)
+  config = cli.load_config(f"{network.DEFAULT}:smoke", {"data.path": str(tmp_path / "rows.npz")})
+  with pytest.raises(UserError, match=r"shape \(3,\) is no image.*experiments\.mlp") as refused:
+    network.experiment(config)
+  assert refused.value.field == "config.data.path"
+  config = cli.load_config("configs/mlp/digits.py:smoke", {"data.path": str(tmp_path / "rows.npz")})
+  assert mlp.experiment(config).train_data.num_examples + 4 + 2 == 20  # to test, to choose by
