@@ -36,6 +36,10 @@ def load(data: ml_collections.ConfigDict) -> Splits[Molecules]:
   if data.kind == "classification" and not np.isin(whole.targets[np.isfinite(whole.targets)], (0, 1)).all():
     raise UserError("config.data.kind", data.kind, "its targets must be 0 or 1: choose regression.")
   train, validation, test = molecules_lib.split(whole, data.split)
+  for name, part in (("train", train), ("validate", validation), ("test", test)):
+    if not np.isfinite(whole.targets[part]).any():
+      remedy = f"none of which a target is known is left to {name} by config.data.split={data.split}: give more."
+      raise UserError(f"{whole.name}: molecules", len(whole), remedy)
   if data.limit:
     train = np.sort(np.random.default_rng(0).permutation(train)[: data.limit])
   return Splits(*(whole.select(part) for part in (train, validation, test)))

@@ -83,6 +83,8 @@ def parse(text: str, name: str = "network") -> BayesianNetwork:
     for variable in (child, *parents):
       if variable not in states:
         raise UserError(name, variable, "it has a table or children but no block `variable`: add one.")
+  if not states:
+    raise UserError("BIF file", name, "it has no block `variable`: give one at least.")
   tables = {child: _table(child, parents, rows, states, name) for child, (parents, rows) in blocks.items()}
   return bayesian_network.of(name, states, {child: block[0] for child, block in blocks.items()}, tables)
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from research.errors import UserError
+
 _log = logging.getLogger(__name__)
 
 Arrays = Mapping[str, np.ndarray]
@@ -29,10 +31,17 @@ def folder() -> Path:
 
 
 def fingerprint(files: Iterable[Path]) -> str:
-  """A digest of the names, sizes and times of `files`: it changes when one of them is replaced."""
+  """A digest of the names, sizes and times of `files`: it changes when one of them is replaced.
+
+  Raises:
+    UserError: one of them cannot be read, such as a link to nowhere.
+  """
   digest = hashlib.sha256()
   for file in files:
-    status = file.stat()
+    try:
+      status = file.stat()
+    except OSError as error:
+      raise UserError("file", str(file), f"it cannot be read ({error}): remove it, or bring it back.") from error
     digest.update(f"{file}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
   return digest.hexdigest()
 

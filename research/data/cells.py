@@ -119,11 +119,24 @@ def _text(value: Any) -> str:
 
 
 def is_number(cell: str) -> bool:
-  """Whether a cell is a finite number."""
+  """Whether a cell is a finite number; one with underscores, as Python has it, is a word."""
   try:
-    return bool(np.isfinite(float(cell)))
+    return "_" not in cell and bool(np.isfinite(float(cell)))
   except ValueError:
     return False
+
+
+def as_float32(cell: str, where: str) -> np.float32:
+  """A number; `where` is its place, for messages.
+
+  Raises:
+    UserError: it is larger than numbers of 32 bits are.
+  """
+  with np.errstate(over="ignore"):
+    number = np.float32(float(cell))
+  if not np.isfinite(number):
+    raise UserError(where, cell, "it is too large: numbers are of 32 bits, 3e38 at most.")
+  return number
 
 
 def in_order(cells: Sequence[str]) -> tuple[str, ...]:

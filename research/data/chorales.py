@@ -54,7 +54,7 @@ def load(split: str = "train", path: str | None = None, resolution: str = "quart
     place = raw.locate(NAME, file, path)
   if place.is_dir():
     files = choose(_divided(place), split)
-    rolls = [music.piano_roll(file.read_bytes(), RESOLUTIONS[resolution], str(file)) for file in files]
+    rolls = [music.piano_roll(raw.contents(file), RESOLUTIONS[resolution], str(file)) for file in files]
   else:
     pieces = choose(_read(place), split)
     rolls = [piano_roll(piece, f"{place}: piece {number} of {split}") for number, piece in enumerate(pieces)]

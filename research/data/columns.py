@@ -13,6 +13,7 @@ from research.data.examples import UNLABELLED, Examples, checked, choose, held_o
 from research.errors import UserError
 
 _MOST_WORDS = 100  # of a column: more are names, not kinds
+_FEW_WORDS = 10  # of a column that has numbers too, such as 0, 1, 2, 3+: of more, what is no number is a mistake
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Column:
           raise UserError(where, cell, remedy)
         cell = self.fill
       if not self.words and cells.is_number(cell):
-        values[row, 0] = float(cell)
+        values[row, 0] = cells.as_float32(cell, where)
       elif cell in place:
         values[row, place[cell]] = 1
       else:
@@ -108,11 +109,7 @@ def load(path: str, split: str, target: str = "", impute: bool = False) -> Examp
     raise UserError(f"{path}: rows", len(label), "give five at least, of which one is to test.")
   index = held_out(label)
   columns = Columns(
-    tuple(
-      _typed(given.name, name, [row[place] for _, row in given.rows], index["train"] if impute else None)
-      for place, name in enumerate(given.columns)
-      if name != target
-    ),
+    tuple(_typed(given, name, index["train"] if impute else None) for name in given.columns if name != target),
     target,
   )
   if not columns.inputs:
@@ -138,24 +135,31 @@ def _classes(given: Cells, target: str) -> tuple[np.ndarray, tuple[str, ...]]:
   return np.array([number[row[place]] for _, row in given.rows], np.int32), names
 
 
-def _typed(table: str, name: str, texts: Sequence[str], training: np.ndarray | None) -> Column:
+def _typed(given: Cells, name: str, training: np.ndarray | None) -> Column:
   """Of numbers where all that is not missing is one, else of words.
 
   Args:
-    table, name: for messages.
-    texts: all its cells.
+    given: the table.
+    name: of the column.
     training: the rows by which missing cells are filled in; None where they are not.
   """
+  place = given.columns.index(name)
+  texts = [row[place] for _, row in given.rows]
   known = [text for text in texts if text not in cells.MISSING]
   seen = [] if training is None else [texts[i] for i in training if texts[i] not in cells.MISSING]
   if not known or (training is not None and not seen):
-    raise UserError(f"{table}: column", name, "all its cells are missing: remove it.")
+    raise UserError(f"{given.name}: column", name, "all its cells are missing: remove it.")
   if all(map(cells.is_number, known)):
     return Column(name, fill=repr(float(np.mean([float(text) for text in seen]))) if seen else "")
-  words = cells.in_order(known)
+  words, numbers = cells.in_order(known), sum(map(cells.is_number, known))
+  if len(words) > _FEW_WORDS and numbers > len(known) / 2:
+    others = {word for word in words if not cells.is_number(word)}
+    line, cell = next((line, row[place]) for line, row in given.rows if row[place] in others)
+    remedy = f"{numbers} of the column's {len(known)} cells are numbers, and this is none: mend it, or leave it empty."
+    raise UserError(given.place(line, name), cell, remedy)
   if len(words) > _MOST_WORDS:
     remedy = f"it has {len(words)} words, and {_MOST_WORDS} at most are told apart: remove it, or make it numbers."
-    raise UserError(f"{table}: column", name, remedy)
+    raise UserError(f"{given.name}: column", name, remedy)
   counts = collections.Counter(seen)
   return Column(name, words, max(words, key=lambda word: counts[word]) if seen else "")
 

@@ -134,11 +134,12 @@ def checked(name: str, inputs: Any, label: Any, class_names: Sequence[str] | Non
   if not len(label):
     raise UserError(f"{name}: number of examples", 0, "give at least one example.")
   if inputs.dtype.kind == "f":
+    with np.errstate(over="ignore"):  # what is too large for float32 is infinite, and told
+      inputs = inputs.astype(np.float32, copy=False)
     bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(1)
     if bad.any():
       remedy = f"remove or repair {bad.sum()} examples with NaN or infinite values; the first is this."
       raise UserError(f"{name}: example", int(bad.argmax()), remedy)
-    inputs = inputs.astype(np.float32, copy=False)
   return Examples(name, inputs[..., None] if inputs.ndim == 3 else inputs, *_labels(name, label, class_names))
 
 

@@ -57,6 +57,11 @@ def arrays(
   if not splits:
     keys = f"it has {sorted(given)}: give `inputs` and `label`, or `train_inputs`, `train_label`, `test_inputs`, ..."
     raise UserError("path", str(path), keys)
+  for key, (inputs, label) in splits.items():
+    if inputs.ndim < 2 or label.ndim < 1:
+      raise UserError(
+        f"{path} {key}: shapes of inputs and labels", (inputs.shape, label.shape), "give [N, ...] and [N]."
+      )
   fit = lambda key, inputs: images.fitted(inputs, image_size, channels, f"{path} {key}")
   splits = {key: (fit(key, inputs), label) for key, (inputs, label) in splits.items()}
   names = given.get("class_names")

@@ -139,7 +139,7 @@ def read(
         continue
       if not cells.is_number(texts[at]):
         raise UserError(given.place(line, targets[column]), texts[at], "give a number, or nothing.")
-      values[row, column] = float(texts[at])
+      values[row, column] = cells.as_float32(texts[at], given.place(line, targets[column]))
   return given.named((smiles,))[smiles], values, targets
 
 

@@ -220,7 +220,7 @@ def _features(given: cells.Cells, names: Sequence[str]) -> np.ndarray:
       if not cells.is_number(texts[at]):
         remedy = "a feature must be a finite number; a class goes to `label`."
         raise UserError(given.place(line, name), texts[at], remedy)
-      features[row, column] = float(texts[at])
+      features[row, column] = cells.as_float32(texts[at], given.place(line, name))
   return features
 
 

@@ -79,7 +79,7 @@ def own(path: str | None) -> Interactions:
 def _dat(file: pathlib.Path) -> cells.Cells:
   """The cells of a `ratings.dat`: user::item::rating::time."""
   header = ("user", "item", "rating", "time")
-  lines = enumerate(file.read_text(encoding="latin-1").splitlines(), 1)
+  lines = enumerate(raw.contents(file).decode("latin-1").splitlines(), 1)
   rows = [(number, [cell.strip() for cell in line.split("::")]) for number, line in lines if line.strip()]
   for number, row in rows:
     if len(row) != len(header):

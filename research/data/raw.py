@@ -54,6 +54,14 @@ def arrays(file: Path, names: Collection[str] = ()) -> dict[str, np.ndarray]:
     raise UserError("config.data.path", str(file), remedy) from error
 
 
+def contents(file: Path) -> bytes:
+  """The bytes of a file; UserError where it cannot be read."""
+  try:
+    return file.read_bytes()
+  except OSError as error:
+    raise UserError("config.data.path", str(file), f"it cannot be read ({error}).") from error
+
+
 def is_own(name: str, path: str | None, *files: str) -> bool:
   """Whether what is asked for is the user's own: there is a path, and it is not where the files of a known set lie.
 

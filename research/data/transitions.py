@@ -43,6 +43,9 @@ def _check(path: str, arrays: dict[str, np.ndarray], environment: Environment) -
     if arrays[name].shape[1:] != environment.observation.shape:
       remedy = f"{environment.name} shows {environment.observation.shape}."
       raise UserError(f"{path}: shape of one {name}", arrays[name].shape[1:], remedy)
+  for name, array in arrays.items():
+    if array.dtype.kind not in "biuf":
+      raise UserError(f"{path}: type of {name}", str(array.dtype), "give numbers.")
   for name in ("action", "reward", "terminated"):
     if arrays[name].ndim != 1:
       raise UserError(f"{path}: shape of {name}", arrays[name].shape, "give one number a transition.")

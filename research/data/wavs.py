@@ -64,15 +64,17 @@ def _read(file: pathlib.Path) -> tuple[Float[np.ndarray, " time"], int]:
     with wave.open(str(file), "rb") as source:
       width, channels, rate = source.getsampwidth(), source.getnchannels(), source.getframerate()
       octets = np.frombuffer(source.readframes(source.getnframes()), np.uint8)
-  except (OSError, EOFError, wave.Error) as error:
+  except Exception as error:  # `wave` raises many kinds for damaged files
     raise UserError("recording", str(file), f"it cannot be read as a WAV file of whole numbers ({error}).") from error
+  if width > 4:
+    raise UserError("recording", str(file), f"its samples have {8 * width} bits: give 8, 16, 24 or 32.")
   if width == 1:
     samples = octets.astype(np.float32) - 128  # 8 bits have no sign
   else:
     wide = np.zeros((len(octets) // width, 4), np.uint8)
     wide[:, 4 - width :] = octets[: len(wide) * width].reshape(-1, width)
     samples = wide.view("<i4")[:, 0].astype(np.float32)
-  samples = samples.reshape(-1, channels).mean(1)
+  samples = samples[: len(samples) // channels * channels].reshape(-1, channels).mean(1)
   peak = np.abs(samples).max(initial=0)
   if not peak:
     raise UserError("recording", str(file), "it is silent: remove it.")

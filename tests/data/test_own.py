@@ -104,3 +104,31 @@ def test_a_mistake_in_parquet_is_told_by_its_row(folder):
   pyarrow.parquet.write_table(pyarrow.table({"width": [1.0, None] * 5, "kind": ["a", "b"] * 5}), "gaps.parquet")
   with pytest.raises(UserError, match=r"gaps.parquet, row 2, column width.*missing"):
     own.load("gaps.parquet", "train", READING)
+
+
+@pytest.mark.parametrize(
+  ("cell", "message"),
+  [
+    ("4x", r"line 6, column width = '4x': 19 of the column's 20 cells are numbers"),
+    ("inf", r"line 6, column width = 'inf'"),
+    ("4_0", r"line 6, column width = '4_0'"),
+    ("1e200", r"line 6, column width = '1e200': it is too large"),
+  ],
+)
+def test_a_mistake_among_numbers_makes_no_words_of_them(tmp_path, cell, message):
+  (tmp_path / "t.csv").write_text(TABLE.replace("\n4,blue", f"\n{cell},blue"))
+  with pytest.raises(UserError, match=message):
+    own.load(str(tmp_path / "t.csv"), "train", READING)
+
+
+def test_few_kinds_may_be_numbers_and_words(tmp_path):
+  rows = "".join(f"{('0', '1', '2', '3+')[i % 4]},{'ab'[i % 2]}\n" for i in range(20))
+  (tmp_path / "t.csv").write_text(f"children,kind\n{rows}")
+  columns = own.load(str(tmp_path / "t.csv"), "train", READING).columns
+  assert columns.features == ("children=0", "children=1", "children=2", "children=3+")
+
+
+def test_a_number_too_large_for_32_bits_is_no_input(tmp_path):
+  np.savez(tmp_path / "t.npz", inputs=np.array([[1e300], [1.0]] * 5), label=np.arange(10) % 2)
+  with pytest.raises(UserError, match="infinite"):
+    own.load(str(tmp_path / "t.npz"), "train")

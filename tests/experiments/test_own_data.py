@@ -1,24 +1,16 @@
 """Every command of docs/data.md, on a small file of its own: the experiment is built, and has a batch to learn from."""
 
 import contextlib
-import importlib
-import pathlib
-import re
-import shlex
 
 import numpy as np
 import pytest
 
-from experiments.command import cli, session
-from research.data import raw, regressions, remembered, table
+from research.data import raw, regressions, table
 from research.errors import UserError
-from research.training.precision import precision
+from tests.fuzz import own_data
 from tests.mock_data import own
 
-DOCUMENT = (pathlib.Path(__file__).parents[2] / "docs" / "data.md").read_text()
-COMMANDS = re.findall(r"`python -m experiments\.(\w+)([^`]*)`", DOCUMENT)
-# Of the smoke variants, too long for small files.
-SMALL = {"lda": {"data.least": "2"}, "flow": {"data.validation": "0.1"}}
+EVERY = pytest.mark.parametrize("command", own_data.COMMANDS, ids=" ".join)
 
 
 @pytest.fixture(scope="module")
@@ -30,34 +22,23 @@ def folder(tmp_path_factory):
     yield folder
 
 
-def built(experiment: str, flags: str, **also: str):
-  """What a documented command builds, of the smoke variant of its config."""
-  parsed, overrides = cli.parse(shlex.split(flags), importlib.import_module(f"experiments.{experiment}").DEFAULT)
-  spec = parsed["config"] + ("" if ":" in parsed["config"] else ":smoke")
-  config = cli.load_config(spec, {**SMALL.get(experiment, {}), **overrides, **also})
-  with precision(config.train.precision):
-    build = importlib.import_module(f"experiments.{experiment}").experiment
-    return session.built(build, config, remembered.Memory(), "train")
-
-
-@pytest.mark.parametrize(("experiment", "flags"), COMMANDS, ids=[f"{e}{f}" for e, f in COMMANDS])
-def test_a_documented_command_learns_of_what_it_names(folder, experiment, flags):
-  train = built(experiment, flags).train_data
-  assert train.num_examples > 0 or experiment == "inference"  # whose chains go by a clock, beside their data
+@EVERY
+def test_a_documented_command_learns_of_what_it_names(folder, command):
+  train = own_data.prepared(command).experiment.train_data
+  assert train.num_examples > 0 or command.experiment == "inference"  # whose chains go by a clock, beside their data
   assert all(len(np.asarray(part)) for part in train.feed(0).values())
 
 
 def test_every_file_is_named_and_every_name_is_written():
-  named = {part for _, flags in COMMANDS for part in re.search(r"data\.path=(\S+)", flags)[1].split(",")}
-  assert named == set(own.WRITERS)
+  assert {name for command in own_data.COMMANDS for name in command.names} == set(own.WRITERS)
 
 
-@pytest.mark.parametrize(("experiment", "flags"), COMMANDS, ids=[f"{e}{f}" for e, f in COMMANDS])
+@EVERY
 @pytest.mark.parametrize("path", ["nowhere", "letter.pdf"])
-def test_another_kind_is_answered_with_those_that_are_read(folder, experiment, flags, path):
+def test_another_kind_is_answered_with_those_that_are_read(folder, command, path):
   (folder / "letter.pdf").write_bytes(b"%PDF-1.4")
-  with pytest.raises(UserError, match=r"(?i)this experiment reads [a\"]") as refused:
-    built(experiment, flags, **{"data.path": path})
+  with pytest.raises(UserError, match=r"(?i)this experiment reads a") as refused:
+    own_data.prepared(command, **{"data.path": path})
   assert "path" in refused.value.field
 
 
