@@ -3,8 +3,8 @@
 Paper: Wu et al. 2018 (MoleculeNet); Hu et al. 2020 (OGB): GCN 76.1, GIN 75.6 by the indices of OGB's own scaffold split
 Command: python -m experiments.gnn --config=configs/gnn/hiv.py --config.data.path=... (extra `molecules`)
 Hardware: 2 CPU cores
-Time: 6 minutes on a machine shared with others
-Expected: ROC-AUC of 0.726 (one seed), which misses the bar of 0.74; the validation loss still fell at the end
+Time: 7 minutes on a machine shared with others
+Expected: ROC-AUC of 0.75 (seed 0); after 8 epochs, when the validation loss still fell, 0.726
 """
 
 from configs import common
@@ -18,7 +18,7 @@ def get_config(variant: str = ""):
   config.data.update({"name": "hiv", "kind": "classification", "nodes": 256, "edges": 576, "graphs": 24})
   config.model.name = "gin"
   config.model.gin.dropout = 0.3
-  config.train.update({"batch_size": 8, "duration": "8 epochs", "ema_decay": 0.999})
+  config.train.update({"batch_size": 8, "duration": "16 epochs", "ema_decay": 0.999})
   config.optimizer.warmup = "5 %"
   config.published.test_auc = {
     "value": 0.7558,

@@ -5,9 +5,11 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 from sklearn.utils import check_random_state
 
+from research.errors import UserError
 from research.training.learner import Batch, Learner, State
 
 
@@ -77,3 +79,19 @@ def _fit(learner, batch, key, tolerance, max_iterations, metric):
   trace = jnp.full(max_iterations, jnp.nan, dtype)
   state, _, _, trace = jax.lax.while_loop(wanted, iterate, (start, -infinite, infinite, trace))
   return state, trace
+
+
+def hashable(name: str, value):
+  """Hyper-parameters as numbers and tuples of them, so that programs can be looked up by them.
+
+  Raises:
+    UserError: it is no number and no array of numbers.
+  """
+  try:
+    array = np.asarray(value, np.float64)
+  except (TypeError, ValueError) as error:
+    raise UserError(name, value, "give a number, or an array of numbers.") from error
+  if np.isnan(array).any():
+    raise UserError(name, value, "it is not a number.")
+  tuples = lambda nested: tuple(map(tuples, nested)) if isinstance(nested, list) else nested
+  return tuples(array.tolist())

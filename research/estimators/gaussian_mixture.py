@@ -35,6 +35,7 @@ from research.training.learner import Learner
 # Rows of an E-step, or of a prediction, that go through at once: their temporaries fit into a processor's cache.
 BLOCK = 512
 SMALL = 64  # the least number of rows that data are filled up to
+PRIOR_TYPES = ("dirichlet_process", "dirichlet_distribution")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
 
@@ -58,8 +59,7 @@ def _program(variational: bool, components: int, options: tuple) -> _Program:
   def moments(params, batch):
     """The components' counts, and covariances that nothing is added to."""
     statistics: Any = family.expect(params, batch, jax.random.key(0))[0]
-    _, sizes, means = family_lib.centroids(statistics, params.means - params.centre)
-    return statistics.counts, kind.maximum_likelihood(sizes, means, statistics.second_moments)
+    return statistics.counts, family_lib.estimated(kind, statistics, params.means - params.centre)[2]
 
   return _Program(family, jax.jit(module.log_joint), mixture, jax.jit(moments), metric)
 
@@ -397,21 +397,24 @@ def _shaped(field: str, value, shape: tuple[int, ...]) -> np.ndarray:
 
 
 class BayesianGaussianMixture(_Mixture):
-  """A mixture fitted by variational Bayes, with a Dirichlet prior on the weights; scores are predictive densities.
+  """A mixture fitted by variational Bayes; scores are predictive densities.
 
   Args:
     n_components: Gaussians at most: those that are not needed are emptied where the concentration is small.
-    covariance_type: full or diag.
+    covariance_type: full, tied, diag or spherical.
     tol: stop when an iteration adds less to the lower bound per example, nats.
     reg_covar: added to the variances of the data, which are the prior's.
     max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval: as `GaussianMixture`.
+    weight_concentration_prior_type: dirichlet_process, or dirichlet_distribution.
     weight_concentration_prior: by default 1 / n_components.
     mean_precision_prior: by default 1.
+    mean_prior: [feature]; by default the mean of X.
     degrees_of_freedom_prior: by default the number of features.
+    covariance_prior: in the shape of a component's covariance; by default that of X plus `reg_covar`.
 
   Attributes:
     weights_, means_, covariances_: posterior means; of the covariances, inverses of the mean precisions.
-    weight_concentration_: of the posterior Dirichlet.
+    weight_concentration_: of the posterior Dirichlet; of the process the two of each stick's beta distribution.
     converged_, n_iter_, lower_bound_, lower_bounds_: as `GaussianMixture`; of the lower bound per example.
     weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_, covariance_prior_,
       mean_precision_, degrees_of_freedom_: of the prior and the posterior, as scikit-learn has them.
@@ -427,9 +430,12 @@ class BayesianGaussianMixture(_Mixture):
     max_iter=100,
     n_init=1,
     init_params="kmeans",
+    weight_concentration_prior_type="dirichlet_process",
     weight_concentration_prior=None,
     mean_precision_prior=None,
+    mean_prior=None,
     degrees_of_freedom_prior=None,
+    covariance_prior=None,
     random_state=None,
     warm_start=False,
     verbose=0,
@@ -442,9 +448,12 @@ class BayesianGaussianMixture(_Mixture):
     self.max_iter = max_iter
     self.n_init = n_init
     self.init_params = init_params
+    self.weight_concentration_prior_type = weight_concentration_prior_type
     self.weight_concentration_prior = weight_concentration_prior
     self.mean_precision_prior = mean_precision_prior
+    self.mean_prior = mean_prior
     self.degrees_of_freedom_prior = degrees_of_freedom_prior
+    self.covariance_prior = covariance_prior
     self.random_state = random_state
     self.warm_start = warm_start
     self.verbose = verbose
@@ -452,18 +461,40 @@ class BayesianGaussianMixture(_Mixture):
 
   def _program(self):
     given = lambda value, default: default if value is None else value
+    fixed = lambda field: None if getattr(self, field) is None else base.hashable(field, getattr(self, field))
     options = {
       "covariance": self.covariance_type,
       "reg_covar": self.reg_covar,
+      "process": self.weight_concentration_prior_type == "dirichlet_process",
       "concentration": given(self.weight_concentration_prior, 1 / self.n_components),
       "mean_precision": given(self.mean_precision_prior, 1.0),
+      "mean": fixed("mean_prior"),
       "degrees_of_freedom": given(self.degrees_of_freedom_prior, 0.0),
+      "inverse_scale": fixed("covariance_prior"),
     }
     return _program(True, self.n_components, tuple(sorted(options.items())))
 
+  def _check(self, X) -> None:
+    super()._check(X)
+    if self.weight_concentration_prior_type not in PRIOR_TYPES:
+      remedy = f"choose one of {', '.join(PRIOR_TYPES)}."
+      raise UserError("weight_concentration_prior_type", self.weight_concentration_prior_type, remedy)
+    features = X.shape[1]
+    if self.mean_prior is not None:
+      _shaped("mean_prior", self.mean_prior, (features,))
+    if self.covariance_prior is not None:
+      shape = {"full": (features, features), "tied": (features, features), "diag": (features,), "spherical": ()}
+      prior = _shaped("covariance_prior", self.covariance_prior, shape[self.covariance_type])
+      matrix = np.atleast_2d(prior) if prior.ndim != 1 else np.diag(prior)
+      if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() <= 0:
+        remedy = "give a symmetric positive definite matrix, or numbers above 0."
+        raise UserError("covariance_prior", self.covariance_prior, remedy)
+
   @property
-  def weight_concentration_(self) -> Float[np.ndarray, " component"]:
-    return np.asarray(self._posterior.concentration)
+  def weight_concentration_(self):
+    """[component]; of the process two of them."""
+    concentration = np.asarray(self._posterior.concentration)
+    return tuple(concentration) if self._posterior.process else concentration
 
   @property
   def mean_precision_(self) -> Float[np.ndarray, " component"]:

@@ -121,9 +121,8 @@ def gaussian_mixture(
     return statistics, {"log_likelihood": log_likelihood}
 
   def maximise(params, statistics):
-    alive, sizes, means = centroids(statistics, params.means - params.centre)
-    estimated = kind.maximum_likelihood(sizes, means, statistics.second_moments)
-    factor = kind.factorise(kind.regularise(estimated, reg_covar))
+    alive, means, scatter = estimated(kind, statistics, params.means - params.centre)
+    factor = kind.factorise(kind.regularise(scatter, reg_covar))
     return params.replace(
       weights=jnp.where(alive, statistics.counts, 0) / statistics.counts.sum(),
       means=means + params.centre,
@@ -202,19 +201,23 @@ def moments(kind, responsibilities, points, log_likelihood) -> Statistics:
   )
 
 
-def centroids(
-  statistics: Statistics, before: Float[Array, "components features"]
-) -> tuple[Bool[Array, " components"], Float[Array, " components"], Float[Array, "components features"]]:
-  """Which components have points, their counts (1 for those without), and the mean of the points (eq. 9.17).
+def estimated(
+  kind: covariances_lib.Covariances, statistics: Statistics, before: Float[Array, "components features"]
+) -> tuple[Bool[Array, " components"], Float[Array, "components features"], Float[Array, "..."]]:
+  """Which components have points, and the mean and covariance of the points (eq. 9.17 and 9.19).
 
   Args:
+    kind: of the covariances.
     statistics: of a data set.
     before: where components without points stay; like the means, from the centre.
   """
   counts = statistics.counts
   alive = counts > 10 * jnp.finfo(counts.dtype).eps
   sizes = jnp.where(alive, counts, 1)
-  return alive, sizes, jnp.where(alive[:, None], statistics.sums / sizes[:, None], before)
+  means = jnp.where(alive[:, None], statistics.sums / sizes[:, None], before)
+  # Of a covariance that is shared, components without points have no part.
+  shares = sizes if kind.per_component else jnp.where(alive, counts, 0)
+  return alive, means, kind.maximum_likelihood(shares, means, statistics.second_moments)
 
 
 def flat(inputs: Inputs) -> Float[Array, "batch features"]:

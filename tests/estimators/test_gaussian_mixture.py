@@ -76,7 +76,8 @@ def test_blocks_of_rows_are_the_whole():
 def test_variational_empties_what_is_not_needed():
   rng = np.random.default_rng(0)
   points = np.concatenate([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 8])
-  model = BayesianGaussianMixture(8, weight_concentration_prior=1e-3, n_init=3, max_iter=300, tol=1e-8, random_state=0)
+  prior = {"weight_concentration_prior_type": "dirichlet_distribution", "weight_concentration_prior": 1e-3}
+  model = BayesianGaussianMixture(8, **prior, n_init=3, max_iter=300, tol=1e-8, random_state=0)
   labels = model.fit_predict(points)
   assert (model.weights_ > 0.01).sum() == 2
   np.testing.assert_allclose(np.sort(model.weight_concentration_)[-2:], 100, atol=1)
@@ -167,16 +168,50 @@ def test_no_iteration_is_the_start_alone():
   assert (ours.n_iter_, ours.converged_) == (0, False)
 
 
-def test_the_prior_s_attributes_are_scikit_learn_s():
+@pytest.mark.parametrize("prior", gaussian_mixture.PRIOR_TYPES)
+def test_the_prior_s_attributes_are_scikit_learn_s(prior):
   options = {"n_components": 2, "random_state": 0, "max_iter": 200, "tol": 1e-6}
-  ours, theirs = (
-    BayesianGaussianMixture(**options).fit(IRIS),
-    peers.BayesianGaussianMixture(weight_concentration_prior_type="dirichlet_distribution", **options).fit(IRIS),
-  )
-  for name in ("weight_concentration_prior_", "mean_precision_prior_", "mean_prior_", "degrees_of_freedom_prior_"):
+  options |= {"weight_concentration_prior_type": prior, "mean_prior": IRIS[0], "covariance_prior": np.cov(IRIS.T)}
+  ours, theirs = (module.BayesianGaussianMixture(**options).fit(IRIS) for module in (gaussian_mixture, peers))
+  for name in (
+    "weight_concentration_prior_",
+    "mean_precision_prior_",
+    "mean_prior_",
+    "degrees_of_freedom_prior_",
+    "covariance_prior_",
+  ):
     np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), err_msg=name)
-  for name in ("weight_concentration_", "mean_precision_", "degrees_of_freedom_"):
+  for name in ("weight_concentration_", "weights_", "mean_precision_", "degrees_of_freedom_", "means_"):
     np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_process_empties_what_is_not_needed(kind):
+  """Two groups of one shape, of which all kinds can tell; the bound never falls."""
+  rng = np.random.default_rng(0)
+  points = np.concatenate([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 8])
+  options = {"covariance_type": kind, "weight_concentration_prior": 1e-3, "n_init": 3, "random_state": 0}
+  model = BayesianGaussianMixture(5, max_iter=300, tol=1e-8, **options).fit(points)
+  assert (np.diff(model.lower_bounds_) > -1e-9).all()
+  np.testing.assert_allclose(np.sort(model.weights_)[-2:], 0.5, atol=0.02)
+  assert model.score(points) == pytest.approx(-np.log(2 * np.pi * np.e) - np.log(2), abs=0.15)
+  assert model.covariances_.shape == {"full": (5, 2, 2), "tied": (2, 2), "diag": (5, 2), "spherical": (5,)}[kind]
+
+
+@pytest.mark.parametrize(
+  ("options", "remedy"),
+  [
+    ({"weight_concentration_prior_type": "beta"}, "dirichlet_process, dirichlet_distribution"),
+    ({"mean_prior": np.zeros(3)}, "shape of mean_prior"),
+    ({"covariance_prior": -np.eye(4)}, "positive definite"),
+    ({"covariance_type": "spherical", "covariance_prior": np.eye(4)}, "shape of covariance_prior"),
+    ({"covariance_type": "diag", "covariance_prior": np.zeros(4)}, "positive definite"),
+    ({"weight_concentration_prior": 0.0}, "above 0"),
+  ],
+)
+def test_priors_that_are_none(options, remedy):
+  with pytest.raises(UserError, match=remedy):
+    BayesianGaussianMixture(2, **options).fit(IRIS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

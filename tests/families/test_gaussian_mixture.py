@@ -218,6 +218,16 @@ def test_collapse_never_ends_in_nan(kind, reg_covar, start):
     assert np.isfinite(learner.evaluate(state, batch)["log_likelihood"].value()), name
 
 
+def test_a_component_without_points_has_no_part_in_a_tied_covariance():
+  """Far from the mean, where it stays, it would have."""
+  inputs = np.random.default_rng(0).normal(size=(50, 2))
+  params = family.from_covariances(np.ones(2) / 2, np.array([[0.0, 0.0], [1e3, 1e3]]), np.eye(2), "tied")
+  functions = family.gaussian_mixture(2, covariance="tied", reg_covar=0.0)
+  step = jax.jit(lambda params, batch: functions.maximise(params, functions.expect(params, batch, KEY)[0]))
+  new = jax.device_get(step(params, whole(inputs)))
+  np.testing.assert_allclose(family.covariances(new), np.cov(inputs.T, bias=True), rtol=1e-4)
+
+
 def test_a_component_without_points_stays_where_it_was():
   weights, means, covariances = example("full")
   means = means + IRIS.mean(0)

@@ -1,6 +1,7 @@
 """The variational mixture against scikit-learn's, SciPy's distributions and sampled expectations."""
 
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,52 +40,77 @@ def whole(inputs):
   return {"inputs": jnp.asarray(inputs), "mask": jnp.ones(len(inputs), jnp.float32)}
 
 
-def posterior(kind, components=3, features=3, seed=0):
+def posterior(kind, components=3, features=3, seed=0, process=False):
   """A posterior such as some data might leave, with a prior of which it is no neighbour."""
   rng = np.random.default_rng(seed)
   roots = rng.normal(size=(components + 1, features, features))
   scales = roots @ roots.transpose(0, 2, 1) + np.eye(features)
-  scales = scales if kind == "full" else scales.diagonal(axis1=1, axis2=2)
+  if kind in ("diag", "spherical"):
+    scales = scales.diagonal(axis1=1, axis2=2)
+  if kind == "spherical":
+    scales = scales.mean(-1)
   prior = family.Prior(*map(jnp.asarray, (0.5, 0.7, rng.normal(size=features), features + 1.5, scales[0])))
-  freedom = features + rng.uniform(3, 9, size=components)
-  shaped = mixture_lib.from_covariances(np.ones(components), rng.normal(size=(components, features)), scales[1:], kind)
+  freedom, tied = features + rng.uniform(3, 9, size=components), kind == "tied"
+  own = scales[1] if tied else scales[1:]
+  shaped = mixture_lib.from_covariances(np.ones(components), rng.normal(size=(components, features)), own, kind)
   params = family.Posterior(
-    concentration=jnp.asarray(rng.uniform(1, 9, size=components)),
+    concentration=jnp.asarray(rng.uniform(1, 9, size=(2, components) if process else components)),
     mean_precision=jnp.asarray(rng.uniform(1, 9, size=components)),
     means=shaped.means,
-    degrees_of_freedom=jnp.asarray(freedom),
+    degrees_of_freedom=jnp.asarray(freedom[0] if tied else freedom),
     precision_cholesky=shaped.precision_cholesky,
     prior=prior,
     centre=shaped.centre,
     covariance=kind,
+    process=process,
   )
   return jax.device_get(params)
 
 
-def sampled(params, kind, count=20000):
-  """Draws of weights, precisions and means from q, and their log density under q less that under p; by SciPy."""
-  rng = np.random.default_rng(0)
-  prior, components = params.prior, len(params.concentration)
-  covariances = np.asarray(covariances_of(params))  # the inverse of ν W
+def sampled_weights(params, rng, count):
+  """Weights drawn from q, and their log density under q less that under p."""
+  prior = float(params.prior.concentration)
+  if params.process:
+    sticks = np.stack([rng.beta(a, b, size=count) for a, b in params.concentration.T], 1)
+    left = np.cumprod(1 - sticks, 1)
+    ratio = stats.beta(*params.concentration).logpdf(sticks) - stats.beta(1, prior).logpdf(sticks)
+    return sticks * np.concatenate([np.ones((count, 1)), left[:, :-1]], 1), ratio.sum(1)
   weights = stats.dirichlet(params.concentration).rvs(count, random_state=rng)
   ratio = stats.dirichlet(params.concentration).logpdf(weights.T)
-  ratio -= stats.dirichlet(np.full(components, prior.concentration)).logpdf(weights.T)
+  return weights, ratio - stats.dirichlet(np.full(weights.shape[1], prior)).logpdf(weights.T)
+
+
+def sampled_precisions(params, component, rng, count):
+  """Precisions drawn from q, [count, feature, feature], and the same of them."""
+  kind, prior, features = params.covariance, params.prior, params.means.shape[1]
+  tied, covariances = kind == "tied", np.asarray(covariances_of(params))  # the inverse of ν W
+  freedom = float(params.degrees_of_freedom if tied else params.degrees_of_freedom[component])
+  covariance, before = covariances if tied else covariances[component], float(prior.degrees_of_freedom)
+  if kind in ("full", "tied"):
+    q = stats.wishart(freedom, np.linalg.inv(covariance) / freedom)
+    p = stats.wishart(before, np.linalg.inv(prior.inverse_scale))
+    draws = q.rvs(count, random_state=rng)
+    return draws, q.logpdf(draws.transpose(1, 2, 0)) - p.logpdf(draws.transpose(1, 2, 0))
+  size = features if kind == "spherical" else 1  # features that a gamma distribution is of
+  q = stats.gamma(size * freedom / 2, scale=2 / (size * freedom * covariance))
+  p = stats.gamma(size * before / 2, scale=2 / (size * np.asarray(prior.inverse_scale)))
+  each = q.rvs((count, features // size), random_state=rng)
+  return np.eye(features) * each[:, :, None], (q.logpdf(each) - p.logpdf(each)).sum(-1)
+
+
+def sampled(params, count=20000):
+  """Draws of weights, precisions and means from q, and their log density under q less that under p; by SciPy."""
+  rng = np.random.default_rng(0)
+  prior, components = params.prior, len(params.means)
+  weights, ratio = sampled_weights(params, rng, count)
   precisions, means = [], []
   for k in range(components):
-    freedom, beta = float(params.degrees_of_freedom[k]), float(params.mean_precision[k])
-    if kind == "full":
-      q = stats.wishart(freedom, np.linalg.inv(covariances[k]) / freedom)
-      p = stats.wishart(float(prior.degrees_of_freedom), np.linalg.inv(prior.inverse_scale))
-      draws = q.rvs(count, random_state=rng)
-      ratio += q.logpdf(draws.transpose(1, 2, 0)) - p.logpdf(draws.transpose(1, 2, 0))
-    else:
-      q = stats.gamma(freedom / 2, scale=2 / (freedom * covariances[k]))
-      p = stats.gamma(float(prior.degrees_of_freedom) / 2, scale=2 / np.asarray(prior.inverse_scale))
-      each = q.rvs((count, covariances.shape[1]), random_state=rng)
-      ratio += (q.logpdf(each) - p.logpdf(each)).sum(-1)
-      draws = each[:, :, None] * np.eye(covariances.shape[1])
+    beta = float(params.mean_precision[k])
+    if k == 0 or params.covariance != "tied":
+      draws, own = sampled_precisions(params, k, rng, count)
+      ratio = ratio + own
     spread = np.linalg.inv(np.linalg.cholesky(draws))  # Λ = L Lᵀ, so that L⁻ᵀ ε has covariance Λ⁻¹
-    noise = np.einsum("ned,ne->nd", spread, rng.normal(size=(count, covariances.shape[1])))
+    noise = np.einsum("ned,ne->nd", spread, rng.normal(size=(count, params.means.shape[1])))
     mean = np.asarray(params.means[k]) + noise / np.sqrt(beta)
     for sign, centre, scale in ((1, params.means[k], beta), (-1, prior.mean, float(prior.mean_precision))):
       difference = mean - np.asarray(centre)
@@ -95,11 +121,13 @@ def sampled(params, kind, count=20000):
   return weights, np.stack(precisions, 1), np.stack(means, 1), ratio
 
 
-@pytest.mark.parametrize("kind", ["full", "diag"])
-def test_divergence_and_expectations_are_those_of_draws(kind):
+@pytest.mark.parametrize(
+  ("kind", "process"), [("full", False), ("diag", True), ("spherical", False), ("tied", True), ("tied", False)]
+)
+def test_divergence_and_expectations_are_those_of_draws(kind, process):
   """KL(q || p) and the E-step's E[log πₖ N(x | μₖ, Λₖ⁻¹)], each within five standard errors of 20,000 draws."""
-  params = posterior(kind)
-  weights, precisions, means, ratio = sampled(params, kind)
+  params = posterior(kind, process=process)
+  weights, precisions, means, ratio = sampled(params)
   error = 5 * ratio.std() / np.sqrt(len(ratio))
   assert error < 0.05 * ratio.mean()
   assert float(divergence(params)) == pytest.approx(ratio.mean(), abs=error)
@@ -111,8 +139,8 @@ def test_divergence_and_expectations_are_those_of_draws(kind):
   ours = np.asarray(expected_log_joint(params, point[None] - params.centre))[0]
   np.testing.assert_array_less(np.abs(ours - logs.mean(0)), 5 * logs.std(0) / np.sqrt(len(logs)))
 
-  # The density of a point, averaged over the posterior, is the predictive density.
-  densities = np.exp(logs).sum(1)
+  # The density of a point, averaged over the posterior, is the predictive density; sticks leave a rest, without weight.
+  densities = np.exp(logs).sum(1) / weights.mean(0).sum()
   predictive = float(np.exp(log_density(params, point[None]))[0])
   assert predictive == pytest.approx(densities.mean(), abs=5 * densities.std() / np.sqrt(len(densities)))
 
@@ -172,13 +200,15 @@ def test_parameters_are_scikit_learns_from_the_same_start(kind, inputs):
   np.testing.assert_allclose(covariances_of(params), peer.covariances_, rtol=1e-5, atol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["full", "diag"])
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "spherical"])
 def test_the_bound_never_falls_and_unneeded_components_empty(kind):
   """Three separate groups, six components, α₀ = 0.001, the best of sixteen starts."""
   rng = np.random.default_rng(0)
   centres = np.array([[0, 0, 0], [6, 0, 0], [0, 6, 3]])
   inputs = np.concatenate([centre + rng.normal(size=(80, 3)) for centre in centres])
-  learner = statistics.statistics_learner(**family.variational_mixture(6, covariance=kind)._asdict())
+  process = kind in ("tied", "diag")
+  functions = family.variational_mixture(6, covariance=kind, process=process)
+  learner = statistics.statistics_learner(**functions._asdict())
   options = {"max_iterations": 300, "tolerance": -np.inf, "metric": "lower_bound"}
   fit = jax.jit(jax.vmap(lambda key: base.fit(learner, whole(inputs), key=key, **options)))
   states, traces = jax.device_get(fit(jax.random.split(KEY, 16)))
@@ -189,13 +219,15 @@ def test_the_bound_never_falls_and_unneeded_components_empty(kind):
   np.testing.assert_allclose(occupied[3:], 0, atol=0.05)
   # What has no points is as before any data came.
   empty = np.argmin(family.occupied(state.params))
-  np.testing.assert_allclose(state.params.degrees_of_freedom[empty], state.params.prior.degrees_of_freedom, rtol=1e-3)
+  if kind != "tied":
+    freedom, before = state.params.degrees_of_freedom[empty], state.params.prior.degrees_of_freedom
+    np.testing.assert_allclose(freedom, before, rtol=1e-3)
   np.testing.assert_allclose(state.params.means[empty], state.params.prior.mean, atol=1e-2)
 
 
 def test_arguments_out_of_range_are_refused():
   for field, options in {
-    "covariance": {"covariance": "tied"},
+    "covariance": {"covariance": "banded"},
     "concentration": {"concentration": 0.0},
     "mean_precision": {"mean_precision": -1.0},
     "components": {"components": 0},
@@ -204,3 +236,20 @@ def test_arguments_out_of_range_are_refused():
       family.variational_mixture(**{"components": 2, **options})
   with pytest.raises(UserError, match=r"degrees_of_freedom = 2\.5"):
     jax.eval_shape(family.variational_mixture(2, degrees_of_freedom=2.5).init, KEY, whole(IRIS))
+
+
+def test_a_prior_that_is_given():
+  """Mean and scale are taken as they are, and refused in another shape."""
+  mean, scale = np.array([5.0, 3.0, 4.0, 1.0]), 0.3
+  functions = family.variational_mixture(
+    2, covariance="spherical", mean=mean, inverse_scale=scale, degrees_of_freedom=3
+  )
+  params = jax.jit(functions.init)(KEY, whole(IRIS))
+  np.testing.assert_allclose(params.prior.mean, mean)
+  np.testing.assert_allclose(params.prior.inverse_scale, scale)
+  np.testing.assert_allclose(params.means.mean(0), IRIS.mean(0), atol=1.0)
+  refused: dict[str, Any] = {"mean": np.zeros(3), "inverse_scale": np.ones(4)}
+  for field, value in refused.items():
+    functions = family.variational_mixture(2, **{"covariance": "tied", field: value})
+    with pytest.raises(UserError, match=field):
+      jax.eval_shape(functions.init, KEY, whole(IRIS))

@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from research.errors import UserError
 from research.estimators import base
-from research.estimators.hmm.parameter import Parameter, hashable, logits
+from research.estimators.hmm.parameter import Parameter, logits
 from research.families.hmm import learning
 from research.metrics import Mean
 from research.training import statistics
@@ -309,7 +309,7 @@ class HMM(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
 
   def _program(self, fixed: frozenset = frozenset()) -> _Program:
     make, options = self._emission()
-    priors = (hashable(field, getattr(self, field)) for field in ("startprob_prior", "transmat_prior"))
+    priors = (base.hashable(field, getattr(self, field)) for field in ("startprob_prior", "transmat_prior"))
     return _program(make, tuple(options.items()), *priors, fixed)
 
   def _fitted_batch(self, X, lengths) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import numpy as np
 from scipy import special
 
 from research.errors import UserError
+from research.estimators import base
 from research.estimators.hmm.base import HMM
-from research.estimators.hmm.parameter import Parameter, hashable, log, logits, numbers
+from research.estimators.hmm.parameter import Parameter, log, logits, numbers
 from research.families.hmm import emissions
 
 
@@ -93,7 +94,10 @@ class CategoricalHMM(HMM):
     return whole(X[:, 0]).astype(np.int32)
 
   def _emission(self):
-    options = {"num_symbols": self._symbols, "concentration": hashable("emissionprob_prior", self.emissionprob_prior)}
+    options = {
+      "num_symbols": self._symbols,
+      "concentration": base.hashable("emissionprob_prior", self.emissionprob_prior),
+    }
     return emissions.categorical, {"num_states": self.n_components, **options}
 
   def _estimated(self, inputs, start):
@@ -273,7 +277,7 @@ class BernoulliHMM(HMM):
     return X
 
   def _emission(self):
-    concentration: Any = hashable("emissionprob_prior", self.emissionprob_prior)
+    concentration: Any = base.hashable("emissionprob_prior", self.emissionprob_prior)
     options = {"num_features": self.n_features_in_, "concentration": (concentration, concentration)}
     return emissions.bernoulli, {"num_states": self.n_components, **options}
 
@@ -353,7 +357,7 @@ class PoissonHMM(HMM):
     return whole(X).astype(np.float64)
 
   def _emission(self):
-    priors = [hashable(field, getattr(self, field)) for field in ("lambdas_prior", "lambdas_weight")]
+    priors = [base.hashable(field, getattr(self, field)) for field in ("lambdas_prior", "lambdas_weight")]
     options = {"num_features": self.n_features_in_, "events": priors[0], "observations": priors[1]}
     return emissions.poisson, {"num_states": self.n_components, **options}
 

@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from research.errors import UserError
 from research.estimators import base
 from research.estimators.hmm.base import HMM
-from research.estimators.hmm.parameter import Parameter, hashable, logits, numbers
+from research.estimators.hmm.parameter import Parameter, logits, numbers
 from research.families.hmm import emissions
 
 Path = tuple[str, ...]
@@ -88,10 +88,10 @@ class _Normal(HMM):
     # As hmmlearn has it: one of `covars_weight` deviations, of a matrix as many as its rows, are its prior's own.
     own = self.n_features_in_ if self._is_full else 1
     prior = emissions.GaussianPrior(
-      mean=hashable("means_prior", self.means_prior),
-      mean_weight=hashable("means_weight", self.means_weight),
-      squares=hashable("covars_prior", self.covars_prior),
-      weight=max(hashable("covars_weight", self.covars_weight) - own, 0),
+      mean=base.hashable("means_prior", self.means_prior),
+      mean_weight=base.hashable("means_weight", self.means_weight),
+      squares=base.hashable("covars_prior", self.covars_prior),
+      weight=max(base.hashable("covars_weight", self.covars_weight) - own, 0),
       floor=self.min_covar,
     )
     self._covars_shape(self.n_features_in_)
@@ -309,7 +309,7 @@ class GMMHMM(_Normal):
     return (self.n_components, self.n_mix)
 
   def _emission(self):
-    concentration = hashable("weights_prior", self.weights_prior)
+    concentration = base.hashable("weights_prior", self.weights_prior)
     mixture = {"num_states": self.n_components, "num_components": self.n_mix, "concentration": concentration}
     return _mixture, mixture | self._gaussian()
 

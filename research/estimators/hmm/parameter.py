@@ -72,19 +72,3 @@ def log(probabilities) -> Float[np.ndarray, "..."]:
   """Of probabilities, finite."""
   with np.errstate(divide="ignore"):
     return np.maximum(np.log(np.asarray(probabilities, np.float64)), emissions.LOG_ZERO)
-
-
-def hashable(name: str, value):
-  """Hyper-parameters as numbers and tuples of them, so that programs can be looked up by them.
-
-  Raises:
-    UserError: it is no number and no array of numbers.
-  """
-  try:
-    array = np.asarray(value, np.float64)
-  except (TypeError, ValueError) as error:
-    raise UserError(name, value, "give a number, or an array of numbers.") from error
-  if np.isnan(array).any():
-    raise UserError(name, value, "it is not a number.")
-  tuples = lambda nested: tuple(map(tuples, nested)) if isinstance(nested, list) else nested
-  return tuples(array.tolist())
