@@ -4,8 +4,8 @@ Paper: Le, Jaitly & Hinton 2015, in kind (theirs reads pixel by pixel); an LSTM 
   recalled, not checked at the source).
 Command: python -m experiments.lstm --config=configs/lstm/mnist_rows.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: meant for 10 minutes, not yet measured
-Expected: not yet measured; the bar is >= 99.0 % test accuracy
+Time: 11 minutes, on cores shared with other jobs
+Expected: 99.1 % of the test set (seed 0)
 """
 
 from configs import _classification, common
