@@ -38,6 +38,31 @@ def base() -> ml_collections.ConfigDict:
   return config
 
 
+def transformer() -> ml_collections.ConfigDict:
+  """The section `model` of a Transformer; what the words mean: `research.networks.attention.Style`."""
+  return ml_collections.ConfigDict(
+    {
+      "features": 128,  # width of the residual stream
+      "depth": 4,  # layers
+      "heads": 4,  # of queries
+      "kv_heads": 0,  # of keys and values; 0: as many
+      "hidden": 0,  # width of the perceptrons; 0: 4 features, or two thirds of that where gated
+      "positions": "rotary",  # sinusoidal, learned, rotary, alibi, none
+      "norm": "rms",  # layer, rms
+      "pre_norm": True,  # normalise in front of each branch, not behind each sum
+      "activation": "gelu",  # relu, gelu, silu, relu2
+      "gated": False,  # perceptrons are gated: SwiGLU with silu
+      "qk_norm": False,  # normalise queries and keys
+      "cap": 0.0,  # soft bound of attention's logits; 0 for none
+      "use_bias": False,  # of all projections and layer norms
+      "dropout": 0.0,  # rate behind each branch and the embedding
+      "remat": False,  # recompute layers in the backward pass
+      "scan": False,  # one compiled loop over layers
+      "tied": True,  # the softmax's kernel is the embedding
+    }
+  )
+
+
 def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
   """`common.variant`, on the first characters of a text."""
   if name == "smoke":

@@ -1,13 +1,16 @@
-"""Diffusion models: points, images and sound out of noise.
+"""Diffusion models: points, images and sound out of noise; text out of what is hidden.
 
   python -m experiments.diffusion                                          digits, embedded: two minutes
   python -m experiments.diffusion --config=configs/diffusion/mnist.py --config.data.data_dir=...
   python -m experiments.diffusion --mode=predict --workdir=...             samples, as arrays
   python -m experiments.diffusion --mode=predict --workdir=... --input=images.npz    inpaints, enlarges, redraws them
+  python -m experiments.diffusion --config=configs/diffusion/text.py       characters, hidden and told again
+  python -m experiments.diffusion --mode=predict --workdir=... --input="The ▁▁▁▁ of"    fills them in
   python -m experiments.diffusion --config.data.limit=100 --config.report.augment=2000
                                    a classifier learns from 100 labels, and from them and the samples of a model of them
 
-Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023.
+Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023; Austin et al.
+2021, Sahoo et al. 2024 (text).
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +20,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import fields, generative, learning, sound, splits
+from experiments.parts import absorbing, fields, generative, learning, sound, splits
 from experiments.reports import diffusion as diffusion_report
 from research.data import mixtures, pipeline, spoken_digits
 from research.data.examples import Examples
@@ -47,6 +50,8 @@ class Data(NamedTuple):
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A diffusion model of whatever the config's data are."""
+  if config.get("task") == "text":
+    return absorbing.experiment(config)
   data, train = load(config), config.train
   num_classes = data.parts.train.num_classes if config.model.conditional else 0
   model = family.diffusion(

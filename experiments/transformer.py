@@ -14,13 +14,12 @@ and tell images apart.
 Vaswani et al. 2017; Radford et al. 2019.  What layers may be made of: `research/networks/attention.py`, `Style`.
 """
 
-import dataclasses
-
 import ml_collections
 
 from experiments.command import cli
 from experiments.parts import classification, fields, forecasting, language, masked, sentences, translation
-from research.networks.attention import Place, Style
+from experiments.parts.transformers import style
+from research.networks.attention import Place
 from research.networks.forecasting import PatchForecaster
 from research.networks.transformer import Decoder, EncoderDecoder, Pretrained, TransformerClassifier
 from research.networks.vision import VisionTransformer
@@ -79,12 +78,6 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
 def places(batch) -> tuple:
   """Where the pairs of a pack stand, as `EncoderDecoder` takes it."""
   return batch["source_segment"], Place(batch["position"], batch["segment"]), batch["source_position"]
-
-
-def style(model: ml_collections.ConfigDict, dtype) -> Style:
-  """What `config.model` says of the layers."""
-  names = {field.name for field in dataclasses.fields(Style)} - {"dtype"}
-  return Style(**{name: value for name, value in model.items() if name in names}, dtype=dtype)
 
 
 if __name__ == "__main__":

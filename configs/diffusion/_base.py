@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import _generative
+from configs import _generative, _language, common
 from configs._choice import Choice
 
 NETWORKS = {
@@ -97,4 +97,38 @@ def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] 
     config.optimizer.name = "adam"  # Muon's products take longest to compile
     config.sampler.steps = 3
     config.report.update({field: value for field, value in SMALL_REPORT.items() if config.report.get(field)})
+  return config
+
+
+def text() -> ml_collections.ConfigDict:
+  """Diffusion of a text's tokens by a Transformer's encoder; the text is that of language models."""
+  config = _language.base()
+  config.task = "text"
+  config.data.context = 32  # tokens of a window of the evaluation that are given; the bound is that of the others
+  config.data.draws = 4  # of each window of the evaluation: how much of it is hidden, and what
+  config.model = _language.transformer()
+  config.model.update({"qk_norm": True, "activation": "relu2"})
+  config.train.batch_size = 16  # windows, over all devices
+  del config.train["label_smoothing"]
+  config.optimizer.update({"name": "muon", "learning_rate": 5e-3, "weight_decay": 0.01})
+  config.sampler = ml_collections.ConfigDict(
+    {
+      "steps": 64,  # in each the network is asked once; as many as a window has tokens are about as good as more
+      "temperature": 1.0,  # of the tokens' distributions; 0 takes the most probable
+      "top_p": 1.0,  # share of the mass of the most probable tokens that are drawn from
+    }
+  )
+  config.report = ml_collections.ConfigDict({"samples": 8})  # texts written, and filled in
+  return config
+
+
+def text_variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
+  """`common.variant`; in `smoke`, a small network on the first characters of a text."""
+  config = common.variant(config, name, also)
+  if name == "smoke":
+    config.data.update({"limit": 2000, "length": 8, "context": 4, "draws": 2})
+    config.model.update({"features": 8, "depth": 1, "heads": 2})
+    config.optimizer.name = "adam"
+    config.sampler.steps = 3
+    config.report.samples = 2
   return config

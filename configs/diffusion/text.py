@@ -1,0 +1,28 @@
+"""Diffusion of text, hidden character by character and told again: Python's manual, or tiny Shakespeare.
+
+Paper: Austin et al. 2021 (D3PM, absorbing); Sahoo et al. 2024 (MDLM).
+Command: python -m experiments.diffusion --config=configs/diffusion/text.py
+  ... --config=configs/diffusion/text.py:shakespeare --config.data.path=input.txt
+Hardware: 2 CPU cores
+Time: two minutes on two free cores; `:shakespeare` a quarter of an hour
+Expected: a bound in nats a character of the whole test text, beside `transformer/shakespeare`
+"""
+
+from configs.diffusion import _base
+
+
+def get_config(variant: str = ""):
+  """The config; `smoke` is the same in seconds, `shakespeare` the larger text."""
+  config = _base.text()
+  config.data.validation = 0.05
+  config.data.length = 64
+  config.data.context = 32
+  config.model.update({"features": 96, "depth": 3})
+  config.train.duration = "2 epochs"
+  config.optimizer.warmup = "50 steps"
+  if variant == "shakespeare":
+    config.data.update({"name": "shakespeare", "validation": 0.0, "length": 128, "context": 64})
+    config.model.update({"features": 128, "depth": 4})
+    config.train.update({"duration": "6 epochs", "ema_decay": 0.999})
+    config.optimizer.warmup = "100 steps"
+  return _base.text_variant(config, variant, ("shakespeare",))
