@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from research import target
 from research.errors import UserError
+from research.networks import layers
 
 Tokens = Float[Array, "batch time feature"]
 POSITIONS = ("sinusoidal", "learned", "rotary", "alibi", "none")
@@ -138,7 +139,7 @@ class Attention(nn.Module):
 
   def setup(self):
     style = self.style
-    dense = lambda width, **options: nn.Dense(width, use_bias=style.use_bias, dtype=style.dtype, **options)
+    dense = lambda width, **options: layers.Dense(width, use_bias=style.use_bias, dtype=style.dtype, **options)
     queries, kept = style.features, 2 * (style.kv_heads or style.heads) * style.size
     if self.cross:
       self.query, self.key_value = dense(queries), dense(kept)

@@ -61,7 +61,7 @@ class RecurrentForecaster(nn.Module):
     width, count = self.recurrent.features, -(-self.horizon // self.segment)
     dtype = self.recurrent.dtype
     segments = rows.reshape(len(rows), -1, self.segment)
-    _, ends = self.recurrent(nn.relu(nn.Dense(width, dtype=dtype, name="embed")(segments)), train)
+    _, ends = self.recurrent(nn.relu(layers.Dense(width, dtype=dtype, name="embed")(segments)), train)
     # What asks for a segment of the future says which it is, and of which series.
     place = self.param("place", nn.initializers.normal(1.0), (count, width))
     which = self.param("series", nn.initializers.normal(1.0), (series, width))
@@ -70,7 +70,7 @@ class RecurrentForecaster(nn.Module):
     ends = tuple(tuple(map(again, state)) for state in ends)
     y, _ = self.recurrent(queries.reshape(-1, 1, width), train, ends)
     y = layers.Dropout(self.dropout)(y.reshape(len(rows), count, width), train)
-    y = nn.Dense(self.segment * self.outputs, dtype=jnp.float32, name="out")(y)
+    y = layers.Dense(self.segment * self.outputs, dtype=jnp.float32, name="out")(y)
     return y.reshape(len(rows), count * self.segment, self.outputs)[:, : self.horizon]
 
 
@@ -104,11 +104,11 @@ class PatchForecaster(nn.Module):
     padded = jnp.pad(rows, ((0, 0), (0, self.stride)), mode="edge")
     starts = jnp.arange(0, padded.shape[1] - self.patch + 1, self.stride)
     patches = padded[:, starts[:, None] + jnp.arange(self.patch)]
-    x = nn.Dense(self.style.features, dtype=self.style.dtype, name="embed")(patches)
+    x = layers.Dense(self.style.features, dtype=self.style.dtype, name="embed")(patches)
     if self.style.positions == "learned":
       x += self.param("positions", nn.initializers.normal(0.02), x.shape[1:]).astype(x.dtype)
     x = layers.Dropout(self.style.dropout)(x, train)
     y = Stack(self.style, self.depth, False, name="encoder")(x, Place.of(x.shape[:2]), None, train)
     y = layers.Dropout(self.dropout)(y.reshape(len(rows), -1), train)
-    y = nn.Dense(self.horizon * self.outputs, dtype=jnp.float32, name="out")(y)
+    y = layers.Dense(self.horizon * self.outputs, dtype=jnp.float32, name="out")(y)
     return y.reshape(len(rows), self.horizon, self.outputs)

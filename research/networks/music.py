@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from research.networks import layers
 from research.networks.recurrent import Recurrent
 
 Frames = Float[Array, "batch time key"]
@@ -31,7 +32,7 @@ class RecurrentNade(nn.Module):
     init = nn.initializers.normal(0.05)
     self.into = self.param("into", init, (self.keys, self.hidden))
     self.out = self.param("out", init, (self.keys, self.hidden))
-    self.hidden_bias, self.key_bias = nn.Dense(self.hidden), nn.Dense(self.keys)
+    self.hidden_bias, self.key_bias = layers.Dense(self.hidden), layers.Dense(self.keys)
 
   def __call__(self, frames: Frames, train: bool) -> Frames:
     """Logits [batch, time, key]: those of a key see the frames before, and of its own the keys below it alone."""

@@ -7,7 +7,7 @@ reverse-mode differentiation the loop would add up a matrix as large as the kern
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -16,44 +16,73 @@ from jaxtyping import Array, Float, Int
 
 from research import randomness
 from research.errors import UserError
+from research.networks import layers
 
 State = tuple[Float[Array, "batch feature"], ...]  # what a cell carries, h first: (h, c) of LSTM, (h,) of GRU
 Steps = Float[Array, "batch time feature"]
 
 
 class Cell(NamedTuple):
-  """What a step does, elementwise.
+  """What a step does, elementwise, and how a gradient goes back through it.
 
   Attributes:
     gates: columns of the kernels, in multiples of the features.
     states: arrays that are carried.
     additive: whether inputs and recurrent product count by their sum alone.
-    update: `update(inputs, product, state) -> state`; `inputs` = x W + b and `product` = h U + b', [batch, gates *
-      features].
+    update: `update(inputs, product, state) -> state, opened`; `inputs` = x W + b and `product` = h U + b', [batch,
+      gates * features].  `opened`, the gates' values, are kept for `pull`, which takes no exponential but in tanh(c).
+    pull: `pull(opened, before, after, d_after) -> d_inputs, d_product, d_before`, of the states before and after; what
+      goes back to h by the product is not in `d_before`.
   """
 
   gates: int
   states: int
   additive: bool
-  update: Callable[[Array, Array, State], State]
+  update: Callable[[Array, Array, State], tuple[State, tuple[Array, ...]]]
+  pull: Callable[[tuple[Array, ...], State, State, State], tuple[Array, Array, tuple[Any, ...]]]
 
 
 def _lstm(inputs, product, state):
   i, f, g, o = jnp.split(inputs + product, 4, axis=-1)
-  c = jax.nn.sigmoid(f) * state[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
-  return jax.nn.sigmoid(o) * jnp.tanh(c), c
+  i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+  c = f * state[1] + i * g
+  return (o * jnp.tanh(c), c), (i, f, g, o)
+
+
+def _lstm_pull(opened, before, after, d_after):
+  i, f, g, o = opened
+  tanh_c = jnp.tanh(after[1])
+  d_h, d_c = d_after
+  d_c += d_h * o * (1 - tanh_c * tanh_c)
+  d_i, d_f, d_g, d_o = (
+    d_c * g * i * (1 - i),
+    d_c * before[1] * f * (1 - f),
+    d_c * i * (1 - g * g),
+    d_h * tanh_c * o * (1 - o),
+  )
+  d_sum = jnp.concatenate([d_i, d_f, d_g, d_o], -1)
+  return d_sum, d_sum, (0, d_c * f)
 
 
 def _gru(inputs, product, state):
   # The reset gate works on the product, as in cuDNN and PyTorch, so that there is one product a step.
   x_r, x_z, x_n = jnp.split(inputs, 3, axis=-1)
   p_r, p_z, p_n = jnp.split(product, 3, axis=-1)
-  z = jax.nn.sigmoid(x_z + p_z)
-  n = jnp.tanh(x_n + jax.nn.sigmoid(x_r + p_r) * p_n)
-  return ((1 - z) * n + z * state[0],)
+  r, z = jax.nn.sigmoid(x_r + p_r), jax.nn.sigmoid(x_z + p_z)
+  n = jnp.tanh(x_n + r * p_n)
+  return ((1 - z) * n + z * state[0],), (r, z, n, p_n)
 
 
-CELLS = {"lstm": Cell(4, 2, True, _lstm), "gru": Cell(3, 1, False, _gru)}
+def _gru_pull(opened, before, after, d_after):
+  del after
+  r, z, n, p_n = opened
+  (d_h,) = d_after
+  d_z, d_n = d_h * (before[0] - n) * z * (1 - z), d_h * (1 - z) * (1 - n * n)
+  d_r = d_n * p_n * r * (1 - r)
+  return jnp.concatenate([d_r, d_z, d_n], -1), jnp.concatenate([d_r, d_z, d_n * r], -1), (d_h * z,)
+
+
+CELLS = {"lstm": Cell(4, 2, True, _lstm, _lstm_pull), "gru": Cell(3, 1, False, _gru, _gru_pull)}
 
 
 def cell_of(name: str) -> Cell:
@@ -69,7 +98,7 @@ def recurrence(cell: Cell, unroll: int, inputs, kernel, bias, kept, state: State
 
   Args:
     cell: elementwise.
-    unroll: steps that one turn of the compiled loop does: of 1, 2, 4 and 8, 4 took least on two busy CPU cores.
+    unroll: steps that one turn of the compiled loop does: of 1, 2 and 4, 1 took least on CPU.
     inputs: [time, batch, gates * features], x W + b.
     kernel: U [features, gates * features].
     bias: b' [gates * features], of the recurrent product; None for 0.
@@ -85,34 +114,32 @@ def recurrence(cell: Cell, unroll: int, inputs, kernel, bias, kept, state: State
 
 def _forward(cell, unroll, inputs, kernel, bias, kept, state):
   def step(state, x):
-    product = _product(_masked(state[0], kept), kernel, bias)
-    state = cell.update(x, product, state)
-    return state, (state, product)
+    state, opened = cell.update(x, _product(_masked(state[0], kept), kernel, bias), state)
+    return state, (state, opened)
 
-  states, products = jax.lax.scan(step, state, inputs, unroll=unroll)[1]
-  return states, (inputs, products, kernel, bias, kept, state, states)
+  states, opened = jax.lax.scan(step, state, inputs, unroll=unroll)[1]
+  return states, (opened, kernel, bias, kept, state, states)
 
 
 def _backward(cell, unroll, saved, d_states):
-  inputs, products, kernel, bias, kept, first, states = saved
-  before = tuple(jnp.concatenate([start[None], later[:-1]]) for start, later in zip(first, states))
+  opened, kernel, bias, kept, first, after = saved
+  before = tuple(jnp.concatenate([start[None], later[:-1]]) for start, later in zip(first, after))
 
   def step(d_state, at):
-    x, product, state, d_output = at
-    _, pull = jax.vjp(cell.update, x, product, state)
-    d_x, d_product, d_before = pull(tuple(a + b for a, b in zip(d_state, d_output)))
+    opened, before, after, d_output = at
+    d_x, d_product, d_before = cell.pull(opened, before, after, tuple(a + b for a, b in zip(d_state, d_output)))
     d_h = d_before[0] + _masked(_product(d_product, kernel.T, None), kept)
     return (d_h, *d_before[1:]), (None if cell.additive else d_x, d_product)
 
   nothing = tuple(map(jnp.zeros_like, first))
   d_first, (d_inputs, d_products) = jax.lax.scan(
-    step, nothing, (inputs, products, before, d_states), reverse=True, unroll=unroll
+    step, nothing, (opened, before, after, d_states), reverse=True, unroll=unroll
   )
   flat = lambda x: x.reshape(-1, x.shape[-1])
   h = _masked(before[0], kept)
   d_kernel = jnp.dot(flat(h).T.astype(kernel.dtype), flat(d_products).astype(kernel.dtype)).astype(kernel.dtype)
   d_bias = None if bias is None else d_products.sum((0, 1)).astype(bias.dtype)
-  d_inputs = (d_products if cell.additive else d_inputs).astype(inputs.dtype)
+  d_inputs = d_products if cell.additive else d_inputs
   return d_inputs, d_kernel, d_bias, None if kept is None else jnp.zeros_like(kept), d_first
 
 
@@ -141,7 +168,7 @@ class Recurrent(nn.Module):
     residual: each layer but the first adds to its input.
     chrono: longest dependency expected, in steps: LSTM's biases are drawn for it (Tallec & Ollivier 2018); 0 sets the
       forget gate's to 1 (Jozefowicz et al. 2015).
-    unroll: steps that one turn of the compiled loop does: of 1, 2, 4 and 8, 4 took least on two busy CPU cores.
+    unroll: steps that one turn of the compiled loop does: of 1, 2 and 4, 1 took least on CPU.
     dtype: compute type of the products; states are float32.
   """
 
@@ -153,7 +180,7 @@ class Recurrent(nn.Module):
   recurrent_dropout: float = 0.0
   residual: bool = False
   chrono: int = 0
-  unroll: int = 4
+  unroll: int = 1
   dtype: jnp.dtype = jnp.float32
 
   def zero_state(self, batch: int) -> tuple[State, ...]:
@@ -220,7 +247,7 @@ class _Layer(nn.Module):
     recurrent = self.param("recurrent", _orthogonal_gates(cell.gates), (width, columns)).astype(self.dtype)
     bias = self.param("bias", bias_init, (columns,))
     inner = None if cell.additive else self.param("recurrent_bias", nn.initializers.zeros, (columns,))
-    inputs = jnp.dot(x.swapaxes(0, 1).astype(self.dtype), kernel) + bias.astype(self.dtype)
+    inputs = layers.product(x.swapaxes(0, 1).astype(self.dtype), kernel) + bias.astype(self.dtype)
     unroll = min(self.unroll, x.shape[1])
     states = recurrence(cell, unroll, inputs, recurrent, inner, kept, state)
     y = states[0].swapaxes(0, 1)
@@ -308,9 +335,9 @@ class RecurrentLM(nn.Module):
     size = self.embedding or self.recurrent.features
     self.embed = nn.Embed(self.vocabulary, size, embedding_init=nn.initializers.normal(size**-0.5))
     if self.tied and size != self.recurrent.features:
-      self.project = nn.Dense(size, dtype=self.recurrent.dtype)
+      self.project = layers.Dense(size, dtype=self.recurrent.dtype)
     if not self.tied:
-      self.out = nn.Dense(self.vocabulary, dtype=self.recurrent.dtype)
+      self.out = layers.Dense(self.vocabulary, dtype=self.recurrent.dtype)
 
   def __call__(self, tokens: Int[Array, "batch time"], train: bool, carry=None):
     """Logits [batch, time, vocabulary], float32, and the carry, to go on from."""
@@ -320,7 +347,7 @@ class RecurrentLM(nn.Module):
       return self.out(y).astype(jnp.float32), carry
     y = self.project(y) if size != self.recurrent.features else y
     kernel = self.embed.embedding.T.astype(self.recurrent.dtype)
-    return jnp.dot(y.astype(kernel.dtype), kernel).astype(jnp.float32), carry
+    return layers.product(y.astype(kernel.dtype), kernel).astype(jnp.float32), carry
 
   def init_carry(self, batch: int, length: int = 0, context=None):
     """The carry before the first token; of any length."""

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from research import randomness
+from research.networks import layers
 from research.networks.recurrent import Recurrent
 
 Sound = Float[Array, "batch time"]  # samples from -1 to 1
@@ -133,4 +134,4 @@ class SoundTranscriber(nn.Module):
     """[batch, step, output], and the steps of each sound; `lengths` counts its samples."""
     x, steps = self.features(sound, lengths, train)
     y, _ = self.recurrent(x, train, None, steps)
-    return nn.Dense(self.outputs, dtype=jnp.float32)(y), steps
+    return layers.Dense(self.outputs, dtype=jnp.float32)(y), steps

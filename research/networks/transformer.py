@@ -60,7 +60,7 @@ class Perceptron(nn.Module):
     hidden = (
       style.hidden or (style.features * 8 // 3 + 7) // 8 * 8 if style.gated else style.hidden or 4 * style.features
     )
-    dense = functools.partial(nn.Dense, use_bias=style.use_bias, dtype=style.dtype)
+    dense = functools.partial(layers.Dense, use_bias=style.use_bias, dtype=style.dtype)
     y = dense(hidden * (1 + style.gated), name="up")(x)
     if style.gated:
       y, gate = jnp.split(y, 2, axis=-1)
@@ -235,11 +235,11 @@ class Embedding(nn.Module):
   def setup(self):
     style = self.style
     init = nn.initializers.normal(style.features**-0.5)
-    self.embed = nn.Embed(self.vocabulary, style.features, embedding_init=init, dtype=style.dtype)
+    self.embed = layers.Embed(self.vocabulary, style.features, embedding_init=init, dtype=style.dtype)
     if style.positions == "learned":
       self.positions = nn.Embed(self.length, style.features, embedding_init=nn.initializers.normal(0.1))
     if not self.tied:
-      self.out = nn.Dense(self.vocabulary, use_bias=False, dtype=style.dtype)
+      self.out = layers.Dense(self.vocabulary, use_bias=False, dtype=style.dtype)
     self.dropout = layers.Dropout(style.dropout)
 
   def __call__(self, tokens: Int[Array, "batch time"], place: Place, train: bool) -> Tokens:

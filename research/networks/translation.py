@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from research.networks import layers
 from research.networks.recurrent import LockedDropout, Recurrent, State
 
 _EXCLUDED = -1e30
@@ -50,11 +51,11 @@ class RecurrentTranslator(nn.Module):
 
   def setup(self):
     init = nn.initializers.normal(self.embedding**-0.5)
-    self.embed = nn.Embed(self.vocabulary, self.embedding, embedding_init=init)
+    self.embed = layers.Embed(self.vocabulary, self.embedding, embedding_init=init)
     dtype = self.decoder.dtype
     self.starts = [nn.Dense(self.decoder.features, dtype=dtype) for _ in self.decoder.zero_state(1) for _ in range(2)]
-    self.keys = nn.Dense(self.decoder.features, dtype=dtype)
-    self.combine = nn.Dense(self.embedding, dtype=dtype)
+    self.keys = layers.Dense(self.decoder.features, dtype=dtype)
+    self.combine = layers.Dense(self.embedding, dtype=dtype)
     self.dropout = LockedDropout(self.decoder.dropout)
 
   def __call__(

@@ -31,7 +31,7 @@ class VisionTransformer(nn.Module):
       raise UserError("config.model.patch", self.patch, f"it must divide the image, {height} x {width} pixels.")
     rows, columns = height // self.patch, width // self.patch
     x = x.reshape(batch, rows, self.patch, columns, self.patch, channels).swapaxes(2, 3)
-    x = nn.Dense(self.style.features, dtype=self.style.dtype, name="embed")(x.reshape(batch, rows * columns, -1))
+    x = layers.Dense(self.style.features, dtype=self.style.dtype, name="embed")(x.reshape(batch, rows * columns, -1))
     x += self.param("positions", nn.initializers.normal(0.02), x.shape[1:]).astype(x.dtype)
     x = layers.Dropout(self.style.dropout)(x, train)
     y = Stack(self.style, self.depth, False, name="encoder")(x, Place.of(x.shape[:2]), None, train)

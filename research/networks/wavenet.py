@@ -48,10 +48,10 @@ class DilatedBlock(nn.Module):
   @nn.compact
   def __call__(self, past, x, condition):
     """From the input `dilation` ago and the present one [batch, ..., width]: (the next input, skip)."""
-    y = nn.Dense(2 * self.width, dtype=self.dtype)(jnp.concatenate([past, x], -1))
-    shift = nn.Dense(2 * self.width, use_bias=False, dtype=self.dtype)(condition)
+    y = layers.Dense(2 * self.width, dtype=self.dtype)(jnp.concatenate([past, x], -1))
+    shift = layers.Dense(2 * self.width, use_bias=False, dtype=self.dtype)(condition)
     value, gate = jnp.split(y + shift.reshape(len(x), *(1,) * (x.ndim - 2), -1), 2, axis=-1)
-    out = nn.Dense(self.width + self.skip, dtype=self.dtype)(jnp.tanh(value) * nn.sigmoid(gate))
+    out = layers.Dense(self.width + self.skip, dtype=self.dtype)(jnp.tanh(value) * nn.sigmoid(gate))
     return x + out[..., : self.width], out[..., self.width :]
 
 
@@ -79,7 +79,7 @@ class WaveNet(nn.Module):
   def setup(self):
     self.embedding = nn.Embed(self.levels + 1, self.width, dtype=self.dtype)
     self.blocks = [DilatedBlock(self.width, self.skip, self.dtype) for _ in self.dilations]
-    self.hidden = nn.Dense(self.skip, dtype=self.dtype)
+    self.hidden = layers.Dense(self.skip, dtype=self.dtype)
     self.output = layers.logits_layer(self.features)
 
   def __call__(self, tokens: Int[Array, "batch time"], label: Labels = None, train: bool = False):

@@ -135,3 +135,16 @@ def test_relu_of_a_sum_is_relu_of_the_sum_and_hides_no_nan():
 def test_an_unknown_initializer_is_named():
   with pytest.raises(errors.UserError, match="kernel_init = 'hee'"):
     layers.initializer("hee")
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4), (2, 5, 3, 4)])
+@pytest.mark.parametrize(
+  ("own", "theirs", "method"),
+  [(layers.Dense(6), nn.Dense(6), "__call__"), (layers.Embed(6, 4), nn.Embed(6, 4), "attend")],
+)
+def test_dense_and_embed_are_flax_with_the_same_parameters_and_gradients(own, theirs, method, shape):
+  x = jax.random.normal(jax.random.key(0), shape)
+  variables = jax.jit(lambda x: theirs.init(jax.random.key(1), x, method=method))(x)
+  total = lambda net: lambda v, x: jnp.sin(net.apply(v, x, method=method)).sum()
+  results = (jax.jit(jax.value_and_grad(total(net), argnums=(0, 1)))(variables, x) for net in (own, theirs))
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), *results)

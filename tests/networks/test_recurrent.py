@@ -80,7 +80,7 @@ def test_gradient_is_that_of_the_plain_loop(cell):
   def loop(inputs, kernel, bias, state):
     states = []
     for x in inputs:
-      state = CELLS[cell].update(x, (state[0] * kept) @ kernel + bias, state)
+      state, _ = CELLS[cell].update(x, (state[0] * kept) @ kernel + bias, state)
       states.append(state)
     return tuple(map(jnp.stack, zip(*states)))
 
