@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 from sklearn.utils import check_random_state
 
 from research.errors import UserError
+from research.metrics import Mean
 from research.training.learner import Batch, Learner, State
 
 
@@ -95,3 +96,14 @@ def hashable(name: str, value):
     raise UserError(name, value, "it is not a number.")
   tuples = lambda nested: tuple(map(tuples, nested)) if isinstance(nested, list) else nested
   return tuples(array.tolist())
+
+
+def negated(learner: Learner, metric: str) -> Learner:
+  """With a training metric `gain`, which rises where `metric` falls."""
+
+  def update(state, batch):
+    new, metrics = learner.update(state, batch)
+    value = metrics[metric]
+    return new, {"gain": Mean(-value.total, value.count)}
+
+  return learner._replace(update=update)

@@ -2,7 +2,9 @@
 
   PPCA(10).fit(X).score(X)          NMF(5).fit_transform(X)          LatentDirichletAllocation(20).fit(counts)
 
-PPCA takes NaN for what is missing, and is fitted by EM then, in closed form otherwise.
+PPCA takes NaN for what is missing, and is fitted by EM then, in closed form otherwise.  All but factor analysis take
+data in parts too, by `partial_fit`: PPCA by sums, which come to what all rows at once would; NMF and LDA by stepwise
+EM (Hoffman, Blei & Bach 2010; Mairal et al. 2010); the machine by a step of its gradient.
 """
 
 import abc
@@ -11,17 +13,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from research.errors import UserError
 from research.estimators import base
 from research.families import lda, linear_gaussian, nmf, rbm
-from research.metrics import Mean
 from research.training import statistics, steps
 from research.training.learner import Learner
 
@@ -34,12 +35,14 @@ class _Program(NamedTuple):
     latents: `latents(params, batch) -> [row, component]`.
     measure: `measure(params, batch) -> [row]`: what `score_samples` returns.
     metric: of the training, that ends it; negated where less is better.
+    stream: `stream(state, batch) -> state`: the update by further rows.
   """
 
   learner: Learner
   latents: Callable
   measure: Callable
   metric: str
+  stream: Callable | None = None
 
 
 def _batch(X: np.ndarray) -> dict[str, np.ndarray]:
@@ -69,6 +72,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
   components_: Float[np.ndarray, "component feature"]
   _negative = False  # whether inputs may be below 0
   _missing = False  # whether they may be NaN
+  _sparse = False  # whether they may be a sparse matrix, whose rows are filled with zeros
 
   @abc.abstractmethod
   def _program(self, X) -> _Program:
@@ -85,27 +89,43 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
       UserError: a hyper-parameter out of its range.
     """
     del y
-    X = self._checked(X, reset=True)
+    with base.unchanged_where_it_fails(self):
+      X = self._checked(X, reset=True)
+      self._check_parameters(X)
+      self._fitted_program = program = self._program(X)
+      with base.float64():
+        fitted: tuple[Any, Any] = base.fit(
+          program.learner,
+          _batch(X),
+          key=base.key_of(self.random_state),
+          max_iterations=self.max_iter,
+          tolerance=self.tol or -np.inf,
+          metric=program.metric,
+        )
+        return self._keep(self._as_stream(fitted[0], X), X)
+
+  def _check_parameters(self, X) -> None:
     most = self._most(X)
     for field, value, greatest in (("n_components", self.n_components, most), ("max_iter", self.max_iter, np.inf)):
       if not 1 <= value <= greatest:
         raise UserError(field, value, f"give 1 to {greatest}." if np.isfinite(greatest) else "give 1 or more.")
-    self._fitted_program = program = self._program(X)
-    with base.float64():
-      fitted: tuple[Any, Any] = base.fit(
-        program.learner,
-        _batch(X),
-        key=base.key_of(self.random_state),
-        max_iterations=self.max_iter,
-        tolerance=self.tol or -np.inf,
-        metric=program.metric,
-      )
-      state = fitted[0]
-      self._params = jax.device_get(state.params)
+
+  def _as_stream(self, state, X):
+    """A state fitted to all rows at once, as `partial_fit` goes on from it."""
+    del X
+    return state
+
+  def _keep(self, state, X):
+    """The state, without its key, as host arrays; and what is told of it."""
     if int(state.skipped):
       raise UserError("X", float(np.nanmax(np.abs(X))), "squares of the features overflow: scale them down.")
+    self._state = jax.device_get(state.replace(key=None))
     self.n_iter_, self.components_ = int(state.step), self._components(self._params)
     return self
+
+  @property
+  def _params(self) -> Any:
+    return self._state.params
 
   def transform(self, X) -> Float[np.ndarray, "row component"]:
     """The latents of each row."""
@@ -129,14 +149,16 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
     return np.inf
 
   def _of_rows(self, X, name: str) -> np.ndarray:
-    check_is_fitted(self, "_params")
+    check_is_fitted(self, "_state")
     X = self._checked(X, reset=False)
     with base.float64():
       return np.asarray(getattr(self._fitted_program, name)(self._params, _batch(X)))[: len(X)]
 
   def _checked(self, X, reset: bool) -> np.ndarray:
     finite = "allow-nan" if self._missing else True
-    X = validate_data(self, X, dtype=np.float64, reset=reset, ensure_all_finite=finite, ensure_min_samples=1 + reset)
+    options = {"accept_sparse": "csr" if self._sparse else False, "ensure_min_samples": 1 + reset}
+    X = validate_data(self, X, dtype=np.float64, reset=reset, ensure_all_finite=finite, **options)
+    X = X.toarray() if issparse(X) else X
     if not self._negative and (X < 0).any():
       raise ValueError(f"Negative values in data passed to {type(self).__name__}.")
     return X
@@ -144,6 +166,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
   def __sklearn_tags__(self):
     tags = super().__sklearn_tags__()
     tags.input_tags.positive_only = not self._negative
+    tags.input_tags.sparse = self._sparse
     tags.input_tags.allow_nan = self._missing
     return tags
 
@@ -155,8 +178,37 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
 
   def __setstate__(self, state):
     super().__setstate__(state)
-    if "_params" in self.__dict__:
+    if "_state" in self.__dict__:
       self._fitted_program = self._program(None)
+
+
+class _Streamed(_Factors):
+  """Of those whose rows may come in parts."""
+
+  def partial_fit(self, X, y=None):
+    """One update by further rows, from where `fit` or the calls before have come to; the first call begins.
+
+    Raises:
+      UserError: a hyper-parameter out of its range.
+    """
+    del y
+    first = not hasattr(self, "_state")
+    with base.unchanged_where_it_fails(self):
+      X = self._checked(X, reset=first)
+      if first:
+        self._check_parameters(X)
+        self._fitted_program = self._program(X)
+      program, batch = self._fitted_program, _batch(X)
+      assert program.stream is not None
+      with base.float64():
+        key = base.key_of(self.random_state)
+        state = program.learner.init(key, batch) if first else self._state.replace(key=key)
+        return self._keep(program.stream(self._resumed(state, X), batch), X)
+
+  def _resumed(self, state, X):
+    """The state, as the update by these rows takes it."""
+    del X
+    return state
 
 
 class _LinearGaussian(_Factors):
@@ -187,8 +239,8 @@ class _LinearGaussian(_Factors):
     return X.shape[1] - 1
 
 
-class PPCA(_LinearGaussian):
-  """Probabilistic principal components.
+class PPCA(_LinearGaussian, _Streamed):
+  """Probabilistic principal components.  In parts (`partial_fit`) no value may be missing.
 
   Args:
     n_components: latents, fewer than features.
@@ -209,6 +261,11 @@ class PPCA(_LinearGaussian):
     if X is not None:
       self.missing_ = bool(np.isnan(X).any())
     return _linear(self.n_components, "em" if self.missing_ else "closed")
+
+  def _resumed(self, state, X):
+    if self.missing_ or np.isnan(X).any():
+      raise UserError("X", "NaN", "partial_fit sums rows without missing values: fit all at once, which does EM.")
+    return state
 
 
 class FactorAnalysis(_LinearGaussian):
@@ -240,31 +297,55 @@ def _linear(latents: int, kind: str) -> _Program:
     jax.jit(lambda params, batch: infer(params, batch).mean),
     jax.jit(lambda params, batch: infer(params, batch).log_density),
     "log_likelihood",
+    _stream(statistics.statistics_learner(**family._asdict(), combine=statistics.total)),
   )
 
 
-class NMF(_Factors):
-  """Non-negative matrix factorisation.
+def _stream(learner: Learner) -> Callable:
+  """The update alone, compiled."""
+  return jax.jit(lambda state, batch: learner.update(state, batch)[0])
+
+
+class NMF(_Streamed):
+  """Non-negative matrix factorisation; in parts (`partial_fit`) by moving averages of its sums.
 
   Args:
     n_components: parts.
     loss: frobenius or kullback_leibler.
     tol: stop when an update lowers the mean divergence by less.
     max_iter: updates at most.
+    learning_decay, learning_offset: a part at update t weighs (t + offset) ** -decay against what was before.
     random_state: of the start.
   """
 
-  def __init__(self, n_components=1, *, loss="frobenius", tol=1e-6, max_iter=200, random_state=None):
+  _sparse = True
+
+  def __init__(
+    self,
+    n_components=1,
+    *,
+    loss="frobenius",
+    tol=1e-6,
+    max_iter=200,
+    learning_decay=0.7,
+    learning_offset=1.0,
+    random_state=None,
+  ):
     self.n_components = n_components
     self.loss = loss
     self.tol = tol
     self.max_iter = max_iter
+    self.learning_decay = learning_decay
+    self.learning_offset = learning_offset
     self.random_state = random_state
 
   def _program(self, X):
     if self.loss not in (nmf.FROBENIUS, nmf.KULLBACK_LEIBLER):
       raise UserError("loss", self.loss, f"choose {nmf.FROBENIUS} or {nmf.KULLBACK_LEIBLER}.")
-    return _parts(self.n_components, self.loss)
+    return _parts(self.n_components, self.loss, self.learning_decay, self.learning_offset)
+
+  def _as_stream(self, state, X):
+    return _scaled(state, 1 / len(X))
 
   def _components(self, params):
     return np.asarray(params)
@@ -276,16 +357,22 @@ class NMF(_Factors):
 
 
 @functools.lru_cache(maxsize=64)
-def _parts(parts: int, loss: str) -> _Program:
+def _parts(parts: int, loss: str, decay: float, offset: float) -> _Program:
   family = nmf.nmf(parts, loss)
   learner = statistics.statistics_learner(**family._asdict())
+  streamed = statistics.statistics_learner(**family._asdict(), combine=statistics.stepwise(1, decay, offset))
   codes = lambda params, batch: nmf.codes(params, batch["inputs"], loss)
   measure = lambda params, batch: -nmf.divergence(batch["inputs"], codes(params, batch) @ params, loss)
-  return _Program(_negated(learner, "divergence"), jax.jit(codes), jax.jit(measure), "gain")
+  return _Program(base.negated(learner, "divergence"), jax.jit(codes), jax.jit(measure), "gain", _stream(streamed))
 
 
-class LatentDirichletAllocation(_Factors):
-  """Topics of counts of words, by batch variational Bayes, priors optimised.
+def _scaled(state, factor: float):
+  """With its sums over examples multiplied."""
+  return state.replace(statistics=jax.tree.map(lambda sums: factor * sums, state.statistics))
+
+
+class LatentDirichletAllocation(_Streamed):
+  """Topics of counts of words, by variational Bayes, priors optimised: in one batch, or online (`partial_fit`).
 
   Args:
     n_components: topics.
@@ -293,8 +380,12 @@ class LatentDirichletAllocation(_Factors):
     learn_priors: whether they move.
     tol: stop when an update adds less to the bound, nats a word.
     max_iter: updates at most.
+    total_samples: documents that the stream of `partial_fit` stands for, which priors are weighed against.
+    learning_decay, learning_offset: a part at update t weighs (t + offset) ** -decay against what was before.
     random_state: of the start.
   """
+
+  _sparse = True
 
   def __init__(
     self,
@@ -305,6 +396,9 @@ class LatentDirichletAllocation(_Factors):
     learn_priors=True,
     tol=1e-4,
     max_iter=100,
+    total_samples=1e6,
+    learning_decay=0.7,
+    learning_offset=10.0,
     random_state=None,
   ):
     self.n_components = n_components
@@ -313,17 +407,30 @@ class LatentDirichletAllocation(_Factors):
     self.learn_priors = learn_priors
     self.tol = tol
     self.max_iter = max_iter
+    self.total_samples = total_samples
+    self.learning_decay = learning_decay
+    self.learning_offset = learning_offset
     self.random_state = random_state
 
+  def perplexity(self, X) -> float:
+    """e to minus the bound of documents given the topics, a word."""
+    return float(np.exp(-self.score_samples(X).sum() / X.sum()))
+
   def _program(self, X):
-    return _topics(self.n_components, self.doc_topic_prior or 0.0, self.topic_word_prior or 0.0, self.learn_priors)
+    priors = (self.doc_topic_prior or 0.0, self.topic_word_prior or 0.0, self.learn_priors)
+    return _topics(self.n_components, *priors, (self.total_samples, self.learning_decay, self.learning_offset))
+
+  def _as_stream(self, state, X):
+    return _scaled(state, self.total_samples / len(X))
 
   def _components(self, params):
     return np.asarray(params.weights)
 
 
 @functools.lru_cache(maxsize=64)
-def _topics(topics: int, alpha: float, eta: float, learn_priors: bool) -> _Program:
+def _topics(
+  topics: int, alpha: float, eta: float, learn_priors: bool, stepwise: tuple[float, float, float]
+) -> _Program:
   family = lda.lda(topics, alpha=alpha, eta=eta, learn_priors=learn_priors)
 
   def shares(params, batch):
@@ -331,11 +438,15 @@ def _topics(topics: int, alpha: float, eta: float, learn_priors: bool) -> _Progr
     return gamma / gamma.sum(1, keepdims=True)
 
   measure = lambda params, batch: lda.document_bound(params, batch["counts"], lda.infer(params, batch["counts"]))
-  return _Program(statistics.statistics_learner(**family._asdict()), jax.jit(shares), jax.jit(measure), "bound")
+  learner = statistics.statistics_learner(**family._asdict())
+  streamed = statistics.statistics_learner(**family._asdict(), combine=statistics.stepwise(*stepwise))
+  return _Program(learner, jax.jit(shares), jax.jit(measure), "bound", _stream(streamed))
 
 
-class BernoulliRBM(_Factors):
+class BernoulliRBM(_Streamed):
   """A Boltzmann machine of values of 0 to 1, by chains that go on, one for each row of a batch of all rows.
+
+  `partial_fit` goes a step; where it is given more rows than before, chains are repeated.
 
   Args:
     n_components: hidden units.
@@ -353,8 +464,11 @@ class BernoulliRBM(_Factors):
     self.random_state = random_state
 
   def _program(self, X):
-    average = np.full(self.n_features_in_, 0.5) if X is None else X.mean(0)
-    return _machine(self.n_components, self.learning_rate, tuple(average.tolist()))
+    return _machine(self.n_components, self.learning_rate)
+
+  def _resumed(self, state, X):
+    rows = len(_batch(X)["mask"])
+    return state.replace(carry=tuple(np.resize(chains, (rows, *chains.shape[1:])) for chains in state.carry))
 
   def _components(self, params):
     layer = params["layer_0"]
@@ -362,7 +476,7 @@ class BernoulliRBM(_Factors):
     return np.asarray(layer["weights"]).T
 
   def score_samples(self, X):
-    """Pseudo-log-likelihood of each row, of a unit that its place decides, nats."""
+    """Pseudo-log-likelihood of each row: the sum over units of their log-probability given all others, nats."""
     return super().score_samples(X)
 
   def _checked(self, X, reset):
@@ -373,31 +487,25 @@ class BernoulliRBM(_Factors):
 
 
 @functools.lru_cache(maxsize=64)
-def _machine(hidden: int, rate: float, average: tuple[float, ...]) -> _Program:
-  family = rbm.rbm((hidden,), average=np.array(average))
+def _machine(hidden: int, rate: float) -> _Program:
+  family = rbm.rbm((hidden,), average=np.zeros(0))  # which the start alone knows of
+
+  def init(key, batch):
+    average = (batch["mask"] @ batch["inputs"]) / batch["mask"].sum()
+    return rbm.rbm((hidden,), average=average).init(key, batch)
+
   learner = steps.gradient_learner(
-    init=family.init,
+    init=init,
     loss=family.loss,
     evaluate=family.evaluate,
     optimizer=optax.sgd(rate),
     init_carry=family.init_carry,
   )
   machine = lambda params: rbm.Machine(**params["layer_0"])
-  places = lambda batch: jnp.arange(len(batch["mask"]))
   return _Program(
     learner,
     jax.jit(lambda params, batch: jax.nn.sigmoid(rbm.inputs_of(machine(params), batch["inputs"]))),
-    jax.jit(lambda params, batch: rbm.pseudo_log_likelihood(machine(params), batch["inputs"], places(batch))),
+    jax.jit(lambda params, batch: rbm.conditional_log_likelihood(machine(params), batch["inputs"])),
     "loss",
+    _stream(learner),
   )
-
-
-def _negated(learner: Learner, metric: str) -> Learner:
-  """With a training metric `gain`, which rises where `metric` falls."""
-
-  def update(state, batch):
-    new, metrics = learner.update(state, batch)
-    value = metrics[metric]
-    return new, {"gain": Mean(-value.total, value.count)}
-
-  return learner._replace(update=update)

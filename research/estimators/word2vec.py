@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from research.data import contexts
+from research.data.dataset import Dataset
 from research.errors import UserError
 from research.families import word2vec as family_lib
 from research.text import vocabulary
@@ -42,6 +43,7 @@ class Word2Vec(TransformerMixin, BaseEstimator):
 
   Attributes (after `fit`):
     vectors_: `research.text.word_vectors.WordVectors`.
+    components_: the vectors [word, feature], the most frequent word first.
     nll_: loss of a predicted word in the last update.
     n_features_out_: `vector_size`.
   """
@@ -105,23 +107,43 @@ class Word2Vec(TransformerMixin, BaseEstimator):
     several = lambda words: [words] if isinstance(words, str) else list(words)
     return self.vectors_.most_similar(several(positive), several(negative), topn)
 
-  def _train(self, stream: vocabulary.Stream):
-    data = contexts.contexts(
-      stream.tokens,
-      stream.units,
-      contexts.keep_probabilities(stream.counts, self.sample),
-      1,
-      length=128,
-      window=self.window,
-      seed=self._seed,
-      block=32 if self.negative else 8,
+  def score(self, X: Sequence, y=None) -> float:
+    """Minus the loss of a predicted word of texts, nats (`research.families.word2vec`): higher is better.
+
+    Raises:
+      UserError: texts without two words that are known.
+    """
+    del y
+    check_is_fitted(self, "vectors_")
+    data = self._contexts(vocabulary.stream(_sentences(X), 1, self._stream.words), None)
+    family, beside = self._family()
+    one = lambda tables, resident, beside, fed: family.evaluate(tables, {**data.assemble(resident, fed), **beside})
+    evaluate, given = jax.jit(one), jax.device_put((self._tables, data.resident, beside))
+    losses = [jax.device_get(evaluate(*given, data.feed(step)))["nll"] for step in range(data.num_batches)]
+    return -float(sum(loss.total for loss in losses) / sum(loss.count for loss in losses))
+
+  @property
+  def components_(self) -> Float[np.ndarray, "word feature"]:
+    return self.vectors_.vectors
+
+  def _contexts(self, stream: vocabulary.Stream, seed: int | None) -> Dataset:
+    """Rows for training, or (without a seed) for one pass in order."""
+    keep = contexts.keep_probabilities(self._stream.counts, self.sample)
+    block = 32 if self.negative else 8
+    return contexts.contexts(
+      stream.tokens, stream.units, keep, 1, length=128, window=self.window, seed=seed, block=block
     )
+
+  def _family(self) -> tuple[family_lib.Word2Vec, dict]:
+    """The family, and what its batches hold beside their rows."""
     family = family_lib.Word2Vec(
-      len(stream.words), self.vector_size, cbow=self.cbow, negatives=self.negative, noise_words=64
+      len(self._stream.words), self.vector_size, cbow=self.cbow, negatives=self.negative, noise_words=64
     )
-    beside = {"noise": family_lib.noise(self._stream.counts)}
-    if not self.negative:
-      beside = {"tree": family_lib.huffman(self._stream.counts)}
+    counts = self._stream.counts
+    return family, {"noise": family_lib.noise(counts)} if self.negative else {"tree": family_lib.huffman(counts)}
+
+  def _train(self, stream: vocabulary.Stream):
+    data, (family, beside) = self._contexts(stream, self._seed), self._family()
     total = self.epochs * data.num_batches
     schedule = optimizers.schedule("linear", learning_rate=self.learning_rate, total_steps=total, final_fraction=0.004)
     learner = sparse.sparse_learner(
@@ -141,7 +163,7 @@ class Word2Vec(TransformerMixin, BaseEstimator):
       state, metrics = update(state, resident, min(_DISPATCH, total - first), feed)
     self._tables = jax.device_get(state.tables)
     self.nll_ = float(metrics["nll"].value())
-    self.vectors_ = WordVectors(stream.words, np.asarray(family.vectors(self._tables)))
+    self.vectors_ = WordVectors(self._stream.words, np.asarray(family.vectors(self._tables)))
     self.n_features_out_ = self.vector_size
     return self
 

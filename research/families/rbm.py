@@ -286,6 +286,19 @@ def pseudo_log_likelihood(machine: Machine, visible: Float[Array, "row visible"]
   return count * jax.nn.log_sigmoid(free_energy(machine, other) - free_energy(machine, visible))
 
 
+def conditional_log_likelihood(machine: Machine, visible: Visible) -> Float[Array, "*batch"]:
+  """Σ_i log p(v_i | all others), of Bernoulli units, nats: what `pseudo_log_likelihood` is of one unit (Besag 1975)."""
+  inputs = inputs_of(machine, visible)
+  here = jax.nn.softplus(inputs).sum(-1)
+
+  def of_unit(unit):
+    change = 1 - 2 * visible[..., unit]
+    there = jax.nn.softplus(inputs + change[..., None] * machine.weights[unit]).sum(-1)
+    return jax.nn.log_sigmoid(here - there - change * machine.visible[unit])
+
+  return jax.lax.map(of_unit, jnp.arange(visible.shape[-1])).sum(0)
+
+
 class Annealed(NamedTuple):
   """What annealed importance sampling finds.
 

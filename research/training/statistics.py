@@ -44,7 +44,7 @@ def total(old: Statistics, new: Statistics, count: jax.Array, step: jax.Array) -
   return jax.tree.map(jnp.add, old, new)
 
 
-def stepwise(num_examples: int, power: float = 0.7, delay: float = 1.0) -> Combine:
+def stepwise(num_examples: float, power: float = 0.7, delay: float = 1.0) -> Combine:
   """Stepwise EM: a moving average over batches, `s <- (1 - η) s + η ŝ` with `η = (step + delay)^-power`.
 
   Statistics are kept at the scale of the whole set, so that priors weigh what they would in batch EM; with the whole

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn import decomposition as peers
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -15,8 +16,24 @@ from research.errors import UserError
 from research.estimators.factors import NMF, PPCA, BernoulliRBM, FactorAnalysis, LatentDirichletAllocation
 
 DIGITS, LABELS = load_digits(return_X_y=True)
-# Those that stand for the others, which share all that is checked and take a minute more to compile.
-CHECKED = [PPCA(), NMF(max_iter=3)]
+
+
+class ClippedRBM(BernoulliRBM):
+  """What the checks give is cut to the range that a machine is of, which refuses anything else."""
+
+  _negative = True
+
+  def _checked(self, X, reset):
+    return np.clip(super(BernoulliRBM, self)._checked(X, reset), 0, 1)
+
+
+CHECKED = [
+  PPCA(),
+  FactorAnalysis(max_iter=3),
+  NMF(max_iter=3),
+  LatentDirichletAllocation(3, max_iter=3, learn_priors=False),
+  ClippedRBM(4, max_iter=3),
+]
 
 
 @parametrize_with_checks(CHECKED)
@@ -72,3 +89,63 @@ def test_topics_are_shares_and_hyper_parameters_have_ranges():
     PPCA(8).fit(counts)
   with pytest.raises(UserError, match="loss"):
     NMF(2, loss="itakura_saito").fit(counts)
+
+
+def test_parts_of_ppca_come_to_the_whole_in_any_order():
+  rows = DIGITS[:300, 2:20]
+  whole, parts = PPCA(4).fit(rows), PPCA(4)
+  for part in (rows[200:], rows[:70], rows[70:200]):
+    parts.partial_fit(part)
+  np.testing.assert_allclose(parts.get_covariance(), whole.get_covariance(), rtol=1e-8, atol=1e-8)
+  np.testing.assert_allclose(parts.components_, whole.components_, atol=1e-6)
+  half = PPCA(4).fit(rows[:150]).partial_fit(rows[150:])
+  np.testing.assert_allclose(half.get_covariance(), whole.get_covariance(), rtol=1e-8, atol=1e-8)
+  with pytest.raises(UserError, match="missing"):
+    PPCA(4).partial_fit(np.where(rows > 15, np.nan, rows))
+
+
+def corpus(count: int, seed: int = 0) -> np.ndarray:
+  """Documents of 40 words, each of one of two topics whose words are apart."""
+  rng = np.random.default_rng(seed)
+  topics = np.kron(np.eye(2), rng.dirichlet(np.ones(6)))
+  return np.stack([rng.multinomial(40, topics[i % 2]) for i in range(count)]).astype(float)
+
+
+def test_topics_in_parts_are_those_of_the_whole_and_a_fit_is_gone_on_from():
+  counts = corpus(256)
+  options = {"doc_topic_prior": 0.5, "topic_word_prior": 0.1, "learn_priors": False, "random_state": 0}
+  whole = LatentDirichletAllocation(2, **options).fit(counts)
+  parts = LatentDirichletAllocation(2, total_samples=256, **options)
+  for part in np.tile(counts, (4, 1)).reshape(-1, 32, 12):
+    parts.partial_fit(part)
+  assert parts.n_iter_ == 32
+  assert parts.perplexity(counts) == pytest.approx(whole.perplexity(counts), rel=0.02)
+  peer = peers.LatentDirichletAllocation(2, doc_topic_prior=0.5, topic_word_prior=0.1, max_iter=50, random_state=0)
+  shares, theirs = whole.transform(scipy.sparse.csr_matrix(counts)), peer.fit(counts).transform(counts)
+  np.testing.assert_allclose(np.sort(shares, 1), np.sort(theirs, 1), atol=2e-3)
+  # At its fixed point the sums of the whole set are those that the fit ended with, at the stream's scale.
+  before = whole.set_params(total_samples=256).fit(counts).components_
+  np.testing.assert_allclose(whole.partial_fit(counts).components_, before, rtol=1e-2)
+
+
+def test_parts_of_nmf_come_to_fit_as_the_whole_does():
+  rows = DIGITS[:256]
+  whole, parts = NMF(6, random_state=0).fit(rows), NMF(6, random_state=0)
+  for part in np.tile(rows, (8, 1)).reshape(-1, 64, 64):
+    parts.partial_fit(part)
+  assert -parts.score(rows) < -1.1 * whole.score(rows)
+  fitted = NMF(6, random_state=0, tol=0, max_iter=100).fit(rows)
+  score = fitted.score(rows)
+  assert fitted.partial_fit(rows).score(rows) == pytest.approx(score, rel=1e-2)
+
+
+def test_a_machine_goes_on_by_parts_of_any_size_and_out_of_a_file():
+  rows = (DIGITS[:400] > 8).astype(float)
+  machine = BernoulliRBM(16, learning_rate=0.5, random_state=0).partial_fit(rows[:100])
+  start = machine.score(rows)
+  again = pickle.loads(pickle.dumps(machine))
+  for part in (rows[100:130], rows[130:400], rows[:100]) * 20:
+    machine.partial_fit(part)
+    again.partial_fit(part)
+  np.testing.assert_array_equal(machine.components_, again.components_)
+  assert machine.score(rows) > start + 2

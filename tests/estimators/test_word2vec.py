@@ -48,6 +48,15 @@ def test_it_goes_on_with_further_texts(fitted):
   assert not moved[words.index("drill")], "the tables are gone on from, and only what the texts name is moved"
 
 
+def test_text_like_that_learnt_scores_higher_than_words_at_random(fitted):
+  held_out = texts(40)
+  words = " ".join(held_out).replace("A", "").replace(".", "").replace("!", "").split()
+  shuffled = " ".join(RNG.permutation(words))
+  assert fitted.score(held_out) > fitted.score([shuffled]) + 0.1
+  assert fitted.components_.shape == (len(fitted.vectors_.words), 8)
+  np.testing.assert_array_equal(fitted.components_[fitted.vectors_.words.index("cat")], fitted.vectors_.vector("cat"))
+
+
 def test_a_seed_is_a_run():
   first, second = (Word2Vec(4, min_count=1, epochs=1, random_state=3).fit(TEXTS) for _ in range(2))
   np.testing.assert_array_equal(first.vectors_.vectors, second.vectors_.vectors)

@@ -117,3 +117,9 @@ def test_pseudo_likelihood_of_independent_units_is_their_likelihood_in_the_mean(
   exact = -rbm.free_energy(alone, rows) - rbm.enumerated_log_partition(alone)
   for part in (slice(4000), slice(4000, None)):
     assert float(found[part].mean()) == pytest.approx(float(exact[part].mean()), abs=0.15)
+
+
+def test_each_unit_given_all_others_by_enumeration():
+  other = [TRUTH[index(np.abs(STATES - flip))] for flip in np.eye(5)]
+  exact = sum(np.log(TRUTH / (TRUTH + flipped)) for flipped in other)
+  np.testing.assert_allclose(rbm.conditional_log_likelihood(MACHINE, jnp.asarray(STATES)), exact, rtol=1e-4)
