@@ -17,7 +17,7 @@ import sys
 from research.training import host
 
 # The file of each, beside this one, has `WORKLOADS`: name -> function of the whole name that returns its JSON line.
-GROUPS = ("vision", "generative", "sequence", "loop", "classical", "rl", "graph", "graphical")
+GROUPS = ("vision", "generative", "sequence", "loop", "classical", "rl", "graph", "graphical", "inference", "factors")
 
 
 def workloads(group: str) -> dict:

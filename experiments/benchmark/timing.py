@@ -4,6 +4,7 @@ import itertools
 import os
 import statistics
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,6 +12,9 @@ import numpy as np
 from research.data import examples as examples_lib
 from research.data import sources
 from research.errors import UserError
+from research.training import parallel
+from research.training.executor import Executor
+from research.training.experiment import Experiment
 
 BATCH, WARMUP, BUDGET_SECONDS = 128, 5, 15
 SHAPES = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
@@ -54,6 +58,20 @@ def wall_and_cpu(call) -> tuple[float, float]:
   wall, cpu = time.perf_counter(), time.process_time()
   call()
   return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def trained(experiment: Experiment, seed: int, width: int, total: int) -> tuple[Any, float]:
+  """The state after `total` steps, `width` a dispatch, and seconds; one dispatch compiled and ran before."""
+  executor = Executor(experiment, parallel.plan("jit", 1), seed, width)
+  spans = [(first, min(width, total - first)) for first in range(0, total, width)]
+  state, start = None, 0.0
+  for timed_spans in (spans[:1], spans):
+    state = jax.block_until_ready(executor.init_state())
+    start = time.perf_counter()
+    for _, _, feed, count in executor.feeds(experiment.train_data, timed_spans, width):
+      state, _ = executor.update(state, feed, count)
+    jax.block_until_ready(state)
+  return state, time.perf_counter() - start
 
 
 def milliseconds(call) -> float:

@@ -11,19 +11,18 @@ import sys
 import time
 
 import gensim
-import jax
 import ml_collections
 import numpy as np
 
 from experiments import word2vec
+from experiments.benchmark.timing import trained
 from experiments.command import cli
 from experiments.reports import word2vec as report_lib
 from research.data import raw
 from research.evaluation import words
 from research.text import vocabulary
 from research.text.word_vectors import WordVectors
-from research.training import durations, host, parallel
-from research.training.executor import Executor
+from research.training import durations, host
 
 MODELS = ("sg_ns", "cbow", "sg_hs", "cbow_hs")
 
@@ -31,18 +30,12 @@ MODELS = ("sg_ns", "cbow", "sg_hs", "cbow_hs")
 def ours(config: ml_collections.ConfigDict) -> tuple[WordVectors, float]:
   """The vectors, and seconds of training, compiled before."""
   experiment = word2vec.experiment(config)
-  data, width = experiment.train_data, config.run.steps_per_dispatch
-  total = durations.steps(config.train.duration, per_step=data.per_step, total_steps=None, field="train.duration")
-  executor = Executor(experiment, parallel.plan("jit", 1), config.seed, width)
   train, _ = word2vec.load(config.data)
   family, _ = word2vec.family_of(config.model, train)
-  spans = [(first, min(width, total - first)) for first in range(0, total, width)]
-  for timed in (spans[:1], spans):
-    state, start = executor.init_state(), time.perf_counter()
-    for _, _, feed, count in executor.feeds(data, timed, width):
-      state, _ = executor.update(state, feed, count)
-    jax.block_until_ready(state)
-  return report_lib.vectors_of(state.tables, family, train, None), time.perf_counter() - start
+  units = {"per_step": experiment.train_data.per_step, "total_steps": None, "field": "config.train.duration"}
+  total = durations.steps(config.train.duration, **units)
+  state, seconds = trained(experiment, config.seed, config.run.steps_per_dispatch, total)
+  return report_lib.vectors_of(state.tables, family, train, None), seconds
 
 
 def theirs(config: ml_collections.ConfigDict, workers: int = 1) -> tuple[WordVectors, float]:
