@@ -91,7 +91,7 @@ def method_of(config: ml_collections.ConfigDict, classes: int, count: int, train
     case "plain" | "ensemble":
       family = classifier_lib.classifier(network)
     case "backprop":
-      family = family_lib.by_backprop(network, count, chosen.prior, chosen.std, chosen.draws)
+      family = family_lib.by_backprop(network, count, chosen.prior, chosen.std, chosen.draws, chosen.temperature)
     case "dropout":
       if not model.dropout:
         raise UserError("config.model.dropout", model.dropout, "dropout is this method's posterior: set it above 0.")
@@ -123,7 +123,7 @@ def _langevin(config: ml_collections.ConfigDict, network: MLP, count: int, train
     init=family.init,
     loss=family.loss,
     evaluate=family.evaluate,
-    optimizer=family_lib.langevin(schedule, count, chosen.prior, keep, config.seed),
+    optimizer=family_lib.langevin(schedule, count, chosen.prior, keep, config.seed, chosen.temperature),
     schedule=schedule,
     accumulate=config.train.accumulate,
   )

@@ -10,12 +10,14 @@ METHODS = {
   "backprop": {
     "prior": 0.2,  # deviation of every weight's normal prior
     "std": 0.02,  # deviation of every weight's posterior at the beginning
+    "temperature": 1.0,  # weight of the divergence from the prior; below 1 a colder posterior
     "draws": 30,  # of the weights, that a prediction is the mean of
   },
   "dropout": {"draws": 50},  # masks that a prediction is the mean of
   "ensemble": {"members": 5},
   "langevin": {
     "prior": 0.2,  # deviation of every weight's normal prior
+    "temperature": 1.0,  # of the noise; below 1 a colder posterior
     "draws": 30,  # kept, evenly
     "burn_in": "50 %",  # of the run, before the first is
   },

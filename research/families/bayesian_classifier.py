@@ -28,7 +28,9 @@ def _of(init: Callable, loss: Callable, log_probabilities: Callable) -> Classifi
   return Classifier(init, loss, evaluate, log_probabilities)
 
 
-def by_backprop(network: nn.Module, examples: int, prior: float, start: float, draws: int) -> Classifier:
+def by_backprop(
+  network: nn.Module, examples: int, prior: float, start: float, draws: int, temperature: float = 1.0
+) -> Classifier:
   """Independent normal weights N(mean, softplus(rho)²), fitted to the evidence lower bound (Blundell et al., eq. 2).
 
   Args:
@@ -37,6 +39,7 @@ def by_backprop(network: nn.Module, examples: int, prior: float, start: float, d
     prior: standard deviation of every weight's normal prior.
     start: standard deviation of every weight at the beginning.
     draws: of the weights, that a prediction is the mean of.
+    temperature: weight of the divergence; 1 is the bound, below 1 a colder posterior (Wenzel et al. 2020, section 2).
   """
   plain = classifier_lib.classifier(network)
 
@@ -55,7 +58,7 @@ def by_backprop(network: nn.Module, examples: int, prior: float, start: float, d
     mean, (metrics, _) = plain.loss(drawn(params, randomness.stream_key(key, "weights")), batch, key)
     divergence = normal_divergence(params["mean"], jax.tree.map(jax.nn.softplus, params["rho"]), prior) / examples
     metrics = {**metrics, "divergence": Mean(divergence * mean.count, mean.count)}
-    return Mean(mean.total + divergence * mean.count, mean.count), (metrics, {})
+    return Mean(mean.total + temperature * divergence * mean.count, mean.count), (metrics, {})
 
   def log_probabilities(variables, inputs) -> Float[Array, "batch classes"]:
     one = lambda key: plain.log_probabilities(drawn(variables["params"], key), inputs)
@@ -91,9 +94,14 @@ class Langevin(NamedTuple):
 
 
 def langevin(
-  rate: optax.Schedule, examples: int, prior: float, keep: tuple[int, int, int], seed: int
+  rate: optax.Schedule,
+  examples: int,
+  prior: float,
+  keep: tuple[int, int, int],
+  seed: int,
+  temperature: float = 1.0,
 ) -> optax.GradientTransformation:
-  """w <- w + ε/2 ∇log p(w, D) + N(0, ε), Welling & Teh 2011, eq. 4, as an optimizer of the mean loss.
+  """w <- w + ε/2 ∇log p(w, D) + N(0, T ε), Welling & Teh 2011, eq. 4, as an optimizer of the mean loss.
 
   Args:
     rate: εN/2, by step: what a mean loss's gradient is multiplied by.
@@ -101,6 +109,7 @@ def langevin(
     prior: standard deviation of every weight's normal prior.
     keep: burn-in, steps between two kept draws, and their number.
     seed: of the noise.
+    temperature: T; 1 draws from the posterior, below 1 from a colder one, p(w | D)^(1/T) (Wenzel et al. 2020).
   """
   burn_in, every, size = keep
 
@@ -112,7 +121,7 @@ def langevin(
     flat, unravel = ravel_pytree(params)
     noise = jax.random.normal(jax.random.fold_in(jax.random.key(seed), state.count), flat.shape, flat.dtype)
     drift = ravel_pytree(updates)[0] + flat / (examples * prior**2)
-    moves = jnp.asarray(jnp.sqrt(2 * step / examples) * noise - step * drift)
+    moves = jnp.asarray(jnp.sqrt(2 * temperature * step / examples) * noise - step * drift)
     after = state.count + 1 - burn_in
     slot = jnp.maximum(after // every - 1, 0) % size
     kept = (after > 0) & (after % every == 0)

@@ -36,15 +36,19 @@ def test_a_narrow_posterior_is_the_plain_network():
   )
   nll = -np.take_along_axis(np.asarray(plain), BATCH["label"][:, None], 1).mean()
   assert float(loss.value()) == pytest.approx(nll + float(divergence) / 40, rel=1e-4)
+  cold = bayesian_classifier.by_backprop(network, 40, prior=1.0, start=1e-6, draws=3, temperature=0.25)
+  loss, _ = cold.loss(variables, BATCH, jax.random.key(1))
+  assert float(loss.value()) == pytest.approx(nll + 0.25 * float(divergence) / 40, rel=1e-4)
 
 
-def test_langevin_leaves_the_posterior_of_a_normal_mean():
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_langevin_leaves_the_posterior_of_a_normal_mean(temperature):
   """Of y ~ N(w, 1) with a prior N(0, 0.5²): mean and variance in closed form, of 20,000 draws' correlated error."""
   y, prior = 1.3, 0.5
   count = 10
   variance = 1 / (count + 1 / prior**2)
   keep = (1000, 1, 20_000)
-  optimizer = bayesian_classifier.langevin(lambda step: 0.02, count, prior, keep, seed=0)
+  optimizer = bayesian_classifier.langevin(lambda step: 0.02, count, prior, keep, seed=0, temperature=temperature)
 
   def step(carry, _):
     params, state = carry
@@ -55,7 +59,7 @@ def test_langevin_leaves_the_posterior_of_a_normal_mean():
   (_, state), path = jax.jit(lambda: jax.lax.scan(step, (start, optimizer.init(start)), None, 21_000))()
   np.testing.assert_array_equal(state.draws, path[1000:])  # what is kept is what came after the burn-in
   assert float(state.draws.mean()) == pytest.approx(variance * count * y, abs=4 * 0.0227)
-  assert float(state.draws.var()) == pytest.approx(variance, rel=0.15)
+  assert float(state.draws.var()) == pytest.approx(temperature * variance, rel=0.15)
 
 
 def test_laplace_s_factors_are_those_of_the_batch():
