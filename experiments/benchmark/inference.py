@@ -97,10 +97,8 @@ def numpyro(name: str) -> dict:
     ours, _, _ = _ours(config)
     theirs, seconds, steps, how = _theirs(config, MODELS[name.rpartition("/")[2].removesuffix("_numpyro")])
     value, detail = _told(theirs, seconds, steps)
-  apart = [
-    abs(ours[key].mean() - draws.mean()) / np.hypot(*(diagnostics.mcse_mean(each) for each in (ours[key], draws)))
-    for key, draws in theirs.items()
-  ]
+  error = lambda key: np.hypot(diagnostics.mcse_mean(ours[key]), diagnostics.mcse_mean(theirs[key]))
+  apart = [abs(ours[key].mean() - draws.mean()) / error(key) for key, draws in theirs.items()]
   detail |= {"chain_method": how, "largest_distance_mcse": float(max(apart)), "quantities": len(apart)}
   line = result(name, "ess_per_second", value, "1/s", **detail)
   peer = f"numpyro {importlib.import_module('numpyro').__version__}"
