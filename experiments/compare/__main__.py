@@ -109,6 +109,8 @@ def _curves(runs) -> str:
         if name not in ("step", "kind") and isinstance(value, int | float) and math.isfinite(value):
           series.setdefault(f"{row['kind']} {name}", {}).setdefault(run.name, []).append((row["step"], value))
   panels = {name: lines for name, lines in series.items() if max(map(len, lines.values())) > 1}
+  if not any(value for points in panels.get("train skipped", {}).values() for _, value in points):
+    panels.pop("train skipped", None)  # as it should be
   if not panels:
     return ""
   columns = min(3, len(panels))
@@ -121,10 +123,14 @@ def _curves(runs) -> str:
     axes.set_axis_off()
   for axes, (title, lines) in zip(places, panels.items()):
     for name, points in lines.items():
-      handles[name] = axes.plot(*zip(*points), color=colours[name], linewidth=1.3)[0]
+      # The later the thinner, so that one that lies over another hides none.
+      width = 1.3 + 2.4 * (len(runs) - 1 - [run.name for run in runs].index(name)) / len(runs)
+      handles[name] = axes.plot(*zip(*points), color=colours[name], linewidth=width)[0]
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-  figure.legend(handles.values(), handles.keys(), loc="outside upper left", frameon=False)
+  figure.get_layout_engine().set(hspace=0.08)
+  listed = [run.name for run in runs if run.name in handles]
+  figure.legend([handles[name] for name in listed], listed, loc="outside upper left", frameon=False)
   buffer = io.BytesIO()
   figure.savefig(buffer, format="png", dpi=110)
   return f"<h2>Curves, by step</h2>{_image(buffer.getvalue(), 'curves')}"
@@ -148,10 +154,14 @@ def _figures(runs) -> str:
   for name in names:
     files = [(run.name, run.path / "figures" / f"{name}.png") for run in runs]
     parts.append(f"<h3>{html.escape(name)}</h3>")
-    parts.append(
-      f'<div class="side">{"".join(_image(f.read_bytes(), label) for label, f in files if f.exists())}</div>'
-    )
+    # A run that has none keeps its column.
+    shown = (_image(file.read_bytes(), label) if file.exists() else _absent(label) for label, file in files)
+    parts.append(f'<div class="side">{"".join(shown)}</div>')
   return "".join(parts)
+
+
+def _absent(caption: str) -> str:
+  return f"<figure><figcaption>{html.escape(caption)}: none</figcaption></figure>"
 
 
 def _image(png: bytes, caption: str) -> str:

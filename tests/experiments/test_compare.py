@@ -44,6 +44,13 @@ def test_page_is_whole(runs, tmp_path, capsys):
     assert len(image.convert("RGB").getcolors(2**24)) > 20
 
 
+def test_a_run_without_a_figure_keeps_its_column(runs, tmp_path):
+  (tmp_path / "a" / "seed0" / "figures" / "confusion.png").unlink()
+  page = compare.page(compare.load(runs))
+  first, second = re.findall(r"<figcaption>([^<]*)</figcaption>", page.partition("<h3>confusion</h3>")[2])
+  assert (first, second) == ("a/seed0: none", "b/seed0")
+
+
 def test_what_is_no_run_is_refused(runs, tmp_path, capsys):
   for argv, part in (([], "name the folders"), ([*runs, str(tmp_path)], "no folder of a run"), (["--x"], "--output")):
     assert compare.main(argv) == 2
