@@ -155,8 +155,8 @@ def _figures(runs) -> str:
     files = [(run.name, run.path / "figures" / f"{name}.png") for run in runs]
     parts.append(f"<h3>{html.escape(name)}</h3>")
     # A run that has none keeps its column.
-    shown = (_image(file.read_bytes(), label) if file.exists() else _absent(label) for label, file in files)
-    parts.append(f'<div class="side">{"".join(shown)}</div>')
+    pictures = (_image(file.read_bytes(), label) if file.exists() else _absent(label) for label, file in files)
+    parts.append(f'<div class="side">{"".join(pictures)}</div>')
   return "".join(parts)
 
 
