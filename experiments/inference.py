@@ -16,6 +16,7 @@ from experiments.command import cli
 from experiments.parts import approximations, as_files, posteriors
 from experiments.reports import inference as report_lib
 from research.data.clock import clock
+from research.inference import netcdf
 from research.training.experiment import Experiment
 
 DEFAULT = "configs/inference/eight_schools.py"
@@ -23,6 +24,8 @@ DEFAULT = "configs/inference/eight_schools.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A model, what is known of it, and a way to draw from its posterior."""
+  if config.report.netcdf:
+    netcdf.check("config.report.netcdf")
   problem = posteriors.load(config)
   train_data = clock(config.train.batch_size, name=config.model.name)
   by_gradient = config.method.name in approximations.NAMES

@@ -69,6 +69,7 @@ def inference(model: str, method: str = "nuts", data: str = "") -> ml_collection
       "quantities": (),  # what is drawn and told by name, such as ("mu", "theta[1]"); () takes the first six
       "reference": {},  # name -> (means, their standard errors), which means are held against
       "draws": 1000,  # that scores of rows held out are averaged over, and that approximations are told by
+      "netcdf": False,  # draws as samples/inference_data.nc, which ArviZ opens (the extra `arviz`)
       "compare": 0,  # transitions of four NUTS chains that the report holds an approximation against; 0: none
     }
   )

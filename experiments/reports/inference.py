@@ -14,7 +14,7 @@ from research import randomness
 from research.data import regressions, table
 from research.errors import UserError
 from research.evaluation import posteriors as figures
-from research.inference import diagnostics
+from research.inference import diagnostics, netcdf
 from research.inference.nuts import nuts
 from research.training import chains
 from research.training.experiment import Report
@@ -102,7 +102,16 @@ class Use:
         pictures["energy"] = figures.energy(energies, diagnostics.e_bfmi(energies).tolist())
     pictures |= self.predictive(state)
     files = {"summary.tsv": summary(quantities)} if next(iter(quantities.values())).shape[1] >= FEW else {}
+    if self.config.report.netcdf:
+      files["inference_data.nc"] = self.inference_data(state)
     return Report(metrics, pictures, definitions, files)
+
+  def inference_data(self, state: Any) -> bytes:
+    """Draws, what is told of them, and the data, as ArviZ reads them."""
+    draws, observed = self.method.draws(state), getattr(self.problem.model, "observed", None)
+    facts = recorded(state, draws.shape[1]) if self.method.is_chains else {}
+    data = {} if observed is None else {"outcome": np.asarray(observed)}
+    return netcdf.dumps(constrained(self.problem, draws), facts, data)
 
   def by_nuts(self, state: Any) -> dict[str, np.ndarray]:
     """Draws of four NUTS chains, by quantity, half of them warm-up."""
