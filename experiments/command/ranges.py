@@ -16,13 +16,13 @@ _INTERVALS = {
     accumulate agent.rows agent.steps atoms bands bases batches beams bins blocks capacity chains chunk classes
     code_size codes communities components context critic_steps critic_widths data.edges data.nodes data.rows
     data.scale density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples
-    exploration.frames factor factors fan_outs features filters first_size generator_widths gradient_steps graphs
-    groups heads hidden horizon images iterations keep labels latent_size latents layers least length levels longest
-    maps max_depth max_steps members method.most minibatches n_steps negatives noise_steps objects output_heads passage
-    patch points rank rare repeats report.first report.frames report.states report.steps report.topics report.words
-    samples sampler.steps scales scenes season segment select_episodes shortest sides size sizes skip stack stages
-    starts states steps steps_per_dispatch stride strings suffix sweeps target_every test_episodes thin topics vector
-    version whitening_size whitening_stride width widths window windows""",
+    exploration.frames factor factors fan_outs features films filters first_size generator_widths gradient_steps
+    graphs groups heads hidden horizon images iterations keep kernel known labels latent_size latents layers least
+    length levels longest maps max_depth max_steps members method.most minibatches n_steps negatives noise_steps
+    objects output_heads passage patch points rank rare repeats report.first report.frames report.states report.steps
+    report.topics report.words samples sampler.steps scales scenes season segment select_episodes shortest side sides
+    size sizes skip stack stages starts states steps steps_per_dispatch stride strings suffix sweeps target_every
+    test_episodes thin topics vector version whitening_size whitening_stride width widths window windows""",
   "[2, inf)": "temperatures",
   "[0, inf)": """
     alpha beta bound_nodes buckets budget burn_in cap channels chrono churn clip_norm coded collapse
@@ -31,7 +31,7 @@ _INTERVALS = {
     floor folds gradient_penalty guidance importance importance_samples input_noise kv_heads learning_rate
     learning_starts likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
     model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane
-    prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation std
+    prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation speeds std
     step_delay stop_at strength temperature top_k train.batch_size train.select translation transpose var_smoothing
     vocabulary warmup weight_decay whitening_kernel batch_size""",
   "(0, inf)": """
@@ -52,7 +52,7 @@ _INTERVALS = {
   "(-inf, inf)": "coupling liked returns threshold",
 }
 # Least and largest, of which the first is not above the second.
-_SPANS = ("augment.scale", "guidance_interval", "random_area", "returns")
+_SPANS = ("augment.scale", "guidance_interval", "random_area", "returns", "speeds")
 _PAIRS = (*_SPANS, "plane")
 _NOT_EMPTY = ("critic_widths", "dilations", "fan_outs", "generator_widths", "latents", "quantiles", "stages", "widths")
 _WORDS = ("boundaries", "model.augment", "quantities", "report.compare", "targets")  # tuples of them
