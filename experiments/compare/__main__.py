@@ -128,7 +128,8 @@ def _curves(runs) -> str:
       handles[name] = axes.plot(*zip(*points), color=colours[name], linewidth=width)[0]
     axes.set_title(title, fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-  figure.get_layout_engine().set(hspace=0.08)
+  layout: Any = figure.get_layout_engine()
+  layout.set(hspace=0.08)
   listed = [run.name for run in runs if run.name in handles]
   figure.legend([handles[name] for name in listed], listed, loc="outside upper left", frameon=False)
   buffer = io.BytesIO()

@@ -6,7 +6,7 @@ Padding is a segment of its own, packed sequences are several.
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -157,7 +157,7 @@ class Attention(nn.Module):
     key_place = place if memory_place is None else memory_place
     return self.attend(query, keys_values, visible(place, key_place, self.causal), place, key_place)
 
-  def project(self, x, place: Place, memory=None) -> tuple[Array, KeyValues]:
+  def project(self, x, place: Place, memory: Any = None) -> tuple[Array, KeyValues]:
     """Queries [batch, head, time, size], and the keys and values of x, or of the memory."""
     if self.cross:
       query = self._heads(self.query(x))
@@ -171,7 +171,7 @@ class Attention(nn.Module):
       own = KeyValues(keys, own.values)
     return query, own
 
-  def project_memory(self, memory: Tokens | None) -> KeyValues:
+  def project_memory(self, memory: Tokens) -> KeyValues:
     """Keys and values of a memory."""
     return self._kept(self.key_value(memory))
 
