@@ -63,7 +63,7 @@ def films(path: str, field: str) -> list[Path]:
     UserError: there is none.
   """
   root = Path(path).expanduser()
-  if root.is_file():
+  if root.is_file() and root.suffix.lower() == ".gif":
     return [root]
   pictures = lambda folder: any(file.suffix.lower() in masks.SUFFIXES for file in folder.iterdir() if file.is_file())
   inside = sorted(root.iterdir()) if path and root.is_dir() else []

@@ -141,10 +141,18 @@ def _transitions(path: Path) -> None:
   (path.parent / "cart_pole.npz").rename(path)
 
 
+def _films(folder: Path) -> None:
+  folder.mkdir()
+  for name in range(10):
+    pictures = [Image.fromarray(np.roll(np.eye(20, 24, k=name, dtype=np.uint8) * 200, t, 1)) for t in range(8)]
+    pictures[0].save(folder / f"{name}.gif", save_all=True, append_images=pictures[1:])
+
+
 WRITERS: dict[str, Callable[[Path], object]] = {
   "my_images": _images("ab"),
   "pictures": _images(""),
   "my_scenes": _folder_of(own_segmentation.write),
+  "my_films": _films,
   "my.npz": lambda path: np.savez(path, inputs=_pixels(), label=np.array(["cat", "dog"] * 10)),
   "my.npy": lambda path: np.save(path, _pixels()),
   "flowers.csv": _table("width colour species", _flower),
