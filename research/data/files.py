@@ -162,6 +162,11 @@ def folder(
   return checked(name, cache.cached(root.name or "images", key, build)["inputs"], label, names)
 
 
+def has_images(root: Path) -> bool:
+  """Whether there is an image anywhere below a folder."""
+  return any(file.suffix.lower() in _SUFFIXES for file in root.rglob("*"))
+
+
 def _listed(root: Path, split: str, labels: bool) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
   """Files, labels and class names of a split."""
   others = _subfolders(root)

@@ -73,6 +73,8 @@ def load(
     kind = suffix
   else:
     raise UserError("config.data.path", path, f"this experiment reads {reading.kinds}.")
+  if kind == "folder" and not files.has_images(location):
+    raise UserError("config.data.path", path, f"it has no images. This experiment reads {reading.kinds}.")
   _refuse_unused(path, kind, reading, {"image_size": image_size, "channels": channels, "streamed": streamed})
   if kind == "folder":
     return files.folder(path, split, image_size=image_size, channels=channels, streamed=streamed, labels=reading.labels)

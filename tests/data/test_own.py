@@ -132,3 +132,10 @@ def test_a_number_too_large_for_32_bits_is_no_input(tmp_path):
   np.savez(tmp_path / "t.npz", inputs=np.array([[1e300], [1.0]] * 5), label=np.arange(10) % 2)
   with pytest.raises(UserError, match="infinite"):
     own.load(str(tmp_path / "t.npz"), "train")
+
+
+def test_a_folder_of_other_files_is_answered_with_what_is_read(tmp_path):
+  (tmp_path / "songs").mkdir()
+  (tmp_path / "songs" / "a.mid").touch()
+  with pytest.raises(UserError, match=r"it has no images\. This experiment reads a folder of images by class; an \.npz"):
+    own.load(str(tmp_path / "songs"), "train", READING)
