@@ -49,7 +49,7 @@ def load(split: str = "train", path: str | None = None, resolution: str = "quart
     raise UserError("config.data.resolution", resolution, f"choose one of {', '.join(RESOLUTIONS)}.")
   file, name = f"jsb-chorales-{resolution}.json", NAME
   if raw.is_own(NAME, path, file):
-    name, place = str(path), raw.own(path, KINDS, (".json",), "*.mid")
+    name, place = str(path), raw.own(path, KINDS, (".json",), "*.mid", (file,))
   else:
     place = raw.locate(NAME, file, path)
   if place.is_dir():

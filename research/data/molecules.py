@@ -92,9 +92,10 @@ def load(name: str, path: str | None = None, *, smiles: str = "smiles", targets:
   Raises:
     UserError: no such file or column, a target that is no number, a SMILES that RDKit does not take, no RDKit.
   """
-  if raw.is_own(name, path, *(SOURCES[name][:1] if name in SOURCES else ())):
+  files = SOURCES[name][:1] if name in SOURCES else ()
+  if raw.is_own(name, path, *files):
     kinds = "a table of molecules (.csv, .tsv, .parquet): a column of SMILES, others of numbers"
-    name, file = str(path), raw.own(path, kinds, cells.SUFFIXES)
+    name, file = str(path), raw.own(path, kinds, cells.SUFFIXES, known=files)
   elif name in SOURCES:
     file, smiles, targets = SOURCES[name]
     file = raw.locate("molecules", file, path)

@@ -66,8 +66,9 @@ def load(name: str, path: str | None = None, *, per_class: int = 0, normalise: b
   Raises:
     UserError: no such name or file, or contents that make no graph.
   """
-  if raw.is_own(name, path, *((f"{name}.npz",) if name in PLANETOID else ())):
-    network = own(path)
+  files = (f"{name}.npz",) if name in PLANETOID else ()
+  if raw.is_own(name, path, *files):
+    network = own(path, files)
   elif name in EMBEDDED:
     network = embedded(name)
   elif name in PLANETOID:
@@ -126,14 +127,18 @@ def archive(path: pathlib.Path, name: str = "") -> Network:
   )
 
 
-def own(path: str | None) -> Network:
+def own(path: str | None, known: Sequence[str] = ()) -> Network:
   """The user's: an `.npz` (`archive`), a `.graphml` file, a folder with `edges.csv` and `nodes.csv` (`tables`), or a
   table of edges alone, with `source` and `target`.
+
+  Args:
+    path: of it.
+    known: files of a known set that could be there too, for messages.
 
   Raises:
     UserError: nothing there, or something else; and as these.
   """
-  root = raw.own(path, KINDS, (".npz", ".graphml", *cells.SUFFIXES), "edges.csv")
+  root = raw.own(path, KINDS, (".npz", ".graphml", *cells.SUFFIXES), "edges.csv", known)
   if root.is_dir():
     if not (root / "edges.csv").is_file() or not (root / "nodes.csv").is_file():
       raise UserError("config.data.path", str(path), f"this experiment reads {KINDS}.")

@@ -59,7 +59,7 @@ def own(path: str | None) -> Interactions:
     UserError: nothing there, something else, columns that are missing, a rating or a time that is no number.
   """
   kinds = "a table with the columns user and item, and rating and time if there are any (.csv, .tsv, .parquet, .dat)"
-  file = raw.own(path, kinds, (*cells.SUFFIXES, ".dat"))
+  file = raw.own(path, kinds, (*cells.SUFFIXES, ".dat"), known=(_FILE,))
   given = _dat(file) if file.suffix.lower() == ".dat" else cells.read(file, header=True)
   columns = given.named(("user", "item"), _CALLED)
   numbers = {"rating": np.ones(len(given.rows)), "time": np.zeros(len(given.rows))}

@@ -78,7 +78,9 @@ def is_own(name: str, path: str | None, *files: str) -> bool:
   return not files or not all((root / file).is_file() for file in files)
 
 
-def own(path: str | None, kinds: str, suffixes: Collection[str] = (), folder: str = "") -> Path:
+def own(
+  path: str | None, kinds: str, suffixes: Collection[str] = (), folder: str = "", known: Collection[str] = ()
+) -> Path:
   """The user's own file or folder.
 
   Args:
@@ -86,11 +88,13 @@ def own(path: str | None, kinds: str, suffixes: Collection[str] = (), folder: st
     kinds: what may be there, in words.
     suffixes: of a file, in lower case.
     folder: pattern of the files that a folder has, anywhere below it; "" where no folder is read.
+    known: files of the known set whose folder the path could be too, for messages.
 
   Raises:
     UserError: there is nothing, or something of another kind; the remedy is what may be there.
   """
   root = Path(path or "").expanduser()
+  kinds += f"; or the folder that holds {', '.join(known)}" if known else ""
   if not path or not root.exists():
     raise UserError("config.data.path", path or "", f"there is no such file or folder. This experiment reads {kinds}.")
   if root.is_file() and root.suffix.lower() in suffixes:

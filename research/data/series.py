@@ -57,7 +57,7 @@ def load(name: str, path: str | None = None) -> Series:
   """
   if raw.is_own(name, path, _FILE):
     kinds = "a table of numbers, a time a line (.csv, .tsv, .parquet)"
-    name, whole = str(path), table.read(raw.own(path, kinds, cells.SUFFIXES), times=True)
+    name, whole = str(path), table.read(raw.own(path, kinds, cells.SUFFIXES, known=(_FILE,)), times=True)
     shares, count = _SHARES, len(whole.values)
   elif name == ETTH1:
     whole = table.read(raw.locate("ett", _FILE, path), times=True)

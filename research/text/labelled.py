@@ -62,7 +62,7 @@ def load(name: str, split: str, path: str | None = None, text: str = "", label: 
     UserError: no such set or file, and as `table`.
   """
   if raw.is_own(name, path, *FILES):
-    whole = table(raw.own(path, f"{KINDS}; of {SST2} the folder with {' and '.join(FILES)}", SUFFIXES), text, label)
+    whole = table(raw.own(path, KINDS, SUFFIXES, known=FILES), text, label)
     return whole.select(choose(held_out(whole.label), split))
   if name != SST2:
     raise UserError("config.data.name", name, f"choose {SST2}, or give a table by config.data.path.")
