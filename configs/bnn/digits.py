@@ -21,11 +21,17 @@ def get_config(variant: str = ""):
   config = _base.bnn(method)
   config.data.name = "digits"
   config.train.batch_size = 64
-  config.train.duration = "60 epochs"
+  config.train.duration = "60 epochs" if method in ("plain", "laplace") else "200 epochs"
   config.run.steps_per_dispatch = 50
-  if method == "dropout":
-    config.model.dropout = 0.2
-  elif method == "langevin":
-    config.optimizer.update({"learning_rate": 0.1, "schedule": "constant"})
-    config.train.duration = "200 epochs"
+  # Of two rounds of settings the best by the loss of 430 training images held out, mean of three seeds.
+  match method:
+    case "backprop":
+      config.method.backprop.update({"prior": 0.5, "temperature": 0.01})
+    case "dropout":
+      config.model.dropout = 0.1
+    case "laplace":
+      config.method.laplace.precision = 1000.0
+    case "langevin":
+      config.method.langevin.update({"prior": 1.0, "temperature": 0.01})
+      config.optimizer.update({"learning_rate": 0.1, "schedule": "constant"})
   return _base.variant(config, variant, also=METHODS)
