@@ -10,7 +10,7 @@ Ronneberger, Fischer & Brox 2015; Milletari, Navab & Ahmadi 2016 (the Dice loss)
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,8 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import fields, generative, learning, splits
-from research.data import images, masks, pipeline, raw, remembered, scenes
+from experiments.parts import fields, generative, learning, placed, splits
+from research.data import images, masks, pipeline, raw, remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures, segments
@@ -74,21 +74,13 @@ def load(config: ml_collections.ConfigDict) -> Data:
   Raises:
     UserError: no such set, or no such scenes.
   """
-  data, scene = config.data, config.scene
+  data = config.data
   if data.name == raw.OWN or masks.at(data.path):
     fields.refuse_unread(data, {"path", "validation"})
-    tiles = remembered.data("tiles", lambda: splits.Splits(*masks.load(data.path, scene.size, data.validation)))
+    tiles = remembered.data("tiles", lambda: splits.Splits(*masks.load(data.path, config.scene.size, data.validation)))
     return Data(splits.datasets(tiles, config, own_pixels), tiles.train.class_names)
-  options: dict[str, Any] = {**scene, "objects": tuple(scene.objects), "sides": tuple(scene.sides)}  # lists of JSON
-  style = scenes.Style(**options)
-  style.check("config.scene")
-  parts = splits.in_memory(data)
-  train = scenes.dataset(parts.train, style, config.train.batch_size, seed=config.seed, name="train")
-  # Of the same seed in every run, so that what is measured can be compared.
-  measured = lambda part, name: scenes.dataset(part, style, data.eval_batch_size, seed=0, count=data.scenes, name=name)
-  validation = None if parts.validation is None else measured(parts.validation, "validation")
-  sets = splits.Splits(train, validation, measured(parts.test, "test"))
-  return Data(sets, ("ground", *parts.train.class_names))
+  sets, names = placed.scenes(config)
+  return Data(sets, ("ground", *names))
 
 
 def own_pixels(resident, fed):

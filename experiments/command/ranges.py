@@ -13,8 +13,8 @@ from research.errors import UserError
 # Interval -> fields, each named by as much of the end of its name as tells it apart.
 _INTERVALS = {
   "[1, inf)": """
-    accumulate agent.rows agent.steps atoms bands bases batches beams bins blocks capacity chains chunk classes
-    code_size codes communities components context critic_steps critic_widths data.edges data.nodes data.rows
+    accumulate agent.rows agent.steps atoms bands bases batches beams bins blocks candidates capacity chains chunk
+    classes code_size codes communities components context critic_steps critic_widths data.edges data.nodes data.rows
     data.scale density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples
     exploration.frames factor factors fan_outs features films filters first_size generator_widths gradient_steps
     graphs groups heads hidden horizon images iterations keep kernel known labels latent_size latents layers least
@@ -29,11 +29,11 @@ _INTERVALS = {
     commitment compare completions concentration conservative consistency crop cutout data.sample depth dice drawn
     edits elastic embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune
     floor folds gradient_penalty guidance importance importance_samples input_noise kv_heads learning_rate
-    learning_starts likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
+    learning_starts level likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
     model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane
-    prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation speeds std
-    step_delay stop_at strength temperature top_k train.batch_size train.select translation transpose var_smoothing
-    vocabulary warmup weight_decay whitening_kernel batch_size""",
+    prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation size_weight
+    speeds std step_delay stop_at strength temperature top_k train.batch_size train.select translation transpose
+    var_smoothing vocabulary warmup weight_decay whitening_kernel batch_size""",
   "(0, inf)": """
     augment.scale backprop.prior backprop.std confidence data_std features.window hop inverse_penalty langevin.delay
     langevin.prior laplace.precision linear.scale logistic.scale method.path poisson.scale repetition_penalty
@@ -44,7 +44,7 @@ _INTERVALS = {
   "(0, 1)": "acceptance data.test quantiles",
   "[0, 1]": """
     data.noise decay discount evaluation exploration.first follow guidance_interval last min_p overlap report.strength
-    target_rate teleport""",
+    score target_rate teleport""",
   "(0, 1]": "centre data.most random_area top_p",
   "[0, 8192]": "image_size",  # of a side: 64 million pixels
   "[0, 4294967296)": "seed",  # which JAX's keys take

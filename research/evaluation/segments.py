@@ -45,12 +45,16 @@ def overlay(
   image: Float[np.ndarray, "height width 3"], classes: Int[np.ndarray, "height width"], num_classes: int
 ) -> Float[np.ndarray, "height width 3"]:
   """The image in grey, and each class but 0 in a colour of its own; what is not known, as it was."""
-  hues = [colorsys.hsv_to_rgb(k / max(1, num_classes - 1), 0.9, 1.0) for k in range(num_classes - 1)]
-  palette = np.asarray([(0.0, 0.0, 0.0), *hues], np.float32)
   grey = image.mean(-1, keepdims=True).repeat(3, -1)
   on = ((classes > 0) & (classes < num_classes))[..., None]
-  paint = palette[np.where(classes < num_classes, classes, 0)]
+  paint = palette(num_classes)[np.where(classes < num_classes, classes, 0)]
   return np.where(on, 0.35 * grey + 0.65 * paint, 0.8 * grey).astype(np.float32)
+
+
+def palette(num_classes: int) -> Float[np.ndarray, "class 3"]:
+  """Black for class 0, and hues as far apart as can be for the others."""
+  hues = [colorsys.hsv_to_rgb(k / max(1, num_classes - 1), 0.9, 1.0) for k in range(num_classes - 1)]
+  return np.asarray([(0.0, 0.0, 0.0), *hues], np.float32)
 
 
 def png(pixels: UInt8[np.ndarray, "..."]) -> bytes:

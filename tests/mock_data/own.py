@@ -10,7 +10,7 @@ from PIL import Image
 
 from research.data import bif, classic_networks
 from research.evaluation import music
-from tests.mock_data.raw import brown, own_segmentation, transitions
+from tests.mock_data.raw import brown, own_detection, own_segmentation, transitions
 
 RATE = 4000  # samples a second of recordings
 _SYLLABLES = ["ba", "do", "fi", "gu", "he", "ka", "lo", "mi", "nu", "pe", "ra", "so", "ti", "vu", "ze"]
@@ -153,6 +153,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
   "pictures": _images(""),
   "my_scenes": _folder_of(own_segmentation.write),
   "my_films": _films,
+  "my_boxes": _folder_of(own_detection.write),
   "my.npz": lambda path: np.savez(path, inputs=_pixels(), label=np.array(["cat", "dog"] * 10)),
   "my.npy": lambda path: np.save(path, _pixels()),
   "flowers.csv": _table("width colour species", _flower),
