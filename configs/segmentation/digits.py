@@ -18,8 +18,8 @@ def get_config(variant: str = ""):
   config.data.scenes = 300
   config.scene.update({"size": 32, "sides": (12.0, 18.0), "objects": (1, 2)})
   config.model.widths = (12, 24, 48)
-  config.train.batch_size = 32
-  config.train.duration = "600 steps"
+  config.train.batch_size = 16
+  config.train.duration = "800 steps"
   config.optimizer.learning_rate = 4e-3
   config.optimizer.warmup = "50 steps"
   config.run.best_metric = "miou"
