@@ -148,7 +148,7 @@ def _tables(file: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def _file(root: Path, name: str) -> Path:
-  file = next((folder / name for folder in (root / "images", root) if (folder / name).is_file()), None)
+  file = images.beside(root / "images", name) or images.beside(root, name)
   if file is None:
     raise UserError(FIELD, str(root), f"{FILE} names {name}, which is not there: bring it back, or leave it out.")
   return file

@@ -49,6 +49,14 @@ def decode(encoded: bytes | Path, channels: int, size: int | None, where: str, b
   return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
+def beside(folder: Path, name: str) -> Path | None:
+  """The file of that name below a folder; None where there is none, or can be none."""
+  try:
+    return folder / name if (folder / name).is_file() else None
+  except (OSError, ValueError):  # a name that is too long, or has a zero byte
+    return None
+
+
 def _resized(image: Image.Image, channels: int, size: int, box: Box) -> Image.Image:
   width, height = image.size
   left, top, right, bottom = box

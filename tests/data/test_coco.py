@@ -77,6 +77,7 @@ def changed(folder, edit):
     (lambda t: t["annotations"][1].update(category_id=9), r"annotations\[1\].category_id"),
     (lambda t: t["annotations"][1].update(image_id=9), r"annotations\[1\].image_id"),
     (lambda t: t["images"][0].update(file_name="none.png"), r"none\.png, which is not there"),
+    (lambda t: t["images"][0].update(file_name="x" * 300), "which is not there"),
     (lambda t: t["images"].append(t["images"][0]), "have one id"),
     (lambda t: t.update(annotations=[]), "at least one box"),
   ],
