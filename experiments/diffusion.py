@@ -5,12 +5,13 @@
   python -m experiments.diffusion --mode=predict --workdir=...             samples, as arrays
   python -m experiments.diffusion --mode=predict --workdir=... --input=images.npz    inpaints, enlarges, redraws them
   python -m experiments.diffusion --config=configs/diffusion/text.py       characters, hidden and told again
+  python -m experiments.diffusion --config=configs/diffusion/films.py      films of moving digits
   python -m experiments.diffusion --mode=predict --workdir=... --input="The ▁▁▁▁ of"    fills them in
   python -m experiments.diffusion --config.data.limit=100 --config.report.augment=2000
                                    a classifier learns from 100 labels, and from them and the samples of a model of them
 
 Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023; Austin et al.
-2021, Sahoo et al. 2024 (text).
+2021, Sahoo et al. 2024 (text); Ho et al. 2022 (films).
 """
 
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import absorbing, fields, generative, learning, sound, splits
+from experiments.parts import absorbing, fields, film_diffusion, generative, learning, sound, splits
 from experiments.reports import diffusion as diffusion_report
 from research.data import mixtures, pipeline, spoken_digits
 from research.data.examples import Examples
@@ -52,6 +53,8 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A diffusion model of whatever the config's data are."""
   if config.get("task") == "text":
     return absorbing.experiment(config)
+  if config.get("task") == "films":
+    return film_diffusion.experiment(config, generator)
   data, train = load(config), config.train
   num_classes = data.parts.train.num_classes if config.model.conditional else 0
   model = family.diffusion(
@@ -142,7 +145,7 @@ def check(model: ml_collections.ConfigDict) -> None:
 def generator(sampler: ml_collections.ConfigDict, model: family.Diffusion) -> generation.Generator:
   """What a config's `sampler` draws with."""
   method = samplers.by_name(sampler.name, sampler.eta, sampler.churn)
-  options = {key: sampler[key] for key in ("spacing", "guidance", "guidance_interval", "loop")}
+  options = {key: sampler[key] for key in ("spacing", "guidance", "guidance_interval", "loop") if key in sampler}
   return generation.generator(model, method, sampler.steps, **options)
 
 

@@ -11,13 +11,12 @@ Srivastava et al. 2015 (moving digits); Shi et al. 2015 (ConvLSTM).
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import fields, learning, splits
-from research.data import clips, films, remembered
+from experiments.parts import learning, moving
+from research.data import clips
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures, gifs, similarity
@@ -31,8 +30,9 @@ DEFAULT = "configs/video/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A predictor of films, and what it makes of them."""
-  model, film, sets = config.model, config.film, load(config)
+  model, film = config.model, config.film
   check(config)
+  sets = moving.load(config, film.known + film.horizon)
   network = ConvLSTM(tuple(model.widths), model.patch, model.kernel, precision.dtype(config.train.precision))
   family = family_lib.video_predictor(network, film.known, film.horizon)
   predict = jax.jit(lambda state, known: family.predict(steps.variables_of(state), known))
@@ -61,33 +61,6 @@ def check(config: ml_collections.ConfigDict) -> None:
     raise UserError("config.model.patch", config.model.patch, f"it must divide config.film.size, {config.film.size}.")
   if config.model.kernel % 2 == 0:
     raise UserError("config.model.kernel", config.model.kernel, "give an odd number.")
-
-
-def load(config: ml_collections.ConfigDict) -> splits.Splits[Dataset]:
-  """Films of moving digits, none of which is in two of train, validation and test; or clips of one's own films.
-
-  Raises:
-    UserError: no such set, or no such films.
-  """
-  data, film = config.data, config.film
-  frames = film.known + film.horizon
-  if data.path:
-    fields.refuse_unread(data, {"path", "validation"})
-    parts = remembered.data("clips", lambda: splits.Splits(*clips.load(data.path, film.size, frames, data.validation)))
-    return splits.datasets(parts, config, own_pixels)
-  style = films.Style(film.size, frames, film.objects, film.side, tuple(film.speeds))
-  style.check("config.film")
-  digits = splits.in_memory(data)
-  train = films.dataset(digits.train, style, config.train.batch_size, seed=config.seed, name="train")
-  # Of the same seed in every run, so that what is measured can be compared.
-  measured = lambda part, name: films.dataset(part, style, data.eval_batch_size, seed=0, count=data.films, name=name)
-  validation = None if digits.validation is None else measured(digits.validation, "validation")
-  return splits.Splits(train, validation, measured(digits.test, "test"))
-
-
-def own_pixels(resident, fed):
-  """Bytes as 0 to 1."""
-  return {"frames": resident["frames"][fed["index"]].astype(jnp.float32) / 255, "mask": fed["mask"]}
 
 
 def report(state, predict, test: Dataset, known: int, samples: int) -> Report:

@@ -133,3 +133,50 @@ def text_variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, 
     config.sampler.steps = 3
     config.report.samples = 2
   return config
+
+
+def films() -> ml_collections.ConfigDict:
+  """Diffusion of films of moving digits, or of one's own, by a transformer factorised in space and time."""
+  config = diffusion()
+  config.task = "films"
+  # A model of one network, without labels; its films have no end.
+  del config["model"], config.data["limit"], config.train["label_dropout"]
+  for field in ("guidance", "guidance_interval"):  # there are no labels
+    del config.sampler[field]
+  config.data.update({"films": 300, "validation": 0.1})  # for validation, and for the test
+  config.film = ml_collections.ConfigDict(
+    {
+      "size": 32,  # side of the canvas; one's own films are brought to it
+      "frames": 16,  # of a film
+      "objects": 1,  # digits that move
+      "side": 14.0,  # of a digit's picture, pixels
+      "speeds": (1.0, 2.5),  # least and largest, pixels a frame
+    }
+  )
+  config.model = ml_collections.ConfigDict(
+    {
+      "features": 64,  # width of the tokens
+      "depth": 2,  # pairs of blocks, of space and of time
+      "heads": 4,  # of attention
+      "patch": 4,  # distance of a token's patch to the next
+      "window": 2,  # side of what a token reads and writes, in patches
+      "process": "cosine",  # as above
+      "predicts": "v",  # as above
+      "data_std": 1.0,  # standard deviation of the inputs, which scales what the network sees
+    }
+  )
+  config.report = ml_collections.ConfigDict({"samples": 8})  # films in a figure
+  return config
+
+
+def films_variant(config: ml_collections.ConfigDict, name: str) -> ml_collections.ConfigDict:
+  """`common.variant`; in `smoke`, a small network on short, small films."""
+  config = common.variant(config, name)
+  if name == "smoke":
+    config.film.update({"size": 16, "side": 8.0, "frames": 3})
+    config.model.update({"features": 16, "depth": 1, "heads": 2})
+    config.optimizer.name = "adam"
+    config.sampler.steps = 3
+    config.data.films = 66  # a whole batch, and one of two
+    config.report.samples = 2
+  return config

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments import video
 from experiments.command import cli
+from experiments.parts import moving
 
 
 def frames(dataset, count: int) -> np.ndarray:
@@ -31,7 +32,8 @@ def main() -> None:
   parser.add_argument("--config", default=video.DEFAULT)
   parser.add_argument("--count", type=int, default=8000, help="films to learn from")
   flags = parser.parse_args()
-  sets = video.load(cli.load_config(flags.config))
+  config = cli.load_config(flags.config)
+  sets = moving.load(config, config.film.known + config.film.horizon)
   np.savez(flags.path, train=frames(sets.train, flags.count), test=frames(sets.test, sets.test.num_examples))
 
 

@@ -1,0 +1,38 @@
+"""Films of moving digits, or one's own, as the families of video take them."""
+
+import jax.numpy as jnp
+import ml_collections
+
+from experiments.parts import fields, splits
+from research.data import clips, films, remembered
+from research.data.dataset import Dataset
+
+
+def load(config: ml_collections.ConfigDict, frames: int) -> splits.Splits[Dataset]:
+  """Films of digits, none of which is in two of train, validation and test; or clips of one's own films.
+
+  Args:
+    config: with the section `film`.
+    frames: of a film.
+
+  Raises:
+    UserError: no such set, or no such films.
+  """
+  data, film = config.data, config.film
+  if data.path:
+    fields.refuse_unread(data, {"path", "validation"})
+    parts = remembered.data("clips", lambda: splits.Splits(*clips.load(data.path, film.size, frames, data.validation)))
+    return splits.datasets(parts, config, _pixels)
+  style = films.Style(film.size, frames, film.objects, film.side, tuple(film.speeds))
+  style.check("config.film")
+  digits = splits.in_memory(data)
+  train = films.dataset(digits.train, style, config.train.batch_size, seed=config.seed, name="train")
+  # Of the same seed in every run, so that what is measured can be compared.
+  measured = lambda part, name: films.dataset(part, style, data.eval_batch_size, seed=0, count=data.films, name=name)
+  validation = None if digits.validation is None else measured(digits.validation, "validation")
+  return splits.Splits(train, validation, measured(digits.test, "test"))
+
+
+def _pixels(resident, fed):
+  """Bytes as 0 to 1."""
+  return {"frames": resident["frames"][fed["index"]].astype(jnp.float32) / 255, "mask": fed["mask"]}
