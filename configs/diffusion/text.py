@@ -5,7 +5,8 @@ Command: python -m experiments.diffusion --config=configs/diffusion/text.py
   ... --config=configs/diffusion/text.py:shakespeare --config.data.path=input.txt
 Hardware: 2 CPU cores
 Time: two minutes on two free cores; `:shakespeare` a quarter of an hour
-Expected: a bound in nats a character of the whole test text, beside `transformer/shakespeare`
+Expected: a bound in nats a character of the whole test text, beside `transformer/shakespeare`; not yet measured as it
+  is.  Where training gave no beginnings of windows, 1.953 nats on Python's manual, 1.968 in 64 steps
 """
 
 from configs.diffusion import _base

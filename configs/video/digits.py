@@ -3,8 +3,8 @@
 Paper: Shi et al. 2015 (ConvLSTM); Srivastava et al. 2015 (the films, in kind).
 Command: python -m experiments.video
 Hardware: 2 CPU cores
-Time: meant for two minutes on two free cores
-Expected: less than half the squared error of copying the last frame
+Time: 0.29 s of CPU a step, 15 minutes on a machine shared with many others; meant for two minutes on two free cores
+Expected: 0.35 of the squared error of copying the last frame (0.0170, SSIM 0.48)
 """
 
 from configs.video import _base
