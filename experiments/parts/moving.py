@@ -1,10 +1,9 @@
 """Films of moving digits, or one's own, as the families of video take them."""
 
-import jax.numpy as jnp
 import ml_collections
 
 from experiments.parts import fields, splits
-from research.data import clips, films, remembered
+from research.data import clips, films, pipeline, remembered
 from research.data.dataset import Dataset
 
 
@@ -22,7 +21,7 @@ def load(config: ml_collections.ConfigDict, frames: int) -> splits.Splits[Datase
   if data.path:
     fields.refuse_unread(data, {"path", "validation"})
     parts = remembered.data("clips", lambda: splits.Splits(*clips.load(data.path, film.size, frames, data.validation)))
-    return splits.datasets(parts, config, _pixels)
+    return splits.datasets(parts, config, pipeline.normalised(field="frames"))
   style = films.Style(film.size, frames, film.objects, film.side, tuple(film.speeds))
   style.check("config.film")
   digits = splits.in_memory(data)
@@ -31,8 +30,3 @@ def load(config: ml_collections.ConfigDict, frames: int) -> splits.Splits[Datase
   measured = lambda part, name: films.dataset(part, style, data.eval_batch_size, seed=0, count=data.films, name=name)
   validation = None if digits.validation is None else measured(digits.validation, "validation")
   return splits.Splits(train, validation, measured(digits.test, "test"))
-
-
-def _pixels(resident, fed):
-  """Bytes as 0 to 1."""
-  return {"frames": resident["frames"][fed["index"]].astype(jnp.float32) / 255, "mask": fed["mask"]}

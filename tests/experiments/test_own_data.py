@@ -1,4 +1,4 @@
-"""Every command of docs/data.md, on a small file of its own: the experiment is built, and has a batch to learn from."""
+"""Every command of docs/data.md, on a small file of its own: the experiment is built, and learns from a batch of it."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ import pytest
 
 from research.data import raw, regressions, table
 from research.errors import UserError
-from tests.fuzz import own_data
+from tests.fuzz import configs, own_data
 from tests.mock_data import own
 
 EVERY = pytest.mark.parametrize("command", own_data.COMMANDS, ids=" ".join)
@@ -24,9 +24,11 @@ def folder(tmp_path_factory):
 
 @EVERY
 def test_a_documented_command_learns_of_what_it_names(folder, command):
-  train = own_data.prepared(command).experiment.train_data
+  ready = own_data.prepared(command)
+  train = ready.experiment.train_data
   assert train.num_examples > 0 or command.experiment == "inference"  # whose chains go by a clock, beside their data
   assert all(len(np.asarray(part)) for part in train.feed(0).values())
+  configs.trace(ready)
 
 
 def test_every_file_is_named_and_every_name_is_written():
