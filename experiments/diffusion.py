@@ -6,12 +6,14 @@
   python -m experiments.diffusion --mode=predict --workdir=... --input=images.npz    inpaints, enlarges, redraws them
   python -m experiments.diffusion --config=configs/diffusion/text.py       characters, hidden and told again
   python -m experiments.diffusion --config=configs/diffusion/films.py      films of moving digits
+  python -m experiments.diffusion --config=configs/diffusion/captions.py   scenes of digits by what is said of them
   python -m experiments.diffusion --mode=predict --workdir=... --input="The ▁▁▁▁ of"    fills them in
   python -m experiments.diffusion --config.data.limit=100 --config.report.augment=2000
                                    a classifier learns from 100 labels, and from them and the samples of a model of them
 
 Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023; Austin et al.
-2021, Sahoo et al. 2024 (text); Ho et al. 2022 (films).
+2021, Sahoo et al. 2024 (text); Ho et al. 2022 (films); Rombach et al.
+2022 (captions).
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +23,7 @@ import ml_collections
 import numpy as np
 
 from experiments.command import cli
-from experiments.parts import absorbing, fields, film_diffusion, generative, learning, sound, splits
+from experiments.parts import absorbing, captions, fields, film_diffusion, generative, learning, sound, splits
 from experiments.reports import diffusion as diffusion_report
 from research.data import mixtures, pipeline, spoken_digits
 from research.data.examples import Examples
@@ -53,6 +55,8 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A diffusion model of whatever the config's data are."""
   if config.get("task") == "text":
     return absorbing.experiment(config)
+  if config.get("task") == "captions":
+    return captions.experiment(config, generator)
   if config.get("task") == "films":
     return film_diffusion.experiment(config, generator)
   data, train = load(config), config.train

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from configs import _generative, _language, common
+from configs import _generative, _language, _scenes, common
 from configs._choice import Choice
 
 NETWORKS = {
@@ -55,7 +55,13 @@ def diffusion(network: str = "dit") -> ml_collections.ConfigDict:
   config.train.weighting = "output"  # output, noise, min_snr, elbo: what the squared error is weighted for
   config.train.times = "uniform"  # uniform, logit_normal, log_normal
   config.train.label_dropout = 0.1  # share of labels withheld, for guidance
-  config.sampler = ml_collections.ConfigDict(
+  config.sampler = sampler()
+  return config
+
+
+def sampler() -> ml_collections.ConfigDict:
+  """How images are drawn."""
+  return ml_collections.ConfigDict(
     {
       "name": "dpm_solver",  # ancestral, ddim, heun, dpm_solver, sde_dpm_solver (with fresh noise), euler
       "steps": 25,
@@ -67,7 +73,6 @@ def diffusion(network: str = "dit") -> ml_collections.ConfigDict:
       "loop": "auto",  # device, host; auto chooses by platform and network
     }
   )
-  return config
 
 
 def images(network: str = "dit") -> ml_collections.ConfigDict:
@@ -179,4 +184,47 @@ def films_variant(config: ml_collections.ConfigDict, name: str) -> ml_collection
     config.sampler.steps = 3
     config.data.films = 66  # a whole batch, and one of two
     config.report.samples = 2
+  return config
+
+
+def captions() -> ml_collections.ConfigDict:
+  """Scenes of digits by what is said of them."""
+  config = _scenes.scenes()
+  config.task = "captions"
+  config.scene.update({"objects": (2, 2), "cluttered": False})
+  config.model = ml_collections.ConfigDict(
+    {
+      "features": 96,  # width of a block, and of the caption's reader
+      "depth": 4,  # number of blocks
+      "heads": 4,  # of attention
+      "patch": 4,  # side of a patch
+      "window": 2,  # side of what a token reads and writes, in patches
+      "reader_depth": 2,  # layers of the encoder that reads the caption
+      "dropout": 0.0,
+      "process": "cosine",  # as of images
+      "predicts": "v",
+      "data_std": 0.5,
+    }
+  )
+  config.train.update({"weighting": "min_snr", "times": "uniform", "label_dropout": 0.1})  # as of images
+  config.sampler = sampler()
+  config.measure = ml_collections.ConfigDict(
+    {
+      "detector": "",  # folder of a run of experiments.detection on such scenes, which judges samples; empty: none
+      "score": 0.3,  # from which on what it detects counts
+    }
+  )
+  return config
+
+
+def captions_variant(config: ml_collections.ConfigDict, name: str) -> ml_collections.ConfigDict:
+  """`common.variant`; in `smoke`, a small network on few small scenes."""
+  config = common.variant(config, name)
+  if name == "smoke":
+    config.model.update({"features": 16, "depth": 1, "heads": 2, "reader_depth": 1})
+    config.scene.update({"size": 16, "sides": (5.0, 8.0)})
+    config.data.scenes = 66  # a whole batch, and one of two
+    config.optimizer.name = "adam"  # Muon's products take longest to compile
+    config.sampler.steps = 3
+    config.report.samples = 4
   return config

@@ -14,16 +14,16 @@ from research.errors import UserError
 _INTERVALS = {
   "[1, inf)": """
     accumulate agent.rows agent.steps atoms bands bases batches beams bins blocks candidates capacity chains chunk
-    classes code_size codes communities components context critic_steps critic_widths data.edges data.nodes data.rows
-    data.scale density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples
+    classes code_size codes communities components context critic_steps critic_widths data.edges data.nodes
+    data.rows data.scale density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples
     exploration.frames factor factors fan_outs features film.frames films filters first_size generator_widths
-    gradient_steps graphs groups heads hidden horizon images iterations keep kernel known labels latent_size latents
-    layers least length levels longest maps max_depth max_steps members method.most minibatches n_steps negatives
-    noise_steps objects output_heads passage patch points rank rare repeats report.first report.frames report.states
-    report.steps report.topics report.words samples sampler.steps scales scenes season segment select_episodes
-    shortest side sides size sizes skip stack stages starts states steps steps_per_dispatch stride strings suffix
-    sweeps target_every test_episodes thin topics vector version whitening_size whitening_stride width widths window
-    windows""",
+    gradient_steps graphs groups heads hidden horizon images iterations keep kernel known labels latent_size
+    latents layers least length levels longest maps max_depth max_steps members method.most minibatches n_steps
+    negatives noise_steps objects output_heads passage patch points rank rare reader_depth repeats report.first
+    report.frames report.states report.steps report.topics report.words samples sampler.steps scales scenes season
+    segment select_episodes shortest side sides size sizes skip stack stages starts states steps steps_per_dispatch
+    stride strings suffix sweeps target_every test_episodes thin topics vector version whitening_size
+    whitening_stride width widths window windows""",
   "[2, inf)": "temperatures",
   "[0, inf)": """
     alpha beta bound_nodes buckets budget burn_in cap channels chrono churn clip_norm coded collapse

@@ -9,22 +9,32 @@ from research.data import scenes as scenes_lib
 from research.data.dataset import Dataset
 
 
+def style(config: ml_collections.ConfigDict) -> scenes_lib.Style:
+  """What `config.scene` says of scenes.
+
+  Raises:
+    UserError: nothing can be drawn so.
+  """
+  scene = config.scene
+  options: dict[str, Any] = {**scene, "objects": tuple(scene.objects), "sides": tuple(scene.sides)}  # lists of JSON
+  look = scenes_lib.Style(**options)
+  look.check("config.scene")
+  return look
+
+
 def scenes(config: ml_collections.ConfigDict) -> tuple[splits.Splits[Dataset], tuple[str, ...]]:
   """Scenes of `config.data` in the style of `config.scene`, none of whose digits is in two sets; and the digits' names.
 
   Raises:
     UserError: no such set, or no such scenes.
   """
-  data, scene = config.data, config.scene
-  options: dict[str, Any] = {**scene, "objects": tuple(scene.objects), "sides": tuple(scene.sides)}  # lists of JSON
-  style = scenes_lib.Style(**options)
-  style.check("config.scene")
+  data, look = config.data, style(config)
   parts = splits.in_memory(data)
-  train = scenes_lib.dataset(parts.train, style, config.train.batch_size, seed=config.seed, name="train")
+  train = scenes_lib.dataset(parts.train, look, config.train.batch_size, seed=config.seed, name="train")
 
   # Of the same seed in every run, so that what is measured can be compared.
   def measured(part, name: str) -> Dataset:
-    return scenes_lib.dataset(part, style, data.eval_batch_size, seed=0, count=data.scenes, name=name)
+    return scenes_lib.dataset(part, look, data.eval_batch_size, seed=0, count=data.scenes, name=name)
 
   validation = None if parts.validation is None else measured(parts.validation, "validation")
   return splits.Splits(train, validation, measured(parts.test, "test")), tuple(parts.train.class_names)

@@ -59,6 +59,26 @@ class Style:
       raise UserError(f"{field}.sides", self.sides, f"give the least and the largest, 1 to the canvas's {self.size}.")
 
 
+class Objects(NamedTuple):
+  """What is to be drawn, each behind those that follow.
+
+  Attributes:
+    picture: opacity of each object's own picture.
+    label: class of each, from 0.
+    colour: which of `COLOURS`.
+    side: of the picture on the canvas, pixels.
+    corner: of the picture's upper left, down and right, pixels.
+    present: whether there is such an object.
+  """
+
+  picture: Float[Array, "object height width"]
+  label: Int[Array, " object"]
+  colour: Int[Array, " object"]
+  side: Float[Array, " object"]
+  corner: Float[Array, "object 2"]
+  present: Float[Array, " object"]
+
+
 class Scene(NamedTuple):
   """One scene, or with a leading axis several.
 
@@ -85,23 +105,29 @@ def draw(
   pictures: Float[Array, "picture height width"], labels: Int[Array, " picture"], key: Key[Array, ""], style: Style
 ) -> Scene:
   """A scene; later objects hide earlier ones."""
-  most, size = style.objects[1], style.size
+  most = style.objects[1]
   keys = {name: randomness.stream_key(key, name) for name in ("count", "which", "colour", "side", "place", "ground")}
   count = jax.random.randint(keys["count"], (), style.objects[0], most + 1)
   present = (jnp.arange(most) < count).astype(jnp.float32)
   which = jax.random.randint(keys["which"], (most,), 0, len(pictures))
   colour = jax.random.randint(keys["colour"], (most,), 0, len(COLOURS))
   side = jax.random.uniform(keys["side"], (most,), minval=style.sides[0], maxval=style.sides[1])
-  corners = _corners(keys["place"], side, style)
-  opacity = jax.vmap(lambda i, corner, side: placed(pictures[i], corner, side, size))(which, corners, side)
-  opacity *= present[:, None, None]
-  paint = jnp.asarray(list(COLOURS.values()))[colour] if style.coloured else jnp.ones((most, 3))
-  canvas, classes = _ground(keys["ground"], style), jnp.zeros((size, size), jnp.int32)
-  for k in range(most):
+  corner = _corners(keys["place"], side, style)
+  return painted(Objects(pictures[which], labels[which], colour, side, corner, present), keys["ground"], style)
+
+
+def painted(objects: Objects, key: Key[Array, ""], style: Style) -> Scene:
+  """Objects on a ground drawn by `key`."""
+  place = lambda picture, corner, side: placed(picture, corner, side, style.size)
+  opacity = jax.vmap(place)(objects.picture, objects.corner, objects.side) * objects.present[:, None, None]
+  count, label = len(objects.label), objects.label
+  paint = jnp.asarray(list(COLOURS.values()))[objects.colour] if style.coloured else jnp.ones((count, 3))
+  canvas, classes = _ground(key, style), jnp.zeros((style.size, style.size), jnp.int32)
+  for k in range(count):
     cover = opacity[k, ..., None]
     canvas = canvas * (1 - cover) + paint[k] * cover
-    classes = jnp.where(opacity[k] > OPAQUE, labels[which[k]] + 1, classes)
-  return Scene(canvas, classes, opacity, jax.vmap(box)(opacity), labels[which], colour, present)
+    classes = jnp.where(opacity[k] > OPAQUE, label[k] + 1, classes)
+  return Scene(canvas, classes, opacity, jax.vmap(box)(opacity), label, objects.colour, objects.present)
 
 
 def placed(

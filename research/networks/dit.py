@@ -5,14 +5,15 @@ the steps: patches overlap (`window`), and tokens are mixed by weights of their 
 in ViT, not sinusoids.
 """
 
+import functools
 import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-from research.networks import layers
+from research.networks import attention, layers, transformer
 from research.networks.conditioned import Condition, Label, Level, modulate
 
 Tokens = Float[Array, "batch token feature"]
@@ -33,7 +34,10 @@ class DiT(nn.Module):
       write is added up.
     mixing: one of `MIXING`.
     mlp_ratio: width of a block's hidden layer, as a multiple of `features`.
-    num_classes: 0 for an unconditional network.
+    num_classes: 0 for an unconditional network, or one of captions.
+    vocabulary: above 0 the label is a caption, tokens [batch, time] of which 0 is padding: a Transformer's encoder
+      reads it, and every block attends to what that makes of it.
+    reader_depth: layers of that encoder.
     dropout: rate behind attention and behind the perceptron of every block.
     dtype: compute type; parameters and output are float32.
   """
@@ -46,6 +50,8 @@ class DiT(nn.Module):
   mixing: str = "attention"
   mlp_ratio: int = 4
   num_classes: int = 0
+  vocabulary: int = 0
+  reader_depth: int = 2
   dropout: float = 0.0
   dtype: jnp.dtype = jnp.float32
 
@@ -58,13 +64,22 @@ class DiT(nn.Module):
     y = layers.Dense(self.features, dtype=self.dtype)(tokens)
     y += self.param("positions", nn.initializers.normal(0.5), y.shape[1:]).astype(self.dtype)
     condition = nn.silu(Condition(256, self.features, self.num_classes, self.dtype)(level, label))
+    memory = self._read(label, train) if self.vocabulary and label is not None else None
+    block = functools.partial(Block, self.features, self.heads, self.mixing, self.mlp_ratio, self.dropout, self.dtype)
     for _ in range(self.depth):
-      y = Block(self.features, self.heads, self.mixing, self.mlp_ratio, self.dropout, self.dtype)(y, condition, train)
+      y = block()(y, condition, train, memory)
     modulation = layers.Dense(2 * self.features, kernel_init=nn.initializers.zeros, dtype=self.dtype)(condition)
     scale, shift = jnp.split(modulation, 2, axis=-1)
     y = modulate(_normal(self.dtype)(y), scale, shift)
     y = layers.Dense(tokens.shape[-1], kernel_init=nn.initializers.zeros, dtype=jnp.float32)(y)
     return jax.linear_transpose(read, x)(y)[0]  # each token adds to what it has read
+
+  def _read(self, caption: Int[Array, "batch time"], train: bool) -> transformer.Memory:
+    """What the blocks attend to."""
+    style = attention.Style(self.features, self.heads, dropout=self.dropout, dtype=self.dtype)
+    place = attention.Place.of(caption.shape, (caption > 0).astype(jnp.int32))
+    reader = transformer.Encoder(style, self.vocabulary, self.reader_depth)
+    return transformer.Memory(reader(caption, train, place), place)
 
 
 class Block(nn.Module):
@@ -85,12 +100,19 @@ class Block(nn.Module):
   dtype: jnp.dtype
 
   @nn.compact
-  def __call__(self, x: Tokens, condition: Float[Array, "batch feature"], train: bool) -> Tokens:
+  def __call__(
+    self, x: Tokens, condition: Float[Array, "batch feature"], train: bool, memory: transformer.Memory | None = None
+  ) -> Tokens:
     modulation = layers.Dense(6 * self.features, kernel_init=nn.initializers.zeros, dtype=self.dtype)(condition)
     scale, shift, gate, scale_mlp, shift_mlp, gate_mlp = jnp.split(modulation, 6, axis=-1)
     mix = MIXING[self.mixing](self.heads, use_bias=False, dtype=self.dtype)
     inner = mix(modulate(_normal(self.dtype)(x), scale, shift))
     x += gate[:, None] * layers.Dropout(self.dropout)(inner, train)
+    if memory is not None:
+      place = attention.Place.of(x.shape[:2], jnp.ones(x.shape[:2], jnp.int32))  # the segment of a caption's words
+      style = attention.Style(self.features, self.heads, dtype=self.dtype)
+      inner = attention.Attention(style, causal=False, cross=True)(_normal(self.dtype)(x), place, *memory)
+      x += self.param("caption_gate", nn.initializers.zeros, (self.features,)).astype(self.dtype) * inner
     inner = modulate(_normal(self.dtype)(x), scale_mlp, shift_mlp)
     inner = nn.gelu(layers.Dense(self.mlp_ratio * self.features, use_bias=False, dtype=self.dtype)(inner))
     inner = layers.Dense(self.features, use_bias=False, dtype=self.dtype)(inner)

@@ -68,6 +68,15 @@ def _images(folders: str) -> Callable[[Path], None]:
   return writer
 
 
+def _captions(path: Path) -> None:
+  (path / "images").mkdir(parents=True)
+  for i, image in enumerate(_pixels()):
+    Image.fromarray(image).save(path / "images" / f"{i}.png")
+  (path / "captions.csv").write_text(
+    _rows("image caption", lambda i: (f"images/{i}.png", f"a {('grey', 'dark')[i % 2]} field"), 20)
+  )
+
+
 def _sentence(i: int) -> str:
   return " ".join(np.random.default_rng(i).choice(WORDS, 12))
 
@@ -154,6 +163,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
   "my_scenes": _folder_of(own_segmentation.write),
   "my_films": _films,
   "my_boxes": _folder_of(own_detection.write),
+  "my_captions": _captions,
   "my.npz": lambda path: np.savez(path, inputs=_pixels(), label=np.array(["cat", "dog"] * 10)),
   "my.npy": lambda path: np.save(path, _pixels()),
   "flowers.csv": _table("width colour species", _flower),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from research.networks import conditioned, dit, unet
+from research.networks import attention, conditioned, dit, transformer, unet
 
 UNET = unet.UNet((8, 16), 1, (False, True), head_features=4, groups=4, num_classes=3)
 DIT = dit.DiT(16, 2, 2, 4, num_classes=3)
@@ -155,3 +155,37 @@ def test_dropout_acts_in_training_only():
 
   np.testing.assert_array_equal(apply(False, 0), apply(False, 1))
   assert np.abs(apply(True, 0) - apply(True, 1)).max() > 1e-3
+
+
+def test_blocks_attend_to_a_caption_s_words_in_their_order_and_never_to_its_padding():
+  network = dit.DiT(16, 2, 2, 4, vocabulary=9, reader_depth=1)
+  x, level, _ = inputs((2, 8, 8, 3))
+  caption = np.asarray([[1, 4, 5, 6, 0, 0], [1, 7, 0, 0, 0, 0]])
+  variables = perturbed(start(network, x, level, caption))
+  apply = jax.jit(lambda caption: network.apply(variables, x, level, caption, train=False))
+  out = np.asarray(apply(caption))
+  # As many more tokens of padding change nothing.
+  longer = network.apply(variables, x, level, np.pad(caption, ((0, 0), (0, 3))), train=False)
+  np.testing.assert_allclose(longer, out, rtol=1e-4, atol=1e-5)
+  # A word of one caption is that of its own picture alone.
+  other = np.asarray(apply(np.where(caption == 7, 8, caption)))
+  np.testing.assert_allclose(other[0], out[0], rtol=1e-5, atol=1e-6)
+  assert np.abs(other[1] - out[1]).max() > 1e-4
+  turned = np.asarray(apply(caption[:, [0, 2, 1, 3, 4, 5]]))
+  assert np.abs(turned[0] - out[0]).max() > 1e-4
+  _, seen = network.apply(variables, x, level, caption, train=False, mutable="intermediates")
+  weights = [np.asarray(leaf) for leaf in jax.tree.leaves(seen) if leaf.shape[-2:] == (4, 6)]
+  assert len(weights) == 2  # of the blocks; those of the reader are [6, 6]
+  for block in weights:  # [batch, head, token, word]
+    np.testing.assert_allclose(block.sum(-1), 1, rtol=1e-5)
+    assert (block[0, ..., 4:] == 0).all()
+    assert (block[1, ..., 2:] == 0).all()
+
+
+def test_blocks_begin_as_though_there_were_no_caption():
+  block = dit.Block(16, 2, "attention", 4, 0.0, jnp.float32)
+  tokens, condition = np.random.default_rng(0).normal(size=(2, 4, 16)).astype(np.float32), np.ones((2, 16), np.float32)
+  place = attention.Place.of((2, 3), jnp.ones((2, 3), jnp.int32))
+  memory = transformer.Memory(jnp.ones((2, 3, 16)), place)
+  variables = jax.jit(lambda: block.init(jax.random.key(0), tokens, condition, False, memory))()
+  np.testing.assert_allclose(block.apply(variables, tokens, condition, False, memory), tokens, atol=1e-6)

@@ -54,17 +54,21 @@ def diffusion(
   data_std: float = 1.0,
   num_classes: int = 0,
   label_dropout: float = 0.1,
+  without: Int[Array, "..."] | None = None,
 ) -> Diffusion:
   """A diffusion model over any network `(x, level, label, train) -> output`, output of x's shape.
 
+  A label is a class, or anything else of one shape for all examples, such as the tokens of a caption.
+
   Args:
-    network: a Flax module; `level` is float [batch] in [0, 1000] (`level`), `label` int [batch] or None.
+    network: a Flax module; `level` is float [batch] in [0, 1000] (`level`), `label` int [batch, ...] or None.
     process: linear, cosine, edm, rectified_flow or learned.
     predicts: one of `parameterisation.NAMES`.
     weighting, times: as `loss.weight` and `loss.draw_times`.
     data_std: of the data; inputs are scaled to unit variance at every time (Karras et al. 2022, table 1, c_in).
     num_classes: above 0 the network is told the label, or `num_classes` for none.
     label_dropout: share of training examples whose label is withheld, for guidance (Ho & Salimans 2021).
+    without: of labels that are no classes, the one that stands for none; None where they are, or there are none.
 
   Raises:
     UserError: no such process, parameterisation, weighting or distribution of times.
@@ -72,6 +76,7 @@ def diffusion(
   parameterisation.check(predicts)
   constant = _fixed(process, weighting, times)
   output = _scaled(network, data_std)
+  nothing = jnp.asarray(num_classes) if num_classes else without
   errors = _errors(output, predicts, weighting, data_std)
 
   def process_of(variables) -> Process:
@@ -79,7 +84,7 @@ def diffusion(
 
   def init(key, batch):
     x = batch["inputs"]
-    label = batch["label"] if num_classes else None
+    label = None if nothing is None else batch["label"]
     collections = network.init({"params": key, "dropout": key}, x, jnp.zeros(len(x)), label, train=False)
     variables: dict[str, dict] = {name: {"network": value} for name, value in collections.items()}
     if constant is None:
@@ -88,10 +93,10 @@ def diffusion(
 
   def loss(variables, batch, key):
     label = None
-    if num_classes:
+    if nothing is not None:
       keys = randomness.example_keys(randomness.stream_key(key, "label"), len(batch["inputs"]))
       dropped = jax.vmap(lambda key: jax.random.bernoulli(key, label_dropout))(keys)
-      label = jnp.where(dropped, num_classes, batch["label"])
+      label = jnp.where(along(dropped, batch["label"]), nothing, batch["label"])
     options = {"train": True, "rngs": {"dropout": randomness.stream_key(key, "dropout")}}
     per_example = _moving_schedule(errors, process_of) if constant is None else errors
     noising = Drawn.of_step(key, len(batch["inputs"]), times)
@@ -99,12 +104,12 @@ def diffusion(
     return Mean.of(value, batch["mask"]), ({}, {})
 
   def evaluate(variables, batch):
-    label, noising = batch["label"] if num_classes else None, Drawn.of_places(batch["index"], times)
+    label, noising = None if nothing is None else batch["label"], Drawn.of_places(batch["index"], times)
     losses = errors(variables, process_of(variables), batch["inputs"], noising, label, train=False)
     return {"loss": Mean.of(losses, batch["mask"])}
 
   def denoiser(variables, label=None, guidance=1.0):
-    return _denoiser(output, process_of(variables), variables, predicts, data_std, num_classes, label, guidance)
+    return _denoiser(output, process_of(variables), variables, predicts, data_std, nothing, label, guidance)
 
   return Diffusion(init, loss, evaluate, process_of, denoiser)
 
@@ -183,21 +188,22 @@ def _moving_schedule(errors: Callable, process_of: Callable) -> Callable:
   return both
 
 
-def _denoiser(output, process, variables, predicts, data_std, num_classes, label, guidance):
+def _denoiser(output, process, variables, predicts, data_std, nothing, label, guidance):
   """`denoise(x, t)`; with guidance w the output is o(none) + w (o(label) - o(none)) (Ho & Salimans 2021, eq. 6)."""
 
+  nobody = lambda x: jnp.broadcast_to(nothing, (len(x), *nothing.shape))
+
   def denoise(x, t):
-    nobody = jnp.full(x.shape[:1], num_classes)
-    if not num_classes:
+    if nothing is None:
       prediction = output(variables, process, x, t, None, train=False)
     elif label is None:
-      prediction = output(variables, process, x, t, nobody, train=False)
+      prediction = output(variables, process, x, t, nobody(x), train=False)
     elif guidance == 1.0:
       prediction = output(variables, process, x, t, label, train=False)
     else:
       twice = lambda a, b: jnp.concatenate([a, b])
       times = twice(t, t) if t.ndim else t
-      both = output(variables, process, twice(x, x), times, twice(nobody, label), train=False)
+      both = output(variables, process, twice(x, x), times, twice(nobody(x), label), train=False)
       without, with_label = jnp.split(both, 2)
       prediction = without + guidance * (with_label - without)
     return parameterisation.solve(predicts, process, t, x, prediction, data_std)
