@@ -8,9 +8,9 @@ import sys
 # Huge pages; and blocks of up to a GiB are kept when freed, for the next step asks for the same again.
 TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=17179869184"
 # What XLA hands to its library (YNN): products; not convolutions, at which Eigen is two to three times faster, and not
-# reductions, though XLA's own maximum takes ten times as long: the library's leaves out what is not a number, which
-# must be seen.  Loops use the whole width of AVX-512 where there is one.  An unknown flag ends the process, so only for
-# the versions where they were tried.
+# reductions, though XLA's own maximum takes ten times as long: the library's, which is the default of jax 0.10, leaves
+# out what is not a number, and that must be seen.  Loops use the whole width of AVX-512 where there is one.  An unknown
+# flag ends the process, so only for the versions where they were tried.
 FLAGS = {
   "--xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT",
   "--xla_cpu_prefer_vector_width": "512",

@@ -1,10 +1,13 @@
-"""What is set before jax is imported: programs under those flags compute what programs without them do."""
+"""What is set before jax is imported: programs under those flags compute what NumPy does."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 
 import pytest
+
+from research.training import host
 
 _PROGRAM = """
 import numpy as np
@@ -20,10 +23,11 @@ for name in ("max", "min", "sum"):
 """
 
 
-@pytest.mark.parametrize("tune", ["0", "1"])
-def test_what_is_not_a_number_is_seen_by_every_reduction(tune):
-  """A library of XLA's leaves it out of maxima."""
-  environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"} | {"GENERA_TUNE": tune}
-  command = [sys.executable, "-c", _PROGRAM]
-  done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+@pytest.mark.skipif(
+  not importlib.metadata.version("jaxlib").startswith(host.FLAG_VERSIONS), reason="the flags are for other versions"
+)
+def test_what_is_not_a_number_is_seen_by_every_reduction():
+  """A library of XLA's, to which jax 0.10 hands reductions where no flag is set, leaves it out of maxima."""
+  environment = {key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "GENERA_TUNE")}
+  done = subprocess.run([sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, text=True, check=False)
   assert done.returncode == 0, done.stderr[-2000:]
