@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+import math
+import numbers
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
@@ -82,18 +85,57 @@ def _fit(learner, batch, key, tolerance, max_iterations, metric):
   return state, trace
 
 
-def hashable(name: str, value):
+def check_number(field: str, value, least: float = -math.inf, *, whole: bool = False) -> None:
+  """Raises UserError where a value is not one number from `least` on, with `whole` a whole one."""
+  kind = numbers.Integral if whole else numbers.Real
+  if not isinstance(value, kind) or isinstance(value, bool) or not least <= value < math.inf:
+    noun = "whole number" if whole else "number"
+    raise UserError(field, value, f"give a {noun}" + (f", {least} or more." if least > -math.inf else "."))
+
+
+def check_choice(field: str, value, choices: Collection[str]) -> None:
+  """Raises UserError where a value is none of `choices`."""
+  if not isinstance(value, str) or value not in choices:
+    raise UserError(field, value, f"choose one of {', '.join(choices)}.")
+
+
+def shaped(name: str, value, shape: tuple[int | None, ...]) -> Float[np.ndarray, "..."]:
+  """An array of that shape, None for any length.
+
+  Raises:
+    UserError: it has another shape, or is not of finite numbers.
+  """
+  try:
+    array = np.asarray(value, np.float64)
+  except (TypeError, ValueError) as error:
+    raise UserError(name, value, "give an array of numbers.") from error
+  if array.ndim != len(shape) or any(length not in (None, own) for own, length in zip(array.shape, shape)):
+    lengths = " x ".join("any" if length is None else str(length) for length in shape)
+    raise UserError(name, f"of shape {array.shape}", f"give one of {lengths}." if shape else "give a number.")
+  if not array.size or not np.isfinite(array).all():
+    raise UserError(name, array.tolist(), "give finite numbers.")
+  return array
+
+
+def hashable(name: str, value, shape: tuple[int, ...] | None = None, *, least: float = -math.inf):
   """Hyper-parameters as numbers and tuples of them, so that programs can be looked up by them.
 
   Raises:
-    UserError: it is no number and no array of numbers.
+    UserError: it is no finite number and no array of them, one is below `least`, or it does not broadcast to `shape`.
   """
   try:
     array = np.asarray(value, np.float64)
   except (TypeError, ValueError) as error:
     raise UserError(name, value, "give a number, or an array of numbers.") from error
-  if np.isnan(array).any():
-    raise UserError(name, value, "it is not a number.")
+  if not array.size or not np.isfinite(array).all():
+    raise UserError(name, value, "give finite numbers.")
+  if (array < least).any():
+    raise UserError(name, value, f"give {least} or more.")
+  try:
+    np.broadcast_to(array, array.shape if shape is None else shape)
+  except ValueError as error:
+    remedy = f"give a number, or an array that broadcasts to {shape}."
+    raise UserError(name, f"of shape {array.shape}", remedy) from error
   tuples = lambda nested: tuple(map(tuples, nested)) if isinstance(nested, list) else nested
   return tuples(array.tolist())
 

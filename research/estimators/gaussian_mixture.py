@@ -22,7 +22,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from research.errors import UserError
 from research.estimators import base
@@ -134,11 +134,12 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     self.converged_ = self.n_iter_ < self.max_iter or (len(gain) > 0 and bool(gain[-1] < self.tol))
 
   def _check(self, X) -> None:
-    for field, least in (("n_init", 1), ("max_iter", 0), ("tol", 0), ("verbose_interval", 1)):
-      if getattr(self, field) < least:
-        raise UserError(field, getattr(self, field), f"give {least} or more.")
-    if self.init_params not in STARTS:
-      raise UserError("init_params", self.init_params, f"choose one of {', '.join(STARTS)}.")
+    for field, least in (("n_components", 1), ("n_init", 1), ("max_iter", 0), ("verbose_interval", 1)):
+      base.check_number(field, getattr(self, field), least, whole=True)
+    for field in ("tol", "reg_covar"):
+      base.check_number(field, getattr(self, field), 0)
+    base.check_choice("covariance_type", self.covariance_type, covariances_lib.KINDS)
+    base.check_choice("init_params", self.init_params, STARTS)
     if len(X) < self.n_components:
       raise UserError("n_components", self.n_components, f"n_samples = {len(X)}: give one row for each at least.")
     if not self.reg_covar and (same := np.ptp(X, axis=0) == 0).any():
@@ -223,8 +224,7 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   def sample(self, n_samples: int = 1) -> tuple[Float[np.ndarray, "example feature"], Int[np.ndarray, " example"]]:
     """Independent draws by `random_state`, and the component that each is from."""
     check_is_fitted(self)
-    if n_samples < 1:
-      raise UserError("n_samples", n_samples, "draw at least one.")
+    base.check_number("n_samples", n_samples, 1, whole=True)
     with base.float64():
       return jax.device_get(family_lib.sample(self._mixture(), base.key_of(self.random_state), n_samples))
 
@@ -367,11 +367,11 @@ class GaussianMixture(_Mixture):
   def _start(self, X):
     components, features, start = self.n_components, X.shape[1], {}
     if self.weights_init is not None:
-      start["weights"] = _shaped("weights_init", self.weights_init, (components,))
+      start["weights"] = base.shaped("weights_init", self.weights_init, (components,))
       if (start["weights"] < 0).any() or not np.isclose(start["weights"].sum(), 1):
         raise UserError("weights_init", self.weights_init, "give numbers of 0 to 1 that sum to 1.")
     if self.means_init is not None:
-      start["means"] = _shaped("means_init", self.means_init, (components, features))
+      start["means"] = base.shaped("means_init", self.means_init, (components, features))
     if self.precisions_init is not None:
       shape = {
         "full": (components, features, features),
@@ -379,7 +379,7 @@ class GaussianMixture(_Mixture):
         "diag": (components, features),
         "spherical": (components,),
       }[self.covariance_type]
-      precisions = _shaped("precisions_init", self.precisions_init, shape)
+      precisions = base.shaped("precisions_init", self.precisions_init, shape)
       matrices = self.covariance_type in ("full", "tied")
       inverse = np.linalg.inv(precisions) if matrices else 1 / precisions
       factor = covariances_lib.kind(self.covariance_type).factorise(jnp.asarray(inverse))
@@ -387,13 +387,6 @@ class GaussianMixture(_Mixture):
         raise UserError("precisions_init", self.precisions_init, "give positive definite matrices, or numbers above 0.")
       start["precision_cholesky"] = factor
     return start
-
-
-def _shaped(field: str, value, shape: tuple[int, ...]) -> np.ndarray:
-  array = check_array(value, dtype=np.float64, ensure_2d=False, allow_nd=True, input_name=field)
-  if array.shape != shape:
-    raise UserError(f"shape of {field}", array.shape, f"give one of {shape}.")
-  return array
 
 
 class BayesianGaussianMixture(_Mixture):
@@ -476,15 +469,18 @@ class BayesianGaussianMixture(_Mixture):
 
   def _check(self, X) -> None:
     super()._check(X)
-    if self.weight_concentration_prior_type not in PRIOR_TYPES:
-      remedy = f"choose one of {', '.join(PRIOR_TYPES)}."
-      raise UserError("weight_concentration_prior_type", self.weight_concentration_prior_type, remedy)
+    base.check_choice("weight_concentration_prior_type", self.weight_concentration_prior_type, PRIOR_TYPES)
+    for field in ("weight_concentration_prior", "mean_precision_prior", "degrees_of_freedom_prior"):
+      if (value := getattr(self, field)) is not None:
+        base.check_number(field, value, 0)
+        if not value:
+          raise UserError(field, value, "give a number above 0.")
     features = X.shape[1]
     if self.mean_prior is not None:
-      _shaped("mean_prior", self.mean_prior, (features,))
+      base.shaped("mean_prior", self.mean_prior, (features,))
     if self.covariance_prior is not None:
       shape = {"full": (features, features), "tied": (features, features), "diag": (features,), "spherical": ()}
-      prior = _shaped("covariance_prior", self.covariance_prior, shape[self.covariance_type])
+      prior = base.shaped("covariance_prior", self.covariance_prior, shape[self.covariance_type])
       matrix = np.atleast_2d(prior) if prior.ndim != 1 else np.diag(prior)
       if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() <= 0:
         remedy = "give a symmetric positive definite matrix, or numbers above 0."

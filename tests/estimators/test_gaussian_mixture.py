@@ -106,16 +106,23 @@ def test_bad_input_is_refused():
     GaussianMixture(2).fit(1e200 * IRIS)
   for field, options in {
     "covariance": {"covariance_type": "round"},
+    "weights_init = 'of": {"weights_init": 1.0},
     "n_init": {"n_init": 0},
     "tol": {"tol": -1.0},
+    "n_components": {"n_components": 1.5},
+    "covariance_type": {"covariance_type": ["full"]},
+    "reg_covar": {"reg_covar": np.inf},
+    "max_iter": {"max_iter": "many"},
     "weights_init": {"n_components": 2, "weights_init": [0.5, 0.6]},
     "means_init": {"n_components": 2, "means_init": [[0.0, 1.0]]},
     "precisions_init": {"n_components": 2, "covariance_type": "spherical", "precisions_init": [1.0, -1.0]},
   }.items():
     with pytest.raises(UserError, match=field):
       GaussianMixture(**options).fit(IRIS)
-  with pytest.raises(UserError, match="n_samples"):
-    GaussianMixture(2).fit(IRIS).sample(0)
+  fitted = GaussianMixture(2).fit(IRIS)
+  for count in (0, 1.5, "x"):
+    with pytest.raises(UserError, match="n_samples"):
+      fitted.sample(count)
 
 
 def test_says_when_it_has_not_converged():
@@ -202,9 +209,9 @@ def test_a_process_empties_what_is_not_needed(kind):
   ("options", "remedy"),
   [
     ({"weight_concentration_prior_type": "beta"}, "dirichlet_process, dirichlet_distribution"),
-    ({"mean_prior": np.zeros(3)}, "shape of mean_prior"),
+    ({"mean_prior": np.zeros(3)}, "mean_prior = .of shape .*give one of 4"),
     ({"covariance_prior": -np.eye(4)}, "positive definite"),
-    ({"covariance_type": "spherical", "covariance_prior": np.eye(4)}, "shape of covariance_prior"),
+    ({"covariance_type": "spherical", "covariance_prior": np.eye(4)}, "covariance_prior = .of shape .*give a number"),
     ({"covariance_type": "diag", "covariance_prior": np.zeros(4)}, "positive definite"),
     ({"weight_concentration_prior": 0.0}, "above 0"),
   ],

@@ -251,7 +251,7 @@ def test_a_symbol_never_seen_is_impossible():
     (hmm.GaussianHMM(2), POINTS, [60, 0], "whole numbers from 1"),
     (hmm.GaussianHMM(2), POINTS, [30.0, 30.0], "whole numbers from 1"),
     (hmm.GaussianHMM(3), POINTS[:2], None, "one row for each state"),
-    (hmm.GaussianHMM(0), POINTS, None, "give 1 or more"),
+    (hmm.GaussianHMM(0), POINTS, None, "whole number, 1 or more"),
     (hmm.GaussianHMM(2, covars_init=-np.ones((2, 2))), POINTS, None, "positive definite"),
     (hmm.GaussianHMM(2, startprob_init=[0.5, 0.6]), POINTS, None, "sum to 1"),
     (hmm.GaussianHMM(2, transmat_init=np.full((2, 3), 1 / 3)), POINTS, None, "give one of 2 x 2"),
@@ -262,6 +262,20 @@ def test_a_symbol_never_seen_is_impossible():
     (hmm.GaussianHMM(2, covars_prior="much"), POINTS, None, "a number, or an array"),
     (hmm.GaussianHMM(2, transmat_prior=[[0.5, 1], [1, 1]]), POINTS, None, "give 1 "),
     (hmm.GaussianHMM(2, init_params="sx"), POINTS, None, "stand for nothing"),
+    (hmm.GaussianHMM(2, params=None), POINTS, None, "letters stmc"),
+    (hmm.GaussianHMM(1.5), POINTS, None, "n_components = 1.5: give a whole number"),
+    (hmm.GaussianHMM(2, ["diag"]), POINTS, None, "choose one of spherical"),
+    (hmm.GaussianHMM(2, min_covar=None), POINTS, None, "min_covar = None: give a number"),
+    (hmm.GaussianHMM(2, tol=np.nan), POINTS, None, "tol = nan"),
+    (hmm.GaussianHMM(2, covars_weight=[1.0, 2.0]), POINTS, None, "covars_weight"),
+    (hmm.GaussianHMM(2, covars_prior=-1.0), POINTS, None, "0 or more"),
+    (hmm.GaussianHMM(2, means_prior=np.zeros(3)), POINTS, None, "broadcasts to"),
+    (hmm.GaussianHMM(2, startprob_prior=np.ones(3)), POINTS, None, "startprob_prior = 'of shape"),
+    (hmm.GMMHMM(2, 0), POINTS, None, "n_mix"),
+    (hmm.PoissonHMM(2, lambdas_prior=-1.0), COUNTS, None, "lambdas_prior"),
+    (hmm.CategoricalHMM(2, n_features="many"), SYMBOLS, None, "n_features"),
+    (hmm.MultinomialHMM(2, n_trials=[3, 4]), COUNTS, None, "n_trials"),
+    (hmm.BernoulliHMM(2, binarize="x"), POINTS, None, "binarize"),
     (hmm.CategoricalHMM(3, emissionprob_init=-np.ones((3, 3)) / 3), SYMBOLS, None, "0 or more"),
     (hmm.BernoulliHMM(3, binarize=None), POINTS, None, "give 0 and 1"),
     (hmm.PoissonHMM(2), POINTS, None, "whole numbers"),
@@ -276,3 +290,17 @@ def test_a_symbol_never_seen_is_impossible():
 def test_what_is_refused(model, X, lengths, message):
   with pytest.raises(UserError, match=message):
     clone(model).fit(X, lengths=lengths)
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "x", [1, 2], np.nan, True])
+def test_what_no_sample_has(value):
+  model = hmm.PoissonHMM(1)
+  model.startprob_, model.transmat_, model.lambdas_ = [1.0], [[1.0]], [[2.0]]
+  for options in ({"n_samples": value}, {"currstate": value}):
+    with pytest.raises(UserError, match=next(iter(options))):
+      model.sample(**options)
+
+
+def test_one_number_is_no_covariance_of_two_features():
+  with pytest.raises(UserError, match="covars_"):
+    hmm.GaussianHMM(2).covars_ = 1.0

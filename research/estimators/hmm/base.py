@@ -180,17 +180,19 @@ class HMM(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
 
   def _check(self, X) -> None:
     for field, least in (("n_components", 1), ("n_iter", 0)):
-      if getattr(self, field) < least:
-        raise UserError(field, getattr(self, field), f"give {least} or more.")
+      base.check_number(field, getattr(self, field), least, whole=True)
+    base.check_number("tol", self.tol)
     if len(X) < self.n_components:
       raise UserError("n_components", self.n_components, f"n_samples = {len(X)}: give one row for each state at least.")
     for field, names in (("algorithm", ALGORITHMS), ("implementation", ("log", "scaling"))):
-      if getattr(self, field) not in names:
-        raise UserError(field, getattr(self, field), f"choose one of {', '.join(names)}.")
+      base.check_choice(field, getattr(self, field), names)
     letters = "".join(parameter.letter for parameter in self._parameters().values())
     for field in ("params", "init_params"):
-      if unknown := set(getattr(self, field)) - set(letters):
-        raise UserError(field, getattr(self, field), f"{sorted(unknown)} stand for nothing: choose among {letters}.")
+      value = getattr(self, field)
+      if not isinstance(value, str):
+        raise UserError(field, value, f"give a string of the letters {letters}.")
+      if unknown := set(value) - set(letters):
+        raise UserError(field, value, f"{sorted(unknown)} stand for nothing: choose among {letters}.")
 
   def _fixed(self) -> frozenset[tuple[str, ...]]:
     return frozenset(own.path for own in self._parameters().values() if own.letter not in self.params)
@@ -219,9 +221,8 @@ class HMM(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   def decode(self, X, lengths=None, algorithm: str | None = None) -> tuple[float, Int[np.ndarray, " row"]]:
     """States of every row: by "viterbi" the most probable path of every sequence, and the logarithm of their joint
     probability with X, nats; by "map" the most probable state of each row, and the sum of their probabilities."""
-    algorithm = algorithm or self.algorithm
-    if algorithm not in ALGORITHMS:
-      raise UserError("algorithm", algorithm, f"choose one of {', '.join(ALGORITHMS)}.")
+    algorithm = self.algorithm if algorithm is None else algorithm
+    base.check_choice("algorithm", algorithm, ALGORITHMS)
     if algorithm == "map":
       posterior = self.predict_proba(X, lengths)
       return float(posterior.max(1).sum()), posterior.argmax(1)
@@ -276,8 +277,10 @@ class HMM(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
     """
     self._check_known()
     params = self._nested()
+    base.check_number("n_samples", n_samples, 1, whole=True)
     if currstate is not None:
-      if not 0 <= currstate < self.n_components:
+      base.check_number("currstate", currstate, 0, whole=True)
+      if currstate >= self.n_components:
         raise UserError("currstate", currstate, f"there are the states 0 to {self.n_components - 1}.")
       params["initial"] = logits("currstate", np.eye(self.n_components)[currstate], (None,))
     with base.float64():
@@ -309,7 +312,8 @@ class HMM(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
 
   def _program(self, fixed: frozenset = frozenset()) -> _Program:
     make, options = self._emission()
-    priors = (base.hashable(field, getattr(self, field)) for field in ("startprob_prior", "transmat_prior"))
+    shapes = {"startprob_prior": (self.n_components,), "transmat_prior": (self.n_components,) * 2}
+    priors = (base.hashable(field, getattr(self, field), shape, least=1) for field, shape in shapes.items())
     return _program(make, tuple(options.items()), *priors, fixed)
 
   def _fitted_batch(self, X, lengths) -> dict[str, Any]:

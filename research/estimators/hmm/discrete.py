@@ -8,7 +8,7 @@ from scipy import special
 from research.errors import UserError
 from research.estimators import base
 from research.estimators.hmm.base import HMM
-from research.estimators.hmm.parameter import Parameter, log, logits, numbers
+from research.estimators.hmm.parameter import Parameter, log, logits
 from research.families.hmm import emissions
 
 
@@ -83,6 +83,11 @@ class CategoricalHMM(HMM):
     self.implementation = implementation
     self.random_state = random_state
 
+  def _check(self, X) -> None:
+    super()._check(X)
+    if self.n_features is not None:
+      base.check_number("n_features", self.n_features, 1, whole=True)
+
   def _write(self, name: str, value):
     stored = logits(name, value, (self.n_components, self.n_features))
     self._symbols, self.n_features_in_ = stored.shape[1], 1
@@ -94,9 +99,10 @@ class CategoricalHMM(HMM):
     return whole(X[:, 0]).astype(np.int32)
 
   def _emission(self):
+    shape = (self.n_components, self._symbols)
     options = {
       "num_symbols": self._symbols,
-      "concentration": base.hashable("emissionprob_prior", self.emissionprob_prior),
+      "concentration": base.hashable("emissionprob_prior", self.emissionprob_prior, shape, least=1),
     }
     return emissions.categorical, {"num_states": self.n_components, **options}
 
@@ -174,7 +180,10 @@ class MultinomialHMM(HMM):
 
   def _check(self, X) -> None:
     super()._check(X)
-    if self.n_trials is not None and (sums := whole(X).sum(1) != self.n_trials).any():
+    if self.n_trials is None:
+      return
+    trials = np.asarray(base.hashable("n_trials", self.n_trials, (len(X),), least=0))
+    if (sums := whole(X).sum(1) != trials).any():
       row = int(np.argmax(sums))
       raise UserError("n_trials", self.n_trials, f"row {row} of X sums to {X[row].sum():g}: give None, or those of X.")
 
@@ -263,11 +272,16 @@ class BernoulliHMM(HMM):
     self.random_state = random_state
 
   def _write(self, name: str, value):
-    on = numbers(name, value, (self.n_components, None))
+    on = base.shaped(name, value, (self.n_components, None))
     if (on < 0).any() or (on > 1).any():
       raise UserError(name, on.tolist(), "give probabilities, 0 to 1.")
     self.n_features_in_ = on.shape[1]
     return log(on) - log(1 - on)
+
+  def _check(self, X) -> None:
+    super()._check(X)
+    if self.binarize is not None:
+      base.check_number("binarize", self.binarize)
 
   def _inputs(self, X):
     if self.binarize is not None:
@@ -277,7 +291,8 @@ class BernoulliHMM(HMM):
     return X
 
   def _emission(self):
-    concentration: Any = base.hashable("emissionprob_prior", self.emissionprob_prior)
+    shape = (self.n_components, self.n_features_in_)
+    concentration: Any = base.hashable("emissionprob_prior", self.emissionprob_prior, shape, least=1)
     options = {"num_features": self.n_features_in_, "concentration": (concentration, concentration)}
     return emissions.bernoulli, {"num_states": self.n_components, **options}
 
@@ -347,7 +362,7 @@ class PoissonHMM(HMM):
     self.random_state = random_state
 
   def _write(self, name: str, value):
-    rates = numbers(name, value, (self.n_components, None))
+    rates = base.shaped(name, value, (self.n_components, None))
     if (rates < 0).any():
       raise UserError(name, rates.tolist(), "give mean counts, 0 or more.")
     self.n_features_in_ = rates.shape[1]
@@ -357,7 +372,8 @@ class PoissonHMM(HMM):
     return whole(X).astype(np.float64)
 
   def _emission(self):
-    priors = [base.hashable(field, getattr(self, field)) for field in ("lambdas_prior", "lambdas_weight")]
+    shape, fields = (self.n_components, self.n_features_in_), ("lambdas_prior", "lambdas_weight")
+    priors = [base.hashable(field, getattr(self, field), shape, least=0) for field in fields]
     options = {"num_features": self.n_features_in_, "events": priors[0], "observations": priors[1]}
     return emissions.poisson, {"num_states": self.n_components, **options}
 

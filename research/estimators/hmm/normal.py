@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 from research.errors import UserError
 from research.estimators import base
 from research.estimators.hmm.base import HMM
-from research.estimators.hmm.parameter import Parameter, logits, numbers
+from research.estimators.hmm.parameter import Parameter, logits
 from research.families.hmm import emissions
 
 Path = tuple[str, ...]
@@ -39,6 +39,14 @@ class _Normal(HMM):
   def _is_full(self) -> bool:
     return self.covariance_type in ("tied", "full")
 
+  def _check(self, X) -> None:
+    super()._check(X)
+    base.check_choice("covariance_type", self.covariance_type, emissions.COVARIANCES)
+    for field in ("min_covar", "means_weight", "covars_weight"):
+      base.check_number(field, getattr(self, field), 0)
+    if not self._is_full:
+      base.hashable("covars_prior", self.covars_prior, least=0)
+
   def _covars_shape(self, features: int) -> tuple[int, ...]:
     """Of what `covars_` is set to, as hmmlearn has it."""
     if self.covariance_type not in emissions.COVARIANCES:
@@ -48,17 +56,17 @@ class _Normal(HMM):
     return (*(self._lead[:-1] if self.covariance_type == "tied" else self._lead), *own[self.covariance_type])
 
   def _write_means(self, name: str, value):
-    means = numbers(name, value, (*self._lead, None))
+    means = base.shaped(name, value, (*self._lead, None))
     self.n_features_in_ = means.shape[-1]
     return means.reshape(self._count, -1)
 
   def _write_covars(self, name: str, value):
     """As the family keeps them: logarithms of standard deviations, or Cholesky factors."""
-    features = getattr(self, "n_features_in_", None) or np.shape(value)[-1]
+    features = getattr(self, "n_features_in_", None) or (1, *np.shape(value))[-1]
     shape = self._covars_shape(features)
     if self.covariance_type == "spherical" and np.size(value) == self._count:
       value = np.reshape(value, shape)
-    covars = numbers(name, value, shape)
+    covars = base.shaped(name, value, shape)
     remedy = "give positive definite covariances."
     if not self._is_full:
       if (covars <= 0).any():
@@ -86,17 +94,19 @@ class _Normal(HMM):
 
   def _gaussian(self) -> dict[str, Any]:
     # As hmmlearn has it: one of `covars_weight` deviations, of a matrix as many as its rows, are its prior's own.
-    own = self.n_features_in_ if self._is_full else 1
+    features = self.n_features_in_
+    own, groups = features if self._is_full else 1, self._count // self._group
+    squares = (groups, features, features) if self._is_full else (self._count, features)
     prior = emissions.GaussianPrior(
-      mean=base.hashable("means_prior", self.means_prior),
-      mean_weight=base.hashable("means_weight", self.means_weight),
-      squares=base.hashable("covars_prior", self.covars_prior),
-      weight=max(base.hashable("covars_weight", self.covars_weight) - own, 0),
+      mean=base.hashable("means_prior", self.means_prior, (self._count, features)),
+      mean_weight=self.means_weight,
+      squares=base.hashable("covars_prior", self.covars_prior, squares),
+      weight=max(self.covars_weight - own, 0),
       floor=self.min_covar,
     )
     self._covars_shape(self.n_features_in_)
     return {
-      "num_features": self.n_features_in_,
+      "num_features": features,
       "covariance": self.covariance_type,
       "prior": prior,
       "tied": self._lead[-1],
@@ -308,8 +318,12 @@ class GMMHMM(_Normal):
   def _lead(self):
     return (self.n_components, self.n_mix)
 
+  def _check(self, X) -> None:
+    base.check_number("n_mix", self.n_mix, 1, whole=True)
+    super()._check(X)
+
   def _emission(self):
-    concentration = base.hashable("weights_prior", self.weights_prior)
+    concentration = base.hashable("weights_prior", self.weights_prior, self._lead, least=1)
     mixture = {"num_states": self.n_components, "num_components": self.n_mix, "concentration": concentration}
     return _mixture, mixture | self._gaussian()
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from research.errors import UserError
+from research.estimators import base
 from research.families.hmm import emissions
 
 
@@ -38,31 +39,13 @@ class Parameter:
     model.give(self, self.write(model, self.name, value))
 
 
-def numbers(name: str, value, shape: tuple[int | None, ...]) -> Float[np.ndarray, "..."]:
-  """An array of that shape, None for any length.
-
-  Raises:
-    UserError: it has another shape, or is not of finite numbers.
-  """
-  try:
-    array = np.asarray(value, np.float64)
-  except (TypeError, ValueError) as error:
-    raise UserError(name, value, "give an array of numbers.") from error
-  if array.ndim != len(shape) or any(length not in (None, own) for own, length in zip(array.shape, shape)):
-    lengths = " x ".join("any" if length is None else str(length) for length in shape)
-    raise UserError(name, f"of shape {array.shape}", f"give one of {lengths}.")
-  if not array.size or not np.isfinite(array).all():
-    raise UserError(name, array.tolist(), "give finite numbers.")
-  return array
-
-
 def logits(name: str, value, shape: tuple[int | None, ...]) -> Float[np.ndarray, "..."]:
   """Logarithms of distributions over the last axis, as the family keeps them.
 
   Raises:
-    UserError: as `numbers`; a negative number, or a sum that is not 1.
+    UserError: as `base.shaped`; a negative number, or a sum that is not 1.
   """
-  array = numbers(name, value, shape)
+  array = base.shaped(name, value, shape)
   if (array < 0).any() or not np.allclose(array.sum(-1), 1):
     raise UserError(name, array.tolist(), "give probabilities, 0 or more, that sum to 1 over the last axis.")
   return log(array)
