@@ -97,10 +97,13 @@ class _Normal(HMM):
     features = self.n_features_in_
     own, groups = features if self._is_full else 1, self._count // self._group
     squares = (groups, features, features) if self._is_full else (self._count, features)
+    deviations = self.covars_prior
+    if self.covariance_type == "spherical" and np.shape(deviations) == (self._count,):
+      deviations = np.reshape(deviations, (-1, 1))  # one a state
     prior = emissions.GaussianPrior(
       mean=base.hashable("means_prior", self.means_prior, (self._count, features)),
       mean_weight=self.means_weight,
-      squares=base.hashable("covars_prior", self.covars_prior, squares),
+      squares=base.hashable("covars_prior", deviations, squares),
       weight=max(self.covars_weight - own, 0),
       floor=self.min_covar,
     )
