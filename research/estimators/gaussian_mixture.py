@@ -35,6 +35,7 @@ from research.training.learner import Learner
 # Rows of an E-step, or of a prediction, that go through at once: their temporaries fit into a processor's cache.
 BLOCK = 512
 SMALL = 64  # the least number of rows that data are filled up to
+PARAMETERS = ("weights", "means", "precision_cholesky")  # of a mixture, each of which a fit may be told to start from
 PRIOR_TYPES = ("dirichlet_process", "dirichlet_distribution")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
@@ -155,8 +156,8 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
       start, shares = {name: getattr(params, name) for name in names}, np.ones((1, rows, self.n_components))
     else:
       random = check_random_state(self.random_state)
-      start, shares = self._start(X), np.zeros((self.n_init, rows, self.n_components))
-      for each in shares:
+      start, shares = self._start(X), np.ones((self.n_init, rows, self.n_components))
+      for each in shares if set(PARAMETERS) - set(start) else ():  # else nothing is left to draw
         each[: len(X)] = _responsibilities(X, self.n_components, self.init_params, random)
     mask = (np.arange(rows) < len(X)).astype(np.float64)
     return {"inputs": _padded(X, rows), "mask": mask, "start": start, "responsibilities": shares}
