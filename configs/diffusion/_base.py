@@ -109,8 +109,7 @@ def text() -> ml_collections.ConfigDict:
   """Diffusion of a text's tokens by a Transformer's encoder; the text is that of language models."""
   config = _language.base()
   config.task = "text"
-  # Tokens of a window that are given: in the evaluation, whose bound is that of the others, and in half of training.
-  config.data.context = 32
+  config.data.context = 32  # tokens of a window of the evaluation that are given; the bound is that of the others
   config.data.draws = 4  # of each window of the evaluation: how much of it is hidden, and what
   config.model = _language.transformer()
   config.model.update({"qk_norm": True, "activation": "relu2"})

@@ -30,7 +30,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   size = corpus.tokenizer.size
   layers = style(model, precision.dtype(config.train.precision))
   network = Pretrained(layers, size + 1, model.depth, data.length, model.tied)
-  family = family_lib.absorbing_diffusion(network, steps=config.sampler.steps, draws=data.draws, given=data.context)
+  family = family_lib.absorbing_diffusion(network, steps=config.sampler.steps, draws=data.draws)
   texts = corpus.parts.map(lambda tokens: tokens + 1)  # 0 hides a token
   train_data = streams.windows(texts.train, config.train.batch_size, data.length, seed=config.seed, name="train")
   measured = (data.eval_batch_size, data.length, data.context)

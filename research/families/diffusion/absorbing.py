@@ -53,7 +53,7 @@ class AbsorbingDiffusion(NamedTuple):
   logits: Callable
 
 
-def absorbing_diffusion(network: nn.Module, *, steps: int, draws: int = 1, given: int = 0) -> AbsorbingDiffusion:
+def absorbing_diffusion(network: nn.Module, *, steps: int, draws: int = 1) -> AbsorbingDiffusion:
   """A diffusion of tokens over an encoder, in which `MASK` hides another.
 
   Args:
@@ -61,8 +61,6 @@ def absorbing_diffusion(network: nn.Module, *, steps: int, draws: int = 1, given
       vocabulary of one more than the tokens, which are 1 and above.
     steps: of the sampler whose bound is `loss_in_steps`.
     draws: of an evaluation, of each row: they share its numbers of hidden tokens out among them.
-    given: first tokens of every second row that training gives, as an evaluation gives those that it does not count:
-      drawn at random, what is hidden is hardly ever all of a row's end.
 
   Raises:
     UserError: less than one step or draw.
@@ -80,9 +78,8 @@ def absorbing_diffusion(network: nn.Module, *, steps: int, draws: int = 1, given
     return network.init({"params": key, "dropout": key}, batch["targets"], False, method=run)
 
   def loss(variables, batch, key):
-    rows, places = batch["targets"], axes.index() * len(batch["targets"]) + jnp.arange(len(batch["targets"]))
-    beginning = (places[:, None] % 2 == 1) & (jnp.arange(rows.shape[1]) < given)
-    free = (batch["mask"] > 0) & ~beginning
+    rows, free = batch["targets"], batch["mask"] > 0
+    places = axes.index() * len(rows) + jnp.arange(len(rows))
     # As even over the batch as the times of Kingma et al. 2021, appendix I.1.
     share = (jax.random.uniform(randomness.stream_key(key, "count")) + places / (len(rows) * axes.size())) % 1.0
     keys = randomness.example_keys(randomness.stream_key(key, "places"), len(rows))
