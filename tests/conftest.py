@@ -1,10 +1,12 @@
 """Eight fake CPU devices for every test, set before jax is imported anywhere; compiled programs are kept."""
 
+import atexit
 import gc
 import importlib.metadata
 import os
 import pathlib
 import platform
+import shutil
 import tempfile
 import zlib
 
@@ -43,5 +45,7 @@ def _programs() -> pathlib.Path:
 # Runs that are compared compile the same programs, and so does the next run of the tests.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_programs()))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-# Decoded data sets of a test are the test's own.
-os.environ.setdefault("GENERA_CACHE", tempfile.mkdtemp(prefix="genera-data-"))
+# Decoded data sets of a test are the test's own, and go with it.
+if "GENERA_CACHE" not in os.environ:
+  os.environ["GENERA_CACHE"] = tempfile.mkdtemp(prefix="genera-data-")
+  atexit.register(shutil.rmtree, os.environ["GENERA_CACHE"], ignore_errors=True)
