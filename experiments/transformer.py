@@ -14,6 +14,8 @@ and tell images apart.
 Vaswani et al. 2017; Radford et al. 2019.  What layers may be made of: `research/networks/attention.py`, `Style`.
 """
 
+import dataclasses
+
 import ml_collections
 
 from experiments.command import cli
@@ -37,7 +39,9 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     case "language":
 
       def network(vocabulary, dtype):
-        return Decoder(style(model, dtype), vocabulary, model.depth, config.data.length, model.tied)
+        # What it writes is longer than what it learns from: it looks back as far as there.
+        layers = dataclasses.replace(style(model, dtype), window=config.data.length)
+        return Decoder(layers, vocabulary, model.depth, config.data.length, model.tied)
 
       return language.experiment(config, network, carried=False)
     case "sentences":

@@ -40,6 +40,8 @@ class Style:
     gated: perceptron of the form (f(x W) * x V) U: SwiGLU with silu (Shazeer 2020).
     qk_norm: queries and keys are normalised, RMS, before their product (Henry et al. 2020).
     cap: logits of attention are bounded softly: cap tanh(logits / cap) (Gemma 2, 2024); 0 does not.
+    window: causal attention reaches so many tokens, itself included (Beltagy et al. 2020, section 3.1), so that what is
+      written is as long as one likes and no distance is larger than those learnt; 0 for all.
     use_bias: of all projections and of the layer norms.
     dropout: rate behind each branch and behind the embedding.
     remat: recompute each layer in the backward pass, to save memory.
@@ -58,6 +60,7 @@ class Style:
   gated: bool = False
   qk_norm: bool = False
   cap: float = 0.0
+  window: int = 0
   use_bias: bool = False
   dropout: float = 0.0
   remat: bool = False
@@ -155,7 +158,8 @@ class Attention(nn.Module):
     """What is attended to, in full."""
     query, keys_values = self.project(x, place, memory)
     key_place = place if memory_place is None else memory_place
-    return self.attend(query, keys_values, visible(place, key_place, self.causal), place, key_place)
+    mask = visible(place, key_place, self.causal, self.style.window)
+    return self.attend(query, keys_values, mask, place, key_place)
 
   def project(self, x, place: Place, memory: Any = None) -> tuple[Array, KeyValues]:
     """Queries [batch, head, time, size], and the keys and values of x, or of the memory."""
@@ -211,7 +215,7 @@ class Attention(nn.Module):
     return getattr(self, f"{which}_norm")(x) if self.style.qk_norm else x
 
 
-def visible(place: Place, key_place: Place, causal: bool) -> Bool[Array, "rows time length"] | None:
+def visible(place: Place, key_place: Place, causal: bool, window: int = 0) -> Bool[Array, "rows time length"] | None:
   """Which keys each query may see: those of its segment, and none behind it in the row where attention is causal.
 
   Both are of one row of tokens where attention is causal.  None: all.
@@ -219,11 +223,17 @@ def visible(place: Place, key_place: Place, causal: bool) -> Bool[Array, "rows t
   mask = None
   if causal:
     time = jnp.arange(place.positions.shape[1])
-    mask = (time[:, None] >= time)[None]
+    mask = within(time[:, None], time, window)[None]
   if place.segments is not None and key_place.segments is not None:
     same = place.segments[:, :, None] == key_place.segments[:, None]
     mask = same if mask is None else mask & same
   return mask
+
+
+def within(time: Int[Array, "*time 1"], key_time: Int[Array, " length"], window: int) -> Bool[Array, "*time length"]:
+  """Which keys causal attention reaches: those until then, of a window the last so many."""
+  mask = time >= key_time
+  return mask & (time - key_time < window) if window else mask
 
 
 def attention_weights(query, keys, mask, bias, cap: float) -> Float[Array, "batch head time length"]:

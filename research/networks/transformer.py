@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from research.generation.model import check_length, poisoned
 from research.networks import layers
-from research.networks.attention import ACTIVATIONS, Attention, KeyValues, Place, Style, Tokens
+from research.networks.attention import ACTIVATIONS, Attention, KeyValues, Place, Style, Tokens, within
 from research.networks.conditioned import sinusoids
 
 
@@ -122,7 +122,7 @@ class Layer(nn.Module):
       query, new = self.own.project(y, place)
       kept = Kept(kept.own.written(new.keys, new.values, write), kept.memory)
       index = jnp.arange(kept.own.keys.shape[2])
-      mask = place.positions[:, :, None] >= index
+      mask = within(place.positions[:, :, None], index, self.style.window)
       return self.own.attend(query, kept.own, mask, place, Place(jnp.broadcast_to(index, (len(x), len(index)))))
 
     def memory(y, known: KeyValues):

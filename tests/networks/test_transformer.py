@@ -1,5 +1,6 @@
 """Attention against NumPy loops; causality by gradient; packed equals separate; generation equals the full pass."""
 
+import dataclasses
 import functools
 
 import jax
@@ -28,6 +29,7 @@ STYLES = {
   "modern": Style(16, 4, kv_heads=2, gated=True, activation="silu", qk_norm=True, cap=5.0),
   "scanned": Style(16, 4, positions="alibi", scan=True, remat=True, activation="relu2"),
   "gpt2": Style(16, 4, positions="learned", norm="layer", use_bias=True),
+  "window": Style(16, 4, window=3),
   "vaswani": Style(16, 4, positions="sinusoidal", norm="layer", pre_norm=False, use_bias=True, activation="relu"),
 }
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, (3, 9))
@@ -117,6 +119,19 @@ def test_no_logit_depends_on_a_later_token(style):
   jacobian = np.abs(jax.jit(jax.jacrev(logits))(table)).sum(-1)[:, :9]  # [of time, from token]
   assert (jacobian[np.triu_indices(9, 1)] == 0).all()
   assert (jacobian[np.tril_indices(9)] > 0).all()
+
+
+def test_a_window_is_all_that_a_layer_sees():
+  """With as many tokens as it is long, nothing changes; of more, two layers see the last five."""
+  network, variables = decoder(STYLES["window"])
+  whole = Decoder(dataclasses.replace(STYLES["window"], window=0), VOCABULARY, 2, length=16)
+  run = lambda network: jax.jit(lambda tokens: network.apply(variables, tokens, False)[0])
+  np.testing.assert_allclose(run(network)(TOKENS[:1, :3]), run(whole)(TOKENS[:1, :3]), atol=1e-6)
+  apply = run(network)
+  last = lambda change: apply(np.where(np.arange(9) == change, (TOKENS[:1] + 1) % VOCABULARY, TOKENS[:1]))[-1]
+  changes = [float(np.abs(last(place) - apply(TOKENS[:1])[-1]).max()) for place in range(9)]
+  assert all(change == 0 for change in changes[:4])
+  assert all(change > 1e-6 for change in changes[4:])
 
 
 @pytest.mark.parametrize("style", [STYLES["modern"], STYLES["gpt2"]], ids=["modern", "gpt2"])
