@@ -7,14 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import lstm, transformer
+from experiments import lstm
 from experiments.command import cli
 from research import randomness
 from research.errors import UserError
 from research.evaluation import music
 from research.families import frames
+from research.networks.attention import Style
 from research.networks.music import RecurrentNade
 from research.networks.recurrent import Recurrent
+from research.networks.vision import VisionTransformer
 from tests import mock_data
 
 NETWORK = RecurrentNade(Recurrent(6), 3, 5)
@@ -79,10 +81,10 @@ def test_chorales_are_written_and_read_as_midi(tmp_path):
 
 
 def test_patches_divide_the_image_and_have_places():
-  network = transformer.VisionTransformer(3, transformer.Style(features=8, heads=2), 1, 5)
+  network = VisionTransformer(3, Style(features=8, heads=2), 1, 5)
   with pytest.raises(UserError, match="must divide the image"):
     network.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)), False)
-  network = transformer.VisionTransformer(3, transformer.Style(features=8, heads=2, positions="none"), 1, 2)
+  network = VisionTransformer(3, Style(features=8, heads=2, positions="none"), 1, 2)
   x = np.random.default_rng(0).normal(size=(1, 4, 6, 1)).astype(np.float32)
   params = jax.jit(lambda: network.init(jax.random.key(0), x, False))()
   run = jax.jit(lambda x: network.apply(params, x, False))
