@@ -99,13 +99,10 @@ def load(config: ml_collections.ConfigDict) -> Data:
   style, parts = placed.style(config), splits.in_memory(data)
   if style.sides[1] > size / 2:
     raise UserError("config.scene.sides", style.sides, f"two objects must fit side by side: at most {size / 2:g}.")
-  measured = lambda part, name, **more: captions.dataset(
-    part, style, data.eval_batch_size, seed=0, count=data.scenes, name=name, **more
-  )
-  train = captions.dataset(parts.train, style, config.train.batch_size, seed=config.seed, name="train")
-  validation = None if parts.validation is None else measured(parts.validation, "validation")
-  sets = splits.Splits(train, validation, measured(parts.test, "test"))
-  return Data(sets, measured(parts.test, "unseen", unseen=True), captions.SCENES, captions.LENGTH)
+  make = lambda part, size, **options: captions.dataset(part, style, size, **options)
+  unseen = make(parts.test, data.eval_batch_size, seed=0, count=data.scenes, name="unseen", unseen=True)
+  sets = splits.procedural(parts, config, data.scenes, make)
+  return Data(sets, unseen, captions.SCENES, captions.LENGTH)
 
 
 @dataclasses.dataclass(frozen=True)

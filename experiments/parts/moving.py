@@ -24,9 +24,5 @@ def load(config: ml_collections.ConfigDict, frames: int) -> splits.Splits[Datase
     return splits.datasets(parts, config, pipeline.normalised(field="frames"))
   style = films.Style(film.size, frames, film.objects, film.side, tuple(film.speeds))
   style.check("config.film")
-  digits = splits.in_memory(data)
-  train = films.dataset(digits.train, style, config.train.batch_size, seed=config.seed, name="train")
-  # Of the same seed in every run, so that what is measured can be compared.
-  measured = lambda part, name: films.dataset(part, style, data.eval_batch_size, seed=0, count=data.films, name=name)
-  validation = None if digits.validation is None else measured(digits.validation, "validation")
-  return splits.Splits(train, validation, measured(digits.test, "test"))
+  make = lambda part, size, **options: films.dataset(part, style, size, **options)
+  return splits.procedural(splits.in_memory(data), config, data.films, make)

@@ -28,13 +28,6 @@ def scenes(config: ml_collections.ConfigDict) -> tuple[splits.Splits[Dataset], t
   Raises:
     UserError: no such set, or no such scenes.
   """
-  data, look = config.data, style(config)
-  parts = splits.in_memory(data)
-  train = scenes_lib.dataset(parts.train, look, config.train.batch_size, seed=config.seed, name="train")
-
-  # Of the same seed in every run, so that what is measured can be compared.
-  def measured(part, name: str) -> Dataset:
-    return scenes_lib.dataset(part, look, data.eval_batch_size, seed=0, count=data.scenes, name=name)
-
-  validation = None if parts.validation is None else measured(parts.validation, "validation")
-  return splits.Splits(train, validation, measured(parts.test, "test")), tuple(parts.train.class_names)
+  look, parts = style(config), splits.in_memory(config.data)
+  make = lambda part, size, **options: scenes_lib.dataset(part, look, size, **options)
+  return splits.procedural(parts, config, config.data.scenes, make), tuple(parts.train.class_names)

@@ -119,6 +119,23 @@ def datasets(
   return Splits(train, validation, measured(parts.test))
 
 
+def procedural(
+  parts: Splits[Examples], config: ml_collections.ConfigDict, count: int, make: Callable[..., Dataset]
+) -> Splits[Dataset]:
+  """Sets that are drawn from parts: without end to learn from, `count` examples to choose by and to measure on.
+
+  Args:
+    parts: none of whose examples is in two.
+    config: of the run.
+    count: of validation and test, which are of the same seed in every run, so that what is measured can be compared.
+    make: `make(part, batch_size, seed=, count=, name=)`.
+  """
+  measured = lambda part, name: make(part, config.data.eval_batch_size, seed=0, count=count, name=name)
+  train = make(parts.train, config.train.batch_size, seed=config.seed, count=0, name="train")
+  validation = None if parts.validation is None else measured(parts.validation, "validation")
+  return Splits(train, validation, measured(parts.test, "test"))
+
+
 def batch_size(config: ml_collections.ConfigDict, count: int) -> int:
   """`config.train.batch_size`; where it is 0 all `count` examples, padded so that the run's devices divide them."""
   parts = (config.run.num_devices or jax.device_count()) * config.train.accumulate

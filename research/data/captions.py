@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 from research import randomness
-from research.data import images, pipeline, scenes, validation
+from research.data import images, procedural, scenes, validation
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
@@ -134,31 +134,27 @@ def dataset(
   Raises:
     UserError: examples that are no grey images of bytes of ten classes.
   """
-  shape = examples.inputs.shape
-  if len(shape) != 4 or shape[-1] != 1 or examples.inputs.dtype != np.uint8 or examples.num_classes != len(DIGITS):
-    raise UserError("config.data.name", examples.name, "captions are of grey digits: name one of digits, mnist.")
-  key, order = randomness.stream_key(jax.random.key(seed), name), np.argsort(examples.label, kind="stable")
+  pictures = procedural.grey(examples, "captions")
+  if examples.num_classes != len(DIGITS):
+    raise UserError("config.data.name", examples.name, "captions are of ten digits: name one of digits, mnist.")
+  order = np.argsort(examples.label, kind="stable")
   numbers = np.bincount(examples.label, minlength=len(DIGITS)).astype(np.int32)
   starts = np.concatenate([[0], np.cumsum(numbers)[:-1]]).astype(np.int32)
 
-  def feed(step: int) -> dict[str, np.ndarray]:
-    if count:
-      return pipeline.in_order(count, step * batch_size, batch_size)
-    return {"index": ((step * batch_size + np.arange(batch_size)) % 2**31).astype(np.int32)}
+  def one(resident, key):
+    plot = random_plot(key, unseen)
+    scene = drawn_scene(procedural.shades(resident), resident["first"], resident["count"], plot, key, style)
+    told = {"digit": plot.label, "colour": plot.colour, "small": plot.small, "relation": plot.relation}
+    return {"inputs": 2 * scene.inputs - 1, "label": tokens(plot), "boxes": scene.boxes, **told}
 
-  def assemble(resident, fed):
-    keys = randomness.place_keys(key, fed["index"])
-    plot = jax.vmap(lambda key: random_plot(key, unseen))(keys)
-    pictures = resident["pictures"].astype(jnp.float32) / 255
-    one = lambda plot, key: drawn_scene(pictures, resident["first"], resident["count"], plot, key, style)
-    scene = jax.vmap(one)(plot, keys)
-    told = {"digit": plot.label, **{field: getattr(plot, field) for field in ("colour", "small", "relation")}}
-    mask = fed.get("mask", jnp.ones(fed["index"].shape, jnp.float32))
-    inputs, label = 2 * scene.inputs - 1, jax.vmap(tokens)(plot)
-    return {"inputs": inputs, "label": label, "boxes": scene.boxes, "index": fed["index"], "mask": mask, **told}
-
-  resident = {"pictures": np.asarray(examples.inputs[order, ..., 0]), "first": starts, "count": numbers}
-  return Dataset(f"{name} of {examples.name}", resident, feed, assemble, batch_size, count)
+  return procedural.dataset(
+    f"{name} of {examples.name}",
+    {"pictures": pictures[order], "first": starts, "count": numbers},
+    one,
+    batch_size,
+    stream=procedural.stream_of(seed, name),
+    count=count,
+  )
 
 
 def encoded(texts: Sequence[str], tokenizer: Words, length: int, field: str) -> Int[np.ndarray, "caption token"]:

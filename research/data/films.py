@@ -8,11 +8,10 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
 from research import randomness
-from research.data import pipeline, scenes
+from research.data import procedural, scenes
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
@@ -73,7 +72,7 @@ def dataset(
 ) -> Dataset:
   """Films of grey images: `count` of them in order, the last batch padded; 0 is one after another, no end.
 
-  A batch has `frames` [batch, frame, size, size, 1], values 0 to 1, and `mask`.
+  A batch has `frames` [batch, frame, size, size, 1], values 0 to 1, `index` and `mask`.
 
   Args:
     examples: grey images of bytes [example, height, width, 1].
@@ -85,21 +84,11 @@ def dataset(
   Raises:
     UserError: examples that are no grey images of bytes.
   """
-  images = examples.inputs
-  if images.ndim != 4 or images.shape[-1] != 1 or images.dtype != np.uint8:
-    raise UserError("config.data.name", examples.name, "films are of grey images: name one of digits, mnist.")
-  key = randomness.stream_key(jax.random.key(seed), name)
-
-  def feed(step: int) -> dict[str, np.ndarray]:
-    if count:
-      return pipeline.in_order(count, step * batch_size, batch_size)
-    # Beyond 2^31 films the count begins anew.
-    return {"index": ((step * batch_size + np.arange(batch_size)) % 2**31).astype(np.int32)}
-
-  def assemble(resident, fed):
-    pictures = resident["pictures"].astype(jnp.float32) / 255
-    frames = jax.vmap(lambda key: draw(pictures, key, style))(randomness.place_keys(key, fed["index"]))
-    return {"frames": frames, "mask": fed.get("mask", jnp.ones(fed["index"].shape, jnp.float32))}
-
-  resident = {"pictures": np.asarray(images[..., 0])}
-  return Dataset(f"{name} of {examples.name}", resident, feed, assemble, batch_size, count)
+  return procedural.dataset(
+    f"{name} of {examples.name}",
+    {"pictures": procedural.grey(examples, "films")},
+    lambda resident, key: {"frames": draw(procedural.shades(resident), key, style)},
+    batch_size,
+    stream=procedural.stream_of(seed, name),
+    count=count,
+  )

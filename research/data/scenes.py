@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from research import randomness
-from research.data import pipeline
+from research.data import procedural
 from research.data.dataset import Dataset
 from research.data.examples import Examples
 from research.errors import UserError
@@ -185,8 +185,8 @@ def dataset(
 ) -> Dataset:
   """Scenes of labelled grey images: `count` of them in order, the last batch padded; 0 is one after another, no end.
 
-  A batch has `inputs` [batch, size, size, 3], `classes` [batch, size, size] and `mask`, and of `Scene` `boxes`,
-  `label` and `present`.
+  A batch has `inputs` [batch, size, size, 3], `classes` [batch, size, size], `index` and `mask`, and of `Scene`
+  `boxes`, `label` and `present`.
 
   Args:
     examples: grey images of bytes [example, height, width, 1].
@@ -198,24 +198,16 @@ def dataset(
   Raises:
     UserError: examples that are no grey images of bytes.
   """
-  images = examples.inputs
-  if images.ndim != 4 or images.shape[-1] != 1 or images.dtype != np.uint8:
-    raise UserError("config.data.name", examples.name, "scenes are of grey images: name one of digits, mnist.")
-  key = randomness.stream_key(jax.random.key(seed), name)
 
-  def feed(step: int) -> dict[str, np.ndarray]:
-    if count:
-      return pipeline.in_order(count, step * batch_size, batch_size)
-    # Beyond 2^31 scenes the count begins anew.
-    return {"index": ((step * batch_size + np.arange(batch_size)) % 2**31).astype(np.int32)}
+  def one(resident, key):
+    scene = draw(procedural.shades(resident), resident["labels"], key, style)
+    return {field: getattr(scene, field) for field in ("inputs", "classes", "boxes", "label", "present")}
 
-  def assemble(resident, fed):
-    pictures = resident["pictures"].astype(jnp.float32) / 255
-    scenes = jax.vmap(lambda key: draw(pictures, resident["labels"], key, style))(
-      randomness.place_keys(key, fed["index"])
-    )
-    fields = {field: getattr(scenes, field) for field in ("inputs", "classes", "boxes", "label", "present")}
-    return {**fields, "mask": fed.get("mask", jnp.ones(fed["index"].shape, jnp.float32))}
-
-  resident = {"pictures": np.asarray(images[..., 0]), "labels": np.asarray(examples.label)}
-  return Dataset(f"{name} of {examples.name}", resident, feed, assemble, batch_size, count)
+  return procedural.dataset(
+    f"{name} of {examples.name}",
+    {"pictures": procedural.grey(examples, "scenes"), "labels": np.asarray(examples.label)},
+    one,
+    batch_size,
+    stream=procedural.stream_of(seed, name),
+    count=count,
+  )
