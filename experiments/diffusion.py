@@ -12,8 +12,7 @@
                                    a classifier learns from 100 labels, and from them and the samples of a model of them
 
 Ho, Jain & Abbeel 2020; Song et al. 2021; Kingma et al. 2021; Karras et al. 2022; Lipman et al. 2023; Austin et al.
-2021, Sahoo et al. 2024 (text); Ho et al. 2022 (films); Rombach et al.
-2022 (captions).
+2021, Sahoo et al. 2024 (text); Ho et al. 2022 (films); Rombach et al. 2022 (captions).
 """
 
 from typing import Any, NamedTuple
@@ -38,6 +37,7 @@ from research.training import precision
 from research.training.experiment import Experiment, Program
 
 DEFAULT = "configs/diffusion/digits.py"
+TASKS = ("text", "captions", "films")  # of configs that say one; the others are of points, images or sound
 
 
 class Data(NamedTuple):
@@ -53,12 +53,15 @@ class Data(NamedTuple):
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """A diffusion model of whatever the config's data are."""
-  if config.get("task") == "text":
-    return absorbing.experiment(config)
-  if config.get("task") == "captions":
-    return captions.experiment(config, generator)
-  if config.get("task") == "films":
-    return film_diffusion.experiment(config, generator)
+  if "task" in config:
+    fields.check_task(config, TASKS)
+    match config.task:
+      case "text":
+        return absorbing.experiment(config)
+      case "captions":
+        return captions.experiment(config, generator)
+      case "films":
+        return film_diffusion.experiment(config, generator)
   data, train = load(config), config.train
   num_classes = data.parts.train.num_classes if config.model.conditional else 0
   model = family.diffusion(

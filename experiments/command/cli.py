@@ -178,6 +178,11 @@ def override(config: ml_collections.ConfigDict, field: str, text: str) -> None:
     hint = f"the nearest is config.{near[0]}" if near else f"there are {', '.join(f'config.{n}' for n in here or flat)}"
     raise UserError(f"config.{field}", text, f"no such field: {hint}.")
   old = flat[field]
+  if field == "task" and text != old:
+    remedy = (
+      f"this config's fields are those of {old}: begin with a config of that task (`python -m experiments` lists)."
+    )
+    raise UserError("config.task", text, remedy)
   try:
     value = text if isinstance(old, str) else ast.literal_eval(text)
     # A ConfigDict takes None for any type.

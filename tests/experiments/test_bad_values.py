@@ -1,5 +1,6 @@
 """Values and files that a config's types allow and that mean nothing: refused by name, before any compute."""
 
+import importlib
 import pathlib
 
 import ml_collections
@@ -120,3 +121,18 @@ def test_rows_of_numbers_are_no_images(network, tmp_path):
   assert refused.value.field == "config.data.path"
   config = cli.load_config("configs/mlp/digits.py:smoke", {"data.path": str(tmp_path / "rows.npz")})
   assert mlp.experiment(config).train_data.num_examples + 4 + 2 == 20  # to test, to choose by
+
+
+@pytest.mark.parametrize("name", ["diffusion/text", "factors/digits", "gnn/karate", "lstm/pydoc", "transformer/pydoc"])
+def test_a_task_is_what_a_config_is_for(name):
+  """One that there is not, and that of another config, whose fields this one has not."""
+  family = importlib.import_module(f"experiments.{name.partition('/')[0]}")
+  spec = f"configs/{name}.py:smoke"
+  for task in {"nope", *getattr(family, "TASKS", ())} - {cli.load_config(spec).task}:
+    with pytest.raises(UserError, match="begin with a config of that task") as refused:
+      cli.load_config(spec, {"task": task})
+    assert refused.value.field == "config.task"
+  own = cli.load_config(spec)  # as a config file of one's own may say
+  own.task = "nope"
+  with pytest.raises(UserError, match="choose"):
+    family.experiment(own)

@@ -127,7 +127,6 @@ def test_neighbourhoods_are_neighbours_and_the_same_for_the_same_step():
   [
     ("karate", {"model.name": "gcm"}, "gcn"),
     ("karate", {"train.select": "True"}, "no node to validate"),
-    ("karate", {"task": "sing"}, "links"),
     ("karate", {"data.name": "les_miserables"}, "communities"),
     ("les_miserables", {"model.communities": "1"}, "two or more"),
     ("kinship", {"model.name": "rotate"}, "transe"),

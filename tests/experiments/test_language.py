@@ -62,19 +62,9 @@ def test_a_classifier_of_texts_reads_lines(tmp_path, capsys):
     found.predict(state, "")
 
 
-def test_tasks_and_fields_that_there_are_not_are_refused():
-  for experiment, spec in ((lstm, "lstm/pydoc"), (transformer, "transformer/pydoc")):
-    with pytest.raises(UserError, match=r"config\.task"):
-      built(experiment, spec, task="poetry")
+def test_heads_that_do_not_divide_the_features_are_refused():
   with pytest.raises(UserError, match="must divide"):
     built(transformer, "transformer/pydoc", **{"model.heads": "3"})
-
-
-@pytest.mark.parametrize("experiment", [lstm, transformer])
-@pytest.mark.parametrize("task", ["translation", "forecast", "classes"])
-def test_a_config_of_another_task_is_refused(experiment, task):
-  with pytest.raises(UserError, match="begin with one of that task"):
-    built(experiment, f"{experiment.__name__.rpartition('.')[2]}/pydoc", task=task)
 
 
 GPU = ((lstm, "lstm/shakespeare", 5_000_000), (transformer, "transformer/shakespeare", 5_000_000))
