@@ -48,7 +48,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     as_file=as_files.lines,
     derive=perplexity,
     program=Program(
-      lambda state, inputs, _: lda.infer(topics(state), inputs["counts"]),
+      lambda state, inputs, _: lda.infer_counts(topics(state), inputs["counts"]),
       {"counts": np.zeros((1, len(train.vocabulary)), np.float32)},
       {"word": train.vocabulary},
     ),
@@ -60,9 +60,9 @@ def variational(train: Documents, config: ml_collections.ConfigDict) -> tuple[Le
   """What learns by variational Bayes, from which batches, and `topics(state)`."""
   model = config.model
   priors = {"alpha": model.alpha, "eta": model.eta, "learn_priors": model.learn_priors}
-  family = lda.lda(model.topics, **priors, iterations=model.iterations)
+  family = lda.lda(model.topics, len(train.vocabulary), **priors, iterations=model.iterations)
   train_data = pipeline.passes(
-    {"counts": train.counts}, batch_size(config, len(train)), seed=config.seed, name=train.name
+    {"words": train.words, "counts": train.counts}, batch_size(config, len(train)), seed=config.seed, name=train.name
   )
   combine = statistics.latest
   if train_data.num_batches > 1:
@@ -82,7 +82,8 @@ def sampled(train: Documents, config: ml_collections.ConfigDict) -> tuple[Learne
   family = lda_gibbs.sampler(
     model.topics, len(train.vocabulary), **priors, burn_in=model.gibbs.burn_in, iterations=model.iterations
   )
-  words, rows = lda_gibbs.places(train.counts), batch_size(config, len(train))
+  longest = remembered.value("longest", lambda: int(train.counts.sum(1).max()))  # of which chains are as long
+  words, rows = lda_gibbs.places(train.words, train.counts, longest), batch_size(config, len(train))
   once = pipeline.passes({"words": words}, rows, seed=config.seed, name=train.name)
   train_data = dataclasses.replace(once, feed=lambda step: pipeline.in_order(len(words), 0, rows))
   learner = transitions.transition_learner(init=family.init, move=family.move, evaluate=family.evaluate)
@@ -98,7 +99,7 @@ def load(data: ml_collections.ConfigDict) -> tuple[Documents, Documents | None, 
   """Training, validation and test documents; the vocabulary is of the training documents, validation's included."""
   fields.refuse_unread(data, {"validation", "path"})
   options = {"least": data.least, "most": data.most, "passage": data.passage}
-  train, test = remembered.data("documents", lambda: documents.load(data.name, data.path or None, **options))
+  train, test = remembered.data("counted_documents", lambda: documents.load(data.name, data.path or None, **options))
   if not data.validation:
     return train, None, test
   held = round(data.validation * len(train))
@@ -111,7 +112,7 @@ def load(data: ml_collections.ConfigDict) -> tuple[Documents, Documents | None, 
 def completion(part: Documents, config: ml_collections.ConfigDict) -> Dataset:
   """Half of each document's words to infer its topics from, the other half to predict; always the same halves."""
   observed, held_out = documents.completion(part)
-  arrays = {"counts": observed, "held_out": held_out}
+  arrays = {"words": part.words, "counts": observed, "held_out": held_out}
   return pipeline.sequential(arrays, config.data.eval_batch_size, name=part.name)
 
 

@@ -23,7 +23,7 @@ def report(topics: lda.Topics, train: Documents, config: ml_collections.ConfigDi
   """A table of the topics' words, the most frequent topics as a figure, their mean coherence."""
   weights = np.asarray(topics.weights)
   top = np.argsort(-weights, axis=1)[:, :TOP]
-  coherence = np.asarray(jax.jit(lda.coherence)(top, train.counts))
+  coherence = np.asarray(jax.jit(lda.coherence)(top, train.words, train.counts))
   order = np.argsort(-np.asarray(topics.alpha))
   words = [[train.vocabulary[i] for i in row] for row in top]
   lines = [f"{float(topics.alpha[k]):.4f}\t{coherence[k]:+.3f}\t{' '.join(words[k])}" for k in order]
@@ -55,14 +55,14 @@ def topic_bars(probabilities: np.ndarray, topics, words, top) -> "Figure":
 
 def predictions(topics: lda.Topics, source: str, train: Documents, test: Documents) -> dict[str, Any]:
   """Share of each topic in the text at `source`, a document a line; without one, in the test documents."""
-  counts = test.counts
+  words, counts = test.words, test.counts
   if source:
     file = pathlib.Path(source)
     if not file.is_file():
       raise UserError("--input", source, "give a text file, a document a line.")
     texts = [documents.words_of(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    counts = documents.count(texts, train.vocabulary)
+    words, counts = documents.count(texts, train.vocabulary)
     if not len(counts) or not counts.sum():
       raise UserError("--input", source, "it holds none of the words that the topics are of.")
-  gamma = np.asarray(jax.jit(lda.infer)(topics, counts))
+  gamma = np.asarray(jax.jit(lda.infer)(topics, words, counts).gamma)
   return {"topic": gamma.argmax(1), "shares": gamma / gamma.sum(1, keepdims=True)}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from research.data import raw
 from research.errors import UserError
@@ -23,12 +23,14 @@ class Documents:
 
   Attributes:
     name: for messages.
-    counts: how often each word stands in each document.
+    words: of each document, as numbers in the vocabulary: in its order, each once.
+    counts: how often each of them stands in it; 0 where a document has no more words.
     vocabulary: the words.
   """
 
   name: str
-  counts: Float[np.ndarray, "document word"]
+  words: Int[np.ndarray, "document place"]
+  counts: Float[np.ndarray, "document place"]
   vocabulary: tuple[str, ...]
 
   def __len__(self) -> int:
@@ -36,7 +38,7 @@ class Documents:
 
   def select(self, index) -> "Documents":
     """The documents at `index`, an array or a slice."""
-    return dataclasses.replace(self, counts=self.counts[index])
+    return dataclasses.replace(self, words=self.words[index], counts=self.counts[index])
 
 
 def load(
@@ -71,7 +73,7 @@ def load(
   if not vocabulary:
     remedy = f"no word stands in {least} documents and in at most {most:.0%} of them: lower one, or raise the other."
     raise UserError("config.data.least, config.data.most", (least, most), remedy)
-  counted = lambda part, split: Documents(f"{name} {split}", count(part, vocabulary), vocabulary)
+  counted = lambda part, split: Documents(f"{name} {split}", *count(part, vocabulary), vocabulary)
   return counted(train, "train"), counted(test, "test")
 
 
@@ -81,18 +83,31 @@ def choose_vocabulary(documents: Sequence[Sequence[str]], least: int, most: floa
   return tuple(sorted(w for w, n in frequency.items() if least <= n <= most * len(documents)))
 
 
-def count(documents: Sequence[Sequence[str]], vocabulary: Sequence[str]) -> Float[np.ndarray, "document word"]:
-  """How often each word of the vocabulary stands in each document; other words are left out."""
-  place = {word: i for i, word in enumerate(vocabulary)}
-  counts = np.zeros((len(documents), len(vocabulary)), np.float32)
-  for row, words in enumerate(documents):
-    known = [place[word] for word in words if word in place]
-    np.add.at(counts[row], known, 1)
-  return counts
+def count(
+  documents: Sequence[Sequence[str]], vocabulary: Sequence[str]
+) -> tuple[Int[np.ndarray, "document place"], Float[np.ndarray, "document place"]]:
+  """The `words` and `counts` of `Documents`; words that are not in the vocabulary are left out."""
+  number = {word: i for i, word in enumerate(vocabulary)}
+  counted = [sorted(Counter(number[word] for word in words if word in number).items()) for words in documents]
+  flat = np.array([pair for pairs in counted for pair in pairs], np.int32).reshape(-1, 2)
+  return padded(np.array([len(pairs) for pairs in counted], int), flat[:, 0], flat[:, 1].astype(np.float32))
 
 
-def completion(documents: Documents, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-  """Counts of two halves of the words of each document, (observed, held out), divided word by word at random."""
+def padded(
+  lengths: Int[np.ndarray, " document"], words: Int[np.ndarray, " entry"], counts: Float[np.ndarray, " entry"]
+) -> tuple[Int[np.ndarray, "document place"], Float[np.ndarray, "document place"]]:
+  """Documents one after the other, each of its length, as rows of the longest one's, filled up with counts of 0."""
+  places = np.arange(max(int(lengths.max(initial=0)), 1)) < lengths[:, None]
+  of_rows = np.zeros(places.shape, np.int32), np.zeros(places.shape, counts.dtype)
+  for rows, values in zip(of_rows, (words, counts)):
+    rows[places] = values
+  return of_rows
+
+
+def completion(
+  documents: Documents, seed: int = 0
+) -> tuple[Float[np.ndarray, "document place"], Float[np.ndarray, "document place"]]:
+  """`counts` of two halves of each document, (observed, held out), divided word by word at random."""
   generator = np.random.Generator(np.random.Philox(key=seed))
   observed = generator.binomial(documents.counts.astype(np.int64), 0.5).astype(np.float32)
   return observed, documents.counts - observed

@@ -16,10 +16,11 @@ import jax
 import numpy as np
 import optax
 from jaxtyping import Float
-from scipy.sparse import issparse
+from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from research.data import documents
 from research.errors import UserError
 from research.estimators import base
 from research.families import lda, linear_gaussian, nmf, rbm
@@ -47,12 +48,35 @@ class _Program(NamedTuple):
 
 def _batch(X: np.ndarray) -> dict[str, np.ndarray]:
   """Rows filled up to a power of two, so that few programs are compiled; NaN is not observed."""
-  rows = max(16, 1 << (len(X) - 1).bit_length())
+  X = X.toarray() if issparse(X) else X
+  rows = _power(len(X), 16)
   padded = np.concatenate([X, np.repeat(X[:1], rows - len(X), axis=0)])
   mask = (np.arange(rows) < len(X)).astype(np.float64)
   observed = np.isfinite(padded).astype(np.float64)
   filled = np.nan_to_num(padded)
-  return {"inputs": filled, "counts": filled, "observed": observed, "mask": mask}
+  return {"inputs": filled, "observed": observed, "mask": mask}
+
+
+def _values(X) -> np.ndarray:
+  """The features that are not left out as zeros."""
+  return X.data if issparse(X) else X
+
+
+def _power(count: int, least: int = 1) -> int:
+  """The least power of two that is no less."""
+  return max(least, 1 << (count - 1).bit_length())
+
+
+def _document_batch(X) -> dict[str, np.ndarray]:
+  """Rows as documents of words and counts (`lda.infer`); documents and places filled up to powers of two."""
+  X = csr_matrix(X, copy=True)
+  X.sum_duplicates()
+  X.eliminate_zeros()
+  words, counts = documents.padded(np.diff(X.indptr), X.indices, X.data)
+  rows = _power(len(words), 16)
+  missing = ((0, rows - len(words)), (0, _power(words.shape[1], 16) - words.shape[1]))
+  mask = (np.arange(rows) < len(words)).astype(np.float64)
+  return {"words": np.pad(words, missing), "counts": np.pad(counts, missing), "mask": mask}
 
 
 class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, metaclass=abc.ABCMeta):
@@ -72,7 +96,8 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
   components_: Float[np.ndarray, "component feature"]
   _negative = False  # whether inputs may be below 0
   _missing = False  # whether they may be NaN
-  _sparse = False  # whether they may be a sparse matrix, whose rows are filled with zeros
+  _sparse = False  # whether they may be a sparse matrix
+  _batch = staticmethod(_batch)  # rows as the family takes them
 
   @abc.abstractmethod
   def _program(self, X) -> _Program:
@@ -96,7 +121,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
       with base.float64():
         fitted: tuple[Any, Any] = base.fit(
           program.learner,
-          _batch(X),
+          self._batch(X),
           key=base.key_of(self.random_state),
           max_iterations=self.max_iter,
           tolerance=self.tol or -np.inf,
@@ -118,7 +143,7 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
   def _keep(self, state, X):
     """The state, without its key, as host arrays; and what is told of it."""
     if int(state.skipped):
-      raise UserError("X", float(np.nanmax(np.abs(X))), "squares of the features overflow: scale them down.")
+      raise UserError("X", float(np.nanmax(abs(_values(X)))), "squares of the features overflow: scale them down.")
     self._state = jax.device_get(state.replace(key=None))
     self.n_iter_, self.components_ = int(state.step), self._components(self._params)
     return self
@@ -152,14 +177,14 @@ class _Factors(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator,
     check_is_fitted(self, "_state")
     X = self._checked(X, reset=False)
     with base.float64():
-      return np.asarray(getattr(self._fitted_program, name)(self._params, _batch(X)))[: len(X)]
+      return np.asarray(getattr(self._fitted_program, name)(self._params, self._batch(X)))[: X.shape[0]]
 
-  def _checked(self, X, reset: bool) -> np.ndarray:
+  def _checked(self, X, reset: bool):
+    """The rows, an array, or where they are given so a sparse matrix."""
     finite = "allow-nan" if self._missing else True
     options = {"accept_sparse": "csr" if self._sparse else False, "ensure_min_samples": 1 + reset}
     X = validate_data(self, X, dtype=np.float64, reset=reset, ensure_all_finite=finite, **options)
-    X = X.toarray() if issparse(X) else X
-    if not self._negative and (X < 0).any():
+    if not self._negative and (_values(X) < 0).any():
       raise ValueError(f"Negative values in data passed to {type(self).__name__}.")
     return X
 
@@ -198,7 +223,7 @@ class _Streamed(_Factors):
       if first:
         self._check_parameters(X)
         self._fitted_program = self._program(X)
-      program, batch = self._fitted_program, _batch(X)
+      program, batch = self._fitted_program, self._batch(X)
       assert program.stream is not None
       with base.float64():
         key = base.key_of(self.random_state)
@@ -345,7 +370,7 @@ class NMF(_Streamed):
     return _parts(self.n_components, self.loss, self.learning_decay, self.learning_offset)
 
   def _as_stream(self, state, X):
-    return _scaled(state, 1 / len(X))
+    return _scaled(state, 1 / X.shape[0])
 
   def _components(self, params):
     return np.asarray(params)
@@ -386,6 +411,7 @@ class LatentDirichletAllocation(_Streamed):
   """
 
   _sparse = True
+  _batch = staticmethod(_document_batch)
 
   def __init__(
     self,
@@ -417,11 +443,12 @@ class LatentDirichletAllocation(_Streamed):
     return float(np.exp(-self.score_samples(X).sum() / X.sum()))
 
   def _program(self, X):
+    sizes = (self.n_components, self.n_features_in_)
     priors = (self.doc_topic_prior or 0.0, self.topic_word_prior or 0.0, self.learn_priors)
-    return _topics(self.n_components, *priors, (self.total_samples, self.learning_decay, self.learning_offset))
+    return _topics(*sizes, *priors, (self.total_samples, self.learning_decay, self.learning_offset))
 
   def _as_stream(self, state, X):
-    return _scaled(state, self.total_samples / len(X))
+    return _scaled(state, self.total_samples / X.shape[0])
 
   def _components(self, params):
     return np.asarray(params.weights)
@@ -429,15 +456,16 @@ class LatentDirichletAllocation(_Streamed):
 
 @functools.lru_cache(maxsize=64)
 def _topics(
-  topics: int, alpha: float, eta: float, learn_priors: bool, stepwise: tuple[float, float, float]
+  topics: int, words: int, alpha: float, eta: float, learn_priors: bool, stepwise: tuple[float, float, float]
 ) -> _Program:
-  family = lda.lda(topics, alpha=alpha, eta=eta, learn_priors=learn_priors)
+  family = lda.lda(topics, words, alpha=alpha, eta=eta, learn_priors=learn_priors)
+  infer = lambda params, batch: lda.infer(params, batch["words"], batch["counts"])
 
   def shares(params, batch):
-    gamma = lda.infer(params, batch["counts"])
+    gamma = infer(params, batch).gamma
     return gamma / gamma.sum(1, keepdims=True)
 
-  measure = lambda params, batch: lda.document_bound(params, batch["counts"], lda.infer(params, batch["counts"]))
+  measure = lambda params, batch: lda.document_bound(params, batch["counts"], infer(params, batch))
   learner = statistics.statistics_learner(**family._asdict())
   streamed = statistics.statistics_learner(**family._asdict(), combine=statistics.stepwise(*stepwise))
   return _Program(learner, jax.jit(shares), jax.jit(measure), "bound", _stream(streamed))
@@ -467,7 +495,7 @@ class BernoulliRBM(_Streamed):
     return _machine(self.n_components, self.learning_rate)
 
   def _resumed(self, state, X):
-    rows = len(_batch(X)["mask"])
+    rows = len(self._batch(X)["mask"])
     return state.replace(carry=tuple(np.resize(chains, (rows, *chains.shape[1:])) for chains in state.carry))
 
   def _components(self, params):

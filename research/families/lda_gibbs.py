@@ -51,12 +51,19 @@ class Sampler(NamedTuple):
   topics: Callable[[Chain], Topics]
 
 
-def places(counts: Float[np.ndarray, "document word"]) -> Int[np.ndarray, "document place"]:
-  """Every word of each document in turn, the order of the vocabulary, then `PADDING`."""
+def places(
+  words: Int[np.ndarray, "document place"], counts: Float[np.ndarray, "document place"], length: int = 1
+) -> Int[np.ndarray, "document occurrence"]:
+  """Every occurrence of a word of each document in turn, by `words` and how often each, then `PADDING`.
+
+  Args:
+    words, counts: of the documents.
+    length: occurrences of a row, at least; the longest document has a row of its own length otherwise.
+  """
   lengths = counts.sum(1).astype(int)
-  tokens = np.full((len(counts), max(int(lengths.max(initial=0)), 1)), PADDING, np.int32)
-  for row, of_row in enumerate(counts.astype(int)):
-    tokens[row, : lengths[row]] = np.repeat(np.arange(len(of_row)), of_row)
+  tokens = np.full((len(counts), max(int(lengths.max(initial=0)), length)), PADDING, np.int32)
+  for row, (of_row, often) in enumerate(zip(words, counts.astype(int))):
+    tokens[row, : lengths[row]] = np.repeat(of_row, often)
   return tokens
 
 
@@ -70,7 +77,7 @@ def sampler(
   burn_in: int = 50,
   iterations: int = 100,
 ) -> Sampler:
-  """A batch holds all documents in an order that stays: `words` [document, place], `mask`; evaluation is `lda.lda`'s.
+  """A batch holds all documents in an order that stays: `words` of `places`, `mask`; evaluation is `lda.lda`'s.
 
   Args:
     num_topics, num_words: K, and the size of the vocabulary.
@@ -80,7 +87,7 @@ def sampler(
     iterations: of the inference of a document that is evaluated, at most.
   """
   first = lambda value: value or 1 / num_topics
-  evaluation = lda.lda(num_topics, iterations=iterations)
+  evaluation = lda.lda(num_topics, num_words, iterations=iterations)
 
   def init(key, batch):
     words = batch["words"]

@@ -128,6 +128,27 @@ def test_topics_in_parts_are_those_of_the_whole_and_a_fit_is_gone_on_from():
   np.testing.assert_allclose(whole.partial_fit(counts).components_, before, rtol=1e-2)
 
 
+def test_a_sparse_matrix_is_taken_as_it_is_and_means_what_its_table_does():
+  """Explicit zeros and a count in two parts included; and the matrix stays as it was."""
+  counts = corpus(30)
+  sparse = scipy.sparse.csr_matrix(counts)
+  sparse.data[::7] = 0
+  double = scipy.sparse.csr_matrix(
+    (np.repeat(sparse.data / 2, 2), np.repeat(sparse.indices, 2), 2 * sparse.indptr), counts.shape
+  )
+  before = double.data.copy()
+  for model in (LatentDirichletAllocation(2, max_iter=5, random_state=0), NMF(2, max_iter=5, random_state=0)):
+    of_table, of_matrix = (model.fit(X).components_ for X in (sparse.toarray(), double))
+    np.testing.assert_allclose(of_matrix, of_table, rtol=1e-9)
+    np.testing.assert_allclose(model.score_samples(double), model.score_samples(sparse.toarray()), rtol=1e-9)
+    assert model.partial_fit(double).n_iter_ > 1
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.transform(double), model.transform(double))
+  np.testing.assert_array_equal(double.data, before)
+  with pytest.raises(ValueError, match="Negative"):
+    LatentDirichletAllocation(2).fit(-sparse)
+
+
 def test_parts_of_nmf_come_to_fit_as_the_whole_does():
   rows = DIGITS[:256]
   whole, parts = NMF(6, random_state=0).fit(rows), NMF(6, random_state=0)

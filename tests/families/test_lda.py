@@ -3,12 +3,14 @@
 import itertools
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import gammaln
+from scipy.special import gammaln, psi
 from sklearn.decomposition import LatentDirichletAllocation
 
+from research import target
 from research.families import lda, lda_gibbs
 from research.training.precision import precision
 
@@ -27,13 +29,34 @@ def corpus(documents=40, words=30, topics=3):
   return np.stack([RNG.multinomial(60, p) for p in share @ table]).astype(float)
 
 
+def rows_of(counts, places=None):
+  """Words and counts of documents by place, of a table of counts."""
+  present = [np.flatnonzero(row) for row in np.asarray(counts)]
+  width = places or max(map(len, present))
+  words, often = np.zeros((len(counts), width), np.int32), np.zeros((len(counts), width))
+  for row, index in enumerate(present):
+    words[row, : len(index)], often[row, : len(index)] = index, counts[row][index]
+  return jnp.asarray(words), jnp.asarray(often)
+
+
 def batch_of(counts):
-  return {"counts": jnp.asarray(counts), "mask": jnp.ones(len(counts))}
+  words, often = rows_of(counts)
+  return {"words": words, "counts": often, "mask": jnp.ones(len(counts))}
+
+
+def ragged(documents=23, words=300):
+  """Documents of 3 to 200 distinct words: of every width that a core goes through them at."""
+  table = RNG.dirichlet(np.full(words, 0.3), 5)
+  counts = np.zeros((documents, words))
+  for row, size in zip(counts, np.geomspace(3, 200, documents).astype(int)):
+    chosen = RNG.choice(words, size, replace=False)
+    row[chosen] = 1 + RNG.poisson(3 * words * table[RNG.integers(5), chosen])
+  return counts[RNG.permutation(documents)]
 
 
 def test_the_bound_never_falls():
   """Whole batches, priors moving: EM's promise, the topics' part of the bound included."""
-  batch, family = batch_of(corpus()), lda.lda(4, iterations=500)
+  batch, family = batch_of(corpus()), lda.lda(4, 30, iterations=500)
 
   @jax.jit
   def run(topics):
@@ -56,7 +79,7 @@ def test_scikit_learn_comes_to_the_same_topics():
   Both start every document where no topic is preferred and take as many steps: the fixed points are several.
   Their digamma is good to eight digits.
   """
-  counts, family = corpus(), lda.lda(3, alpha=0.4, eta=0.2, learn_priors=False, iterations=30, tolerance=0)
+  counts, family = corpus(), lda.lda(3, 30, alpha=0.4, eta=0.2, learn_priors=False, iterations=30, tolerance=0)
   start = family.init(jax.random.key(1), batch_of(counts))
   theirs = LatentDirichletAllocation(3, max_doc_update_iter=30, mean_change_tol=0)
   theirs.doc_topic_prior_ = 0.4
@@ -72,14 +95,15 @@ def test_scikit_learn_comes_to_the_same_topics():
 
 
 def test_bound_is_scikit_learns():
-  counts, family = corpus(), lda.lda(3, alpha=0.4, eta=0.2)
+  counts, family = corpus(), lda.lda(3, 30, alpha=0.4, eta=0.2)
   topics = family.init(jax.random.key(1), batch_of(counts))
-  gamma = jax.jit(lda.infer)(topics, jnp.asarray(counts))
+  posterior = jax.jit(lda.infer)(topics, *rows_of(counts))
   theirs = LatentDirichletAllocation(3, doc_topic_prior=0.4, topic_word_prior=0.2)
   theirs._init_latent_vars(30, dtype=np.float64)
   theirs.components_ = np.asarray(topics.weights)
-  expected = theirs._approx_bound(counts, np.asarray(gamma), sub_sampling=False)
-  ours = jax.jit(lambda: lda.document_bound(topics, jnp.asarray(counts), gamma).sum() + lda.topic_bound(topics))()
+  expected = theirs._approx_bound(counts, np.asarray(posterior.gamma), sub_sampling=False)
+  of_documents = jax.jit(lda.document_bound)(topics, rows_of(counts)[1], posterior).sum()
+  ours = of_documents + jax.jit(lda.topic_bound)(topics)
   np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
@@ -97,8 +121,8 @@ def test_the_bound_is_below_the_likelihood_and_near_it():
       n, alpha = np.bincount(z, minlength=2), np.array([0.7, 0.4])
       assigned = gammaln(alpha + n).sum() - gammaln(alpha).sum() + gammaln(alpha.sum()) - gammaln(alpha.sum() + n.sum())
       total += np.exp(assigned) * np.prod(table[list(z), words])
-    row = jnp.asarray([counts], jnp.float64)
-    bound = float(lda.document_bound(topics, row, lda.infer(topics, row))[0])
+    words, often = rows_of(np.array([counts]), 2)
+    bound = float(lda.document_bound(topics, often, lda.infer(topics, words, often))[0])
     assert np.log(total) - 0.8 < bound <= np.log(total) + 1e-6
 
 
@@ -115,25 +139,115 @@ def test_priors_are_those_of_maximum_likelihood():
 
 
 def test_padding_is_nothing():
-  counts, family = corpus(), lda.lda(3)
+  counts, family = corpus(), lda.lda(3, 30)
   topics = family.init(jax.random.key(0), batch_of(counts))
-  padded = {"counts": jnp.asarray(np.concatenate([counts, counts[:5]])), "mask": jnp.asarray([1.0] * 40 + [0.0] * 5)}
+  padded = batch_of(np.concatenate([counts, counts[:5]])) | {"mask": jnp.asarray([1.0] * 40 + [0.0] * 5)}
   expect = jax.jit(lambda batch: family.expect(topics, batch, None))
   for a, b in zip(jax.tree.leaves(expect(batch_of(counts))), jax.tree.leaves(expect(padded))):
     np.testing.assert_allclose(a, b, rtol=1e-3)
 
 
+def dense(topics, counts, held_out, iterations, tolerance):
+  """γ, the bound, expected counts and held-out log-probability by tables [document, word], as papers have them."""
+  weights, alpha = np.asarray(topics.weights), np.asarray(topics.alpha)
+  log_expectation = lambda x: psi(x) - psi(x.sum(-1, keepdims=True))
+  words = np.exp(log_expectation(weights))
+  gamma = alpha + counts.sum(1, keepdims=True) / len(alpha) * np.ones_like(alpha)
+  for row, of_row in zip(gamma, counts):
+    for _ in range(iterations):
+      share = np.exp(log_expectation(row))
+      new = alpha + share * (words @ (of_row / (share @ words)))
+      change, row[:] = np.abs(new - row).mean(), new
+      if change <= tolerance:
+        break
+  share = np.exp(log_expectation(gamma))
+  expected = words * (share.T @ (counts / (share @ words)))
+  terms = ((alpha - gamma) * log_expectation(gamma)).sum(1) + gammaln(gamma).sum(1) - gammaln(gamma.sum(1))
+  terms += gammaln(alpha.sum()) - gammaln(alpha).sum()
+  bound = (counts * np.log(share @ words)).sum(1) + terms
+  mean = (gamma / gamma.sum(1, keepdims=True)) @ (weights / weights.sum(1, keepdims=True))
+  return gamma, bound.sum() / counts.sum(), expected, -(held_out * np.log(mean)).sum() / held_out.sum()
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_rows_of_words_come_to_what_tables_do(platform):
+  """Documents of all lengths, one of them without a word, one by one and side by side."""
+  counts = ragged()
+  counts[4] = 0
+  observed = np.floor(counts / 2)
+  family = lda.lda(5, 300, alpha=0.3, eta=0.1, iterations=40)
+  with target.compiling_for(platform):
+    topics = family.init(jax.random.key(2), batch_of(counts))
+    gamma, bound, expected, nll = dense(topics, observed, counts - observed, 40, 1e-3)
+    words, often = rows_of(counts)
+    half = jnp.floor(often / 2)
+    batch = {"words": words, "counts": half, "held_out": often - half, "mask": jnp.ones(len(counts))}
+    ours = jax.jit(lambda: lda.infer(topics, words, half, 40).gamma)()
+    statistics, metrics = jax.jit(lambda: family.expect(topics, batch, None))()
+    measured = jax.jit(lambda: family.evaluate(topics, batch))()
+  np.testing.assert_allclose(ours, gamma, rtol=1e-9)
+  np.testing.assert_allclose(statistics.words, expected, rtol=1e-7, atol=1e-12)
+  for value in (metrics["bound"], measured["bound"]):
+    assert float(value.value()) == pytest.approx(bound, rel=1e-10)
+  assert float(measured["nll"].value()) == pytest.approx(nll, rel=1e-10)
+  np.testing.assert_allclose(jax.jit(lda.infer_counts)(topics, jnp.asarray(observed[:3]), 40), gamma[:3], rtol=1e-9)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_a_document_s_topics_do_not_depend_on_the_others(platform):
+  """Nor on how many places rows have, or how many devices share the batch; the loosest tolerance tells stops apart."""
+  counts = ragged(24)
+  topics = lda.lda(5, 300).init(jax.random.key(3), batch_of(counts))
+  infer = lambda words, counts: lda.infer(topics, words, counts, tolerance=1.0).gamma
+  words, often = rows_of(counts)
+  with target.compiling_for(platform):
+    together = jax.jit(infer)(words, often)
+    halves = [jax.jit(infer)(*rows_of(part)) for part in (counts[:7], counts[7:])]
+    alone = [jax.jit(infer)(*rows_of(row[None], 210))[0] for row in counts[::6]]
+    split = lambda x: x.reshape(4, 6, -1)
+    devices = jax.pmap(infer, devices=jax.devices()[:4])(split(words), split(often)).reshape(24, -1)
+  np.testing.assert_allclose(np.concatenate(halves), together, rtol=1e-9)
+  np.testing.assert_allclose(alone, together[::6], rtol=1e-9)
+  np.testing.assert_allclose(devices, together, rtol=1e-9)
+
+
+def test_training_holds_no_table_of_documents_and_words():
+  """Nor do measuring and coherence: the largest array is that of topics and words, or of words of documents."""
+  documents, words, places = 64, 5000, 8
+  family = lda.lda(4, words)
+  batch = {"words": jnp.zeros((documents, places), jnp.int32), "counts": jnp.ones((documents, places))}
+  batch |= {"held_out": batch["counts"], "mask": jnp.ones(documents)}
+
+  def run(key):
+    topics = family.init(key, batch)
+    topics = family.maximise(topics, family.expect(topics, batch, None)[0])
+    top = jax.lax.top_k(topics.weights, 10)[1]
+    return family.evaluate(topics, batch), lda.coherence(top, batch["words"], batch["counts"])
+
+  def sizes(jaxpr):
+    for equation in jaxpr.eqns:
+      yield from (variable.aval.size for variable in equation.outvars)
+      for inner in jax.extend.core.jaxprs_in_params(equation.params):
+        yield from sizes(inner)
+
+  for platform in ("cpu", "gpu"):
+    with target.compiling_for(platform):
+      traced = list(sizes(jax.make_jaxpr(run)(jax.random.key(0)).jaxpr))
+    assert len(traced) > 100
+    assert max(traced) == 4 * words
+
+
 def test_coherence_by_hand():
   """Words 0 and 1 always together, word 2 never with them: NPMI 1 and -1."""
-  counts = jnp.asarray([[1, 2, 0], [3, 1, 0], [0, 0, 4], [0, 0, 1.0]])
-  together, apart = jax.jit(lda.coherence)(jnp.asarray([[0, 1], [0, 2]]), counts)
+  rows = rows_of(np.array([[1, 2, 0], [3, 1, 0], [0, 0, 4], [0, 0, 1.0]]))
+  together, apart = jax.jit(lda.coherence)(jnp.asarray([[0, 1], [0, 2]]), *rows)
   np.testing.assert_allclose((together, apart), (1, -1), atol=1e-4)
 
 
 def test_the_sampler_has_the_posterior_of_enumeration():
   """Two documents of two words, two topics: p(all words' topics | words) by their Dirichlet-multinomials."""
   counts, alpha, eta = np.array([[2.0, 1.0], [0.0, 2.0]]), 0.7, 0.6
-  words = lda_gibbs.places(counts)
+  words = lda_gibbs.places(*rows_of(counts))
   assert words.tolist() == [[0, 0, 1], [1, 1, lda_gibbs.PADDING]]
   flat, document = np.array([0, 0, 1, 1, 1]), np.array([0, 0, 0, 1, 1])
   states = list(itertools.product([0, 1], repeat=5))
