@@ -46,7 +46,7 @@ class _Program(NamedTuple):
   stream: Callable | None = None
 
 
-def _batch(X: np.ndarray) -> dict[str, np.ndarray]:
+def _batch(X) -> dict[str, np.ndarray]:
   """Rows filled up to a power of two, so that few programs are compiled; NaN is not observed."""
   X = X.toarray() if issparse(X) else X
   rows = _power(len(X), 16)

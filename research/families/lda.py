@@ -104,7 +104,7 @@ def infer(
   def at_width(width, words, counts):
     of_places = jnp.swapaxes(table[words[:, :width]], 1, 2)
     posterior = _ascend(topics.alpha, of_places, counts[:, :width], iterations, tolerance)
-    return posterior.replace(mixed=jnp.pad(posterior.mixed, ((0, 0), (0, places - width))))
+    return Posterior(posterior.gamma, jnp.pad(posterior.mixed, ((0, 0), (0, places - width))))
 
   def infer_chunk(chunk):
     words, counts = chunk

@@ -71,6 +71,19 @@ def test_a_run_is_built_anew_where_its_data_are_not(name, data, tmp_path, monkey
     build(config)
 
 
+def test_chains_are_as_long_where_their_texts_are_not(data, tmp_path, monkeypatch):
+  """A sampler's state has a place for every word of the longest document."""
+  build = importlib.import_module("experiments.lda").experiment
+  config = cli.load_config("configs/lda/brown.py:smoke", {"model.name": "gibbs"})
+  with remembered.Memory() as memory:
+    before = shapes(build(config))
+  memory.save(tmp_path)
+  monkeypatch.setenv("GENERA_DATA_DIR", str(tmp_path / "nowhere"))
+  with remembered.Memory(tmp_path, stand_in=True) as memory:
+    assert shapes(build(config)) == before
+  assert memory.absent
+
+
 def shapes(experiment):
   executor = loop.executor(experiment, loop.Settings(total_steps=1), parallel.plan("jit", 1))
   return jax.tree.map(lambda leaf: (leaf.shape, str(leaf.dtype)), executor.abstract_state())
