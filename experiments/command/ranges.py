@@ -26,15 +26,15 @@ _INTERVALS = {
     whitening_stride width widths window windows""",
   "[2, inf)": "temperatures",
   "[0, inf)": """
-    alpha beta bound_nodes buckets budget burn_in cap channels chrono churn clip_norm coded collapse
-    commitment compare completions concentration conservative consistency crop cutout data.sample depth dice drawn
-    edits elastic embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune
-    floor folds gradient_penalty guidance importance importance_samples input_noise kv_heads learning_rate
-    learning_starts level likelihood_steps limit lloyd_iterations mask_bands mask_steps max_skips mixup model.hidden
+    alpha beta bound_nodes buckets budget burn_in cap channels chrono churn clip_norm coded collapse commitment compare
+    completions concentration conservative consistency crop cutout cycle data.sample depth dice drawn edits elastic
+    embedding encoder_depth environment.bins eta eval_episodes factors.levels final_fraction fine_tune floor folds
+    gradient_penalty guidance identity importance importance_samples input_noise kv_heads learning_rate learning_starts
+    level likelihood_steps limit lloyd_iterations margin mask_bands mask_steps max_skips mixup model.hidden
     model.levels model.noise model.steps num_devices oddities patience penalty per_class phrase_threshold phrases plane
-    prior priority principal_components r1 reach reg_covar repulsion report.augment report.skip rotation size_weight
-    speeds std step_delay stop_at strength temperature top_k train.batch_size train.select translation transpose
-    var_smoothing vocabulary warmup weight_decay whitening_kernel batch_size""",
+    prior priority principal_components r1 reach reconstruction reg_covar repulsion report.augment report.skip rotation
+    size_weight speeds std step_delay stop_at strength temperature top_k train.batch_size train.select translation
+    transpose var_smoothing vocabulary warmup weight_decay whitening_kernel batch_size""",
   "(0, inf)": """
     augment.scale backprop.prior backprop.std confidence data_std features.window hop inverse_penalty langevin.delay
     langevin.prior laplace.precision linear.scale logistic.scale method.path poisson.scale repetition_penalty

@@ -56,6 +56,7 @@ def experiment(
   prepare: Callable | None = None,
   first_layer: Callable | None = None,
   images: bool = True,
+  parts: splits.Splits[examples.Examples] | None = None,
 ) -> Experiment:
   """A classifier, its optimizer and its data.
 
@@ -66,8 +67,9 @@ def experiment(
     prepare: `prepare(variables, batch) -> variables`: an initialisation that looks at data.
     first_layer: `first_layer(params, image_shape) -> kernel` for the figure of the filters.
     images: whether the network takes nothing else.
+    parts: what is learnt and measured; by default what `config.data` names.
   """
-  data, train = splits.load(config.data, tables=not images), config.train
+  data, train = parts or splits.load(config.data, tables=not images), config.train
   if isinstance(data.train, examples.Examples):
     fields.refuse_unread(config.data, fields.NEUTRAL.keys() - {"random_area", "centre"}, "a set in memory")
     _check_images(config, data.train, images)

@@ -7,16 +7,19 @@ import ml_collections
 import numpy as np
 
 from experiments.parts import classification
+from experiments.parts.splits import Splits
 from research.data import augmentation
+from research.data.examples import Examples
 from research.evaluation import figures
 from research.networks import cnn
 from research.training.experiment import Experiment
 
 
-def classifier(config: ml_collections.ConfigDict) -> Experiment:
-  """The classifier of a config of `configs/cnn`."""
+def classifier(config: ml_collections.ConfigDict, parts: Splits[Examples] | None = None) -> Experiment:
+  """The classifier of a config of `configs/cnn`: of what its `data` names, or of `parts`."""
   views = augmentation.test_views(config.data.test_views)
-  return classification.experiment(config, functools.partial(network, config.model), views=views, first_layer=_filters)
+  of_config = functools.partial(network, config.model)
+  return classification.experiment(config, of_config, views=views, first_layer=_filters, parts=parts)
 
 
 def network(model: ml_collections.ConfigDict, num_classes: int, dtype) -> nn.Module:

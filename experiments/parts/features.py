@@ -7,7 +7,7 @@ that measuring needs nothing else.
 import hashlib
 import logging
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -68,9 +68,29 @@ def classifier(measure: ml_collections.ConfigDict, data: ml_collections.ConfigDi
       config.train.duration = measure.duration
       config.data.update({name: data[name] for name in config.data if name in data and name != "validation"})
       config.data.validation = 0.0
-    key = {"config": _essence(config), "data": _digest(config)}
+    key = {"config": _essence(config), "data": _digest(splits.in_memory(config.data).train)}
     arrays = cache.cached("classifier", key, lambda: _trained(config))
-  train = splits.in_memory(config.data).train
+  return _of(config, arrays, splits.in_memory(config.data).train)
+
+
+def trained_on(measure: ml_collections.ConfigDict, parts: splits.Splits[Examples]) -> Classifier:
+  """A classifier that learns and is measured on these, once, and is kept.
+
+  Args:
+    measure: its `config` is that of the classifier, of `configs/cnn`, and `duration` that of its training.
+    parts: images in memory, with labels.
+  """
+  config = cli.load_config(measure.config)
+  with config.unlocked():
+    config.train.duration = measure.duration
+    config.data.validation = 0.0
+  key = {"config": _essence(config), "data": _digest(parts.train)}
+  arrays = cache.cached("classifier", key, lambda: _trained(config, parts._replace(validation=None)))
+  return _of(config, arrays, parts.train)
+
+
+def _of(config: ml_collections.ConfigDict, arrays: Mapping[str, np.ndarray], train: Examples) -> Classifier:
+  """The classifier of a config of `configs/cnn`, of its variables by path and its accuracy."""
   network = convolutional.network(config.model, train.num_classes, precision.dtype(config.train.precision))
   constants = classification.normalisation(config.data.normalise, train)
   mean, std = (0.0, 1.0) if constants.mean is None else constants
@@ -172,14 +192,14 @@ def penultimate(network: nn.Module, variables: Any, inputs: jax.Array) -> tuple[
   return entered[-1], logits
 
 
-def trained(config: ml_collections.ConfigDict) -> tuple[Executor, Any]:
+def trained(config: ml_collections.ConfigDict, parts: splits.Splits[Examples] | None = None) -> tuple[Executor, Any]:
   """A classifier of `experiments.cnn`, trained in a folder that is then thrown away: its executor and state."""
-  return pretrained.trained(convolutional.classifier, config)
+  return pretrained.trained(lambda config: convolutional.classifier(config, parts), config)
 
 
-def _trained(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
+def _trained(config: ml_collections.ConfigDict, parts: splits.Splits[Examples] | None = None) -> dict[str, np.ndarray]:
   logging.warning("Training the classifier that measures samples (%s), once.", config.train.duration)
-  return _arrays(*trained(config))
+  return _arrays(*trained(config, parts))
 
 
 def _loaded(folder: pathlib.Path) -> tuple[ml_collections.ConfigDict, dict[str, np.ndarray]]:
@@ -202,7 +222,6 @@ def _essence(config: ml_collections.ConfigDict) -> dict[str, Any]:
   return {**{name: whole[name] for name in ("seed", "model", "augment", "optimizer", "train")}, "data": data}
 
 
-def _digest(config: ml_collections.ConfigDict) -> str:
-  """Of the training set, wherever it lies."""
-  train = splits.in_memory(config.data).train
+def _digest(train: Examples) -> str:
+  """Of a training set, wherever it lies."""
   return hashlib.sha256(train.inputs.tobytes() + train.label.tobytes()).hexdigest()

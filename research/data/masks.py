@@ -56,7 +56,7 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
   if not at(path):
     kinds = "a folder with images/ and, of the same names, masks/"
     raise UserError("config.data.path", path, f"this experiment reads {kinds}.")
-  files, mask_files = (_by_stem(root / folder) for folder in ("images", "masks"))
+  files, mask_files = (by_stem(root / folder) for folder in ("images", "masks"))
   if absent := [stem for stem in files if stem not in mask_files]:
     remedy = f"{files[absent[0]].name} has no mask there: add {absent[0]}.png."
     raise UserError("config.data.path", str(root / "masks"), remedy)
@@ -82,17 +82,17 @@ def at(path: str) -> bool:
   return bool(path) and (root / "images").is_dir() and (root / "masks").is_dir()
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-  """The images of a folder by what an image and its mask have in common: the place below it, less the suffix.
+def by_stem(folder: Path) -> dict[str, Path]:
+  """The images of a folder by what one and its like in another have in common: the place below it, less the suffix.
 
   Raises:
-    UserError: two have one; one's mask would be the other's too.
+    UserError: two have one; what goes with one would go with the other too.
   """
   by_stem: dict[str, Path] = {}
   for file in listed(folder, "config.data.path"):
     stem = file.relative_to(folder).with_suffix("").as_posix()
     if (other := by_stem.setdefault(stem, file)) is not file:
-      remedy = f"{other} has that name too, and images and masks go together by it: rename one, or remove it."
+      remedy = f"{other} has that name too, and images go together by it: rename one, or remove it."
       raise UserError("config.data.path", str(file), remedy)
   return by_stem
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from research.data import bif, classic_networks
 from research.evaluation import music
-from tests.mock_data.raw import brown, own_detection, own_segmentation, transitions
+from tests.mock_data.raw import brown, own_detection, own_segmentation, own_style, transitions
 
 RATE = 4000  # samples a second of recordings
 _SYLLABLES = ["ba", "do", "fi", "gu", "he", "ka", "lo", "mi", "nu", "pe", "ra", "so", "ti", "vu", "ze"]
@@ -161,6 +161,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
   "my_images": _images("ab"),
   "pictures": _images(""),
   "my_scenes": _folder_of(own_segmentation.write),
+  "my_styles": _folder_of(own_style.write),
+  "my_pairs": _folder_of(lambda path: own_style.write(path, paired=True)),
   "my_films": _films,
   "my_boxes": _folder_of(own_detection.write),
   "my_captions": _captions,
