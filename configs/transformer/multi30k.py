@@ -3,7 +3,7 @@
 Paper: Vaswani et al. 2017; Elliott et al. 2016 (the data). The published number beside it is a tutorial's.
 Command: python -m experiments.transformer --config=configs/transformer/multi30k.py --config.data.path=...
 Hardware: 2 CPU cores; `:gpu` for one GPU
-Time: 23 minutes on a machine shared with several other jobs
+Time: 6 minutes of two free cores
 Expected: 39.4 BLEU (sacreBLEU, test2016; bar >= 30), and 39.5 of words as they stand
 """
 

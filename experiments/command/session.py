@@ -309,7 +309,6 @@ def _train_or_evaluate(executor, config, settings, directory, header, mode, star
   launch = {**rundir.environment(), **begun, "parallelism": executor.plan.mode, "mode": mode, "seed": config.seed}
   directory.write_json("run.json", {"launches": [*history["launches"], launch]})
   clock = compilation.CompileClock()
-  before = sum(entry.get("wall_seconds", 0) for entry in history["launches"])
   try:
     if mode == "train":
 
@@ -332,8 +331,11 @@ def _train_or_evaluate(executor, config, settings, directory, header, mode, star
   finally:
     launch |= {"wall_seconds": time.perf_counter() - start, "compile_seconds": clock.seconds}
     directory.write_json("run.json", {"launches": [*history["launches"], launch]})
-  wall = before + launch["wall_seconds"] if mode == "train" else launch["wall_seconds"]
-  conclude(directory, {**header, "step": step, "metrics": metrics}, launch, paths, wall, clock.seconds)
+  # What it took to train, also of a run that is evaluated again; a launch that was killed has left no time.
+  trained = [entry for entry in history["launches"] if entry.get("mode") == "train" and "wall_seconds" in entry]
+  counted = [*trained, launch] if mode == "train" or not trained else trained
+  seconds = [sum(entry.get(name, 0) for entry in counted) for name in ("wall_seconds", "compile_seconds")]
+  conclude(directory, {**header, "step": step, "metrics": metrics}, launch, paths, *seconds)
   processes.wait_for_main("reported")
   if directory.writes:
     check_claims(config, metrics)
@@ -355,7 +357,7 @@ def conclude(
     conclusion: experiment, config, overrides, seed, step and metrics.
     launch: of `run.json`.
     paths: of figures and samples.
-    wall_seconds, compile_seconds: of the run.
+    wall_seconds, compile_seconds: of the run's training.
   """
   result = {
     **conclusion,

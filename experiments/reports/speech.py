@@ -83,7 +83,7 @@ class Stenographer:
     heard, lengths = jax.jit(lambda x, n: self.features.apply({}, x, n, False))(batch["inputs"], batch["length"])
     first = range(min(3, count))
     figure = measures.alignments(
-      [np.asarray(heard[i, : lengths[i]]) for i in first],
+      [np.asarray(heard[i, : lengths[i]]).reshape(-1, self.features.bands) for i in first],
       [np.exp(logs[i]) for i in first],
       [f"said: {spoken[i]}; heard: {self.words(beam[i])}" for i in first],
       ["-", *self.names],

@@ -25,13 +25,23 @@ def error_rate(transcripts: Sequence[Sequence], references: Sequence[Sequence]) 
   return sum(map(edit_distance, transcripts, references)) / sum(map(len, references))
 
 
+def peaks(probability: Float[np.ndarray, " step"]) -> list[int]:
+  """The likeliest step of each stretch of steps whose probability is above a half."""
+  above = np.flatnonzero(probability > 0.5)
+  stretches = np.split(above, np.flatnonzero(np.diff(above) > 1) + 1) if len(above) else []
+  return [int(stretch[probability[stretch].argmax()]) for stretch in stretches]
+
+
 def alignments(
-  features: Sequence[Float[np.ndarray, "step band"]],
+  features: Sequence[Float[np.ndarray, "frame band"]],
   probabilities: Sequence[Float[np.ndarray, "step output"]],
   titles: Sequence[str],
   names: Sequence[str],
 ) -> "Figure":
-  """A column a sound: its features above, and below the probability of each label (`names`, the blank first)."""
+  """A column a sound: its features above, and below the probability of each label (`names`, the blank first).
+
+  A step may be several frames; each stretch of steps in which a label is more likely than not carries its name.
+  """
   from matplotlib.figure import Figure
 
   count = len(features)
@@ -39,14 +49,14 @@ def alignments(
   panels = figure.subplots(2, count, squeeze=False, sharex="col")
   for column, (heard, outputs) in enumerate(zip(features, probabilities)):
     above, below = panels[:, column]
-    above.imshow(heard.T, origin="lower", aspect="auto", cmap="magma")
+    extent = (-0.5, len(outputs) - 0.5, 0, heard.shape[1])
+    above.imshow(heard.T, origin="lower", aspect="auto", cmap="magma", extent=extent)
     above.set_title(titles[column], fontsize=8)
     above.set_yticks([])
     for label, name in enumerate(names):
       color = "#c9ccd1" if not label else f"C{(label - 1) % 10}"
       below.plot(outputs[:, label], color=color, linewidth=1.0)
-      peak = int(outputs[:, label].argmax())
-      if label and outputs[peak, label] > 0.5:
+      for peak in peaks(outputs[:, label]) if label else ():
         below.text(peak, 1.02, name, ha="center", fontsize=7, color=color)
     below.set(ylim=(0, 1.12), xlabel="steps")
     below.spines[["top", "right"]].set_visible(False)

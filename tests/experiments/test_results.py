@@ -98,6 +98,7 @@ def test_benchmarks_show_ours_the_peer_and_the_ratio():
       "unit": "ms",
       "device": "2-core CPU",
     },
+    {"workload": "vision/mlp_step", "peer": "slower", "metric": "step_time", "value": 7.0, "unit": "ms"},
     {"workload": "vision/gone", "peer": "torch 2.13", "error": "no memory"},
     {"workload": "rl/dqn", "peer": "sb3", "metric": "step_time", "value": 1.0, "unit": "ms"},
   ]
@@ -105,6 +106,8 @@ def test_benchmarks_show_ours_the_peer_and_the_ratio():
   assert "| `vision/mlp_step` | step time, ms | 2 | 6 | 3.00 | torch 2.13 | 2-core CPU |" in text
   assert "| `rl/dqn` | step time, ms | - | 1 | - | sb3 | - |" in text
   assert "gone" not in text
+  rates = [rows[0] | {"unit": "steps/s", "peer": name, "value": value} for name, value in (("a", 3.0), ("b", 2.0))]
+  assert "| 3 | - | a |" in tables.render([], rates)  # of a rate the fastest is the largest
   with pytest.raises(UserError, match="same thing"):
     tables.render([], [rows[0], rows[2] | {"unit": "s"}])
 

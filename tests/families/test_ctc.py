@@ -4,9 +4,11 @@ import itertools
 import math
 import wave
 
+import hypothesis
 import jax
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from experiments import lstm
 from experiments.command import cli
@@ -183,3 +185,9 @@ def test_bad_recordings_are_refused(tmp_path):
   folder = mock_data.write_raw(tmp_path, "spoken_digit") + "/spoken_digit"
   with pytest.raises(UserError, match=r"config\.data\.seconds"):
     built("spoken_digits", **{"data.path": folder, "data.seconds": "0"})
+
+
+@hypothesis.given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.6, 0.9]), max_size=12))
+def test_each_stretch_above_a_half_has_one_peak(probability):
+  runs = [list(run) for high, run in itertools.groupby(enumerate(probability), lambda x: x[1] > 0.5) if high]
+  assert transcripts.peaks(np.array(probability)) == [max(run, key=lambda x: (x[1], -x[0]))[0] for run in runs]
