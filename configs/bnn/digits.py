@@ -8,7 +8,8 @@ Hardware: 2 CPU cores
 Time: half a minute a seed on two free cores; all but langevin train seeds side by side (`python -m experiments.seeds`)
 Expected: mean test loss and calibration error (ECE) of three seeds: plain 0.072, 0.009; ensemble 0.065, 0.010; dropout
   0.068, 0.011; backprop 0.071, 0.012; laplace as plain; langevin 0.080, 0.014: better losses, no better calibration,
-  so that the aim, two methods better in both, is missed.  Inverted, shuffled and noisy images are told better by all but laplace
+  so that the aim, two methods better in both, is missed.  Inverted, shuffled and noisy images are told better by all
+  but laplace
 """
 
 from configs.bnn import _base

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from research.evaluation.segments import palette
 
@@ -101,12 +101,13 @@ def with_boxes(
   height, width = image.shape[:2]
   canvas = Image.fromarray((255 * np.clip(image, 0, 1)).astype(np.uint8)).resize((width * scale, height * scale))
   draw, colours = ImageDraw.Draw(canvas), (255 * palette(1 + len(class_names))[1:]).astype(int)
+  font = ImageFont.load_default(4 * scale)
   for i, (box, label) in enumerate(zip(np.asarray(objects.boxes), objects.label)):
     top, left, bottom, right = (float(edge) * scale for edge in box)
     colour = tuple(colours[label].tolist())
     draw.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=max(1, scale // 3))
     name = class_names[label] if objects.score is None else f"{class_names[label]} {objects.score[i]:.2f}"
-    place = draw.textbbox((left, top), name)
+    place = draw.textbbox((left, top), name, font=font)
     draw.rectangle(place, fill=(0, 0, 0))
-    draw.text((left, top), name, fill=colour)
+    draw.text((left, top), name, fill=colour, font=font)
   return np.asarray(canvas, np.float32) / 255
