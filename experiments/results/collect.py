@@ -2,8 +2,9 @@
 
 `results/` holds one `result.json` for each config, seed and kind of device, `benchmarks.jsonl` (rows of `python -m
 experiments.benchmark` and of the peers; of several runs of one the last counts, of several peers the fastest) and
-`preface.md`.  By hand are the preface and, in a result or a row of `benchmarks.jsonl`, a `note`: what the numbers alone do not say,
-rendered below the table.  A newer run takes its predecessor's place without the note, which was about that run.
+`preface.md`.  By hand are the preface and, in a result or a row of `benchmarks.jsonl`, a `note`: what the numbers alone
+do not say, rendered below the table.  A newer run takes its predecessor's place without the note, which was about that
+run.
 """
 
 import json
