@@ -1,6 +1,6 @@
 """Image to image translation: CycleGAN, of two domains without pairs; pix2pix, of pairs.
 
-  python -m experiments.style                                       digits to slanted outlines, embedded: two minutes
+  python -m experiments.style                                       digits to slanted ones, embedded: two minutes
   python -m experiments.style --config=configs/style/mnist.py --config.data.data_dir=...
   python -m experiments.style --config=configs/style/edges.py --config.data.data_dir=...     pix2pix: edges to digits
   python -m experiments.style --config=configs/style/own.py --config.data.path=folder     A/ and B/; own.py:pairs

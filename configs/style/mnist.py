@@ -1,10 +1,10 @@
-"""CycleGAN on MNIST: upright digits to slanted outlines and back, without a pair; 30,000 digits are in each domain.
+"""CycleGAN on MNIST: upright digits to slanted, outlined ones and back, without a pair; 30,000 are in each domain.
 
 Paper: Zhu et al. 2017, whose generators and critics are wider and deeper, on images of 256x256.
 Command: python -m experiments.style --config=configs/style/mnist.py --config.data.data_dir=...
 Hardware: 2 CPU cores
 Time: a quarter of an hour, two judging classifiers included (estimate)
-Expected: a classifier of slanted outlines reads at least 90 % of the translated test digits
+Expected: a classifier of slanted, outlined digits reads at least 90 % of the translated test digits
 """
 
 from configs.style import _base
@@ -14,7 +14,7 @@ def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
   config = _base.base()
   config.data.name = "mnist"
-  config.train.update({"batch_size": 8, "duration": "7000 steps", "ema_decay": 0.995})
+  config.train.update({"batch_size": 8, "duration": "6000 steps", "ema_decay": 0.995})
   config.optimizer.learning_rate = 1e-3
   config.critic_optimizer.learning_rate = 1e-3
   config.bars.judge_accuracy = {"min": 0.90}

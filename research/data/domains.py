@@ -58,6 +58,7 @@ def outlined(pictures: Pixels) -> Pixels:
   """A bright rim around strokes of half their brightness: it tells the inside of a stroke from the ground.
 
   The rim is the largest of the 3x3 pixels around, less the pixel itself, of strokes that are sharpened.
+  Of hollow strokes, all rim, CycleGAN made other digits, and these again the first ones, in three trials of three.
   """
   sharp = np.clip(3 * (pictures.astype(np.int16) - 85), 0, 255).astype(np.uint8)
   return np.maximum(_largest(sharp) - sharp, pictures // 2)

@@ -25,8 +25,8 @@ class ResNetGenerator(nn.Module):
 
   In its notation c7s1-k, dk for each further width, Rk for each block, uk back, c7s1-channels.  Images are padded with
   zeros and not reflected: they tell where in the image a pixel is, without which no slant can be learnt.  What is added
-  up is the change: a multiple of the image itself goes straight to tanh, so that training begins near the identity.
-  Without, the game is as often won by a mapping that makes of every digit another one, and of that the first again.
+  up is the change: a multiple of the image itself goes straight to tanh, so that training begins near the identity,
+  not at a mapping that makes of every digit another one, and of that the first again: its cycle loss is none either.
 
   Attributes:
     widths: channels at full size, and behind each halving.
