@@ -8,8 +8,9 @@ What comes out is judged by a detector of such scenes, trained beforehand:
 Paper: Rombach et al. 2022 (cross-attention to a text); Peebles & Xie 2023 (DiT); none has a number for these.
 Command: python -m experiments.diffusion --config=configs/diffusion/captions.py
 Hardware: 2 CPU cores
-Time: not measured; meant for a quarter of an hour
-Expected: not measured; the aim is 70 % of captions of seen pairs right in all, 50 % of unseen ones
+Time: 10 minutes on two shared cores
+Expected: 41 % of captions of seen pairs right in all, 31 % of unseen ones, by a judge that reads 86 % of true scenes so;
+  the aims, 70 and 50 %, are missed
 """
 
 from configs.diffusion import _base
