@@ -13,7 +13,7 @@ NETWORKS = {
   },
   "pixelcnn": {
     "width": 32,  # channels of either stack
-    "blocks": 4,  # layers behind the first
+    "dilations": (1, 1, 1, 1),  # of the layers behind the first
     "first_size": 7,  # side of the first layer's kernel
     "size": 3,  # side of the other kernels
     "dropout": 0.0,  # rate in the blocks
@@ -32,7 +32,7 @@ NETWORKS = {
 }
 SMALL = {
   "made": {"hidden": (16,)},
-  "pixelcnn": {"width": 4, "blocks": 1, "first_size": 3},
+  "pixelcnn": {"width": 4, "dilations": (2,), "first_size": 3},
   "transformer": {"width": 8, "depth": 1, "heads": 2},
   "wavenet": {"dilations": (1, 2), "width": 4, "skip": 8},
 }

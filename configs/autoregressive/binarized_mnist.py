@@ -21,7 +21,7 @@ def get_config(variant: str = ""):
   config = _base.autoregressive()
   config.data.update({"name": "binarized_mnist", "levels": 2})
   config.model.head = "bernoulli"
-  config.model.pixelcnn.update({"width": 16, "blocks": 4, "first_size": 7})
+  config.model.pixelcnn.update({"width": 16, "dilations": (1, 2, 4, 1, 2), "first_size": 7})
   config.train.update({"batch_size": 32, "duration": "8 epochs", "ema_decay": 0.999})
   config.optimizer.update({"learning_rate": 4e-3, "warmup": "200 steps"})
   config.run.update({"best_metric": "nll", "best_mode": "min", "report_best": True})
@@ -36,7 +36,7 @@ def get_config(variant: str = ""):
     config.published.test_nll = {"value": 88.04, "source": "Germain et al. 2015, table 6, one mask (recalled)"}
     config.bars.test_nll = {"max": 88.0}
   if variant == "gpu":
-    config.model.pixelcnn.update({"width": 64, "blocks": 10, "dropout": 0.3})
+    config.model.pixelcnn.update({"width": 64, "dilations": (1, 2, 1, 4, 1, 2, 1, 4, 1, 2), "dropout": 0.3})
     config.train.update({"batch_size": 128, "duration": "100 epochs"})
     config.optimizer.learning_rate = 1e-3
     config.bars.test_nll = {"max": 80.5}

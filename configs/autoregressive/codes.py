@@ -20,13 +20,13 @@ def get_config(variant: str = ""):
   config = _base.autoregressive()
   config.data.update({"name": "codes", "levels": 32, "eval_batch_size": 360})
   config.model.conditional = True
-  config.model.pixelcnn.update({"width": 32, "blocks": 3, "first_size": 3, "dropout": 0.3})
+  config.model.pixelcnn.update({"width": 32, "dilations": (1, 1, 1), "first_size": 3, "dropout": 0.3})
   config.train.update({"batch_size": 32, "duration": "60 epochs", "ema_decay": 0.995})
   config.optimizer.update({"learning_rate": 2e-3, "warmup": "100 steps"})
   config.report.samples = 60
   if variant == "mnist":
     config.data.update({"levels": 64, "vae": "configs/vae/vq.py", "eval_batch_size": 1000})
-    config.model.pixelcnn.update({"width": 32, "blocks": 4, "first_size": 5, "dropout": 0.1})
+    config.model.pixelcnn.update({"width": 32, "dilations": (1, 1, 1, 1), "first_size": 5, "dropout": 0.1})
     config.train.update({"batch_size": 64, "duration": "4 epochs", "ema_decay": 0.999})
   config = _base.variant(config, variant, VARIANTS)
   if variant == "smoke":

@@ -20,7 +20,7 @@ def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
   config = _base.autoregressive()
   config.data.update({"name": "digits", "levels": 17, "validation": 0.1, "eval_batch_size": 360})
-  config.model.pixelcnn.update({"width": 32, "blocks": 4, "first_size": 5, "dropout": 0.3})
+  config.model.pixelcnn.update({"width": 32, "dilations": (1, 1, 1, 1), "first_size": 5, "dropout": 0.3})
   config.train.update({"batch_size": 32, "duration": "60 epochs", "ema_decay": 0.995})
   config.optimizer.update({"learning_rate": 2e-3, "warmup": "100 steps"})
   config.run.update({"best_metric": "nll", "best_mode": "min", "report_best": True, "eval_every": "5 %"})

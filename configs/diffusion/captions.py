@@ -9,8 +9,8 @@ Paper: Rombach et al. 2022 (cross-attention to a text); Peebles & Xie 2023 (DiT)
 Command: python -m experiments.diffusion --config=configs/diffusion/captions.py
 Hardware: 2 CPU cores
 Time: 10 minutes on two shared cores
-Expected: 41 % of captions of seen pairs right in all, 31 % of unseen ones, by a judge that reads 86 % of true scenes so;
-  the aims, 70 and 50 %, are missed
+Expected: 41 % of captions of seen pairs right in all, 31 % of unseen ones, by a judge that reads 86 % of true scenes
+  so; the aims, 70 and 50 %, are missed
 """
 
 from configs.diffusion import _base

@@ -119,7 +119,7 @@ def _density_step(name: str, family, batches, count: int, source: str) -> dict:
 def pixelcnn_step(name: str) -> dict:
   """A gated PixelCNN of two stacks on binary MNIST; the peer's is of one, with about as many parameters."""
   head = autoregressive.bernoulli()
-  family = autoregressive.autoregressive(PixelCNN(1, 2, width=32, blocks=3), head)
+  family = autoregressive.autoregressive(PixelCNN(1, 2, width=32, dilations=(1, 1, 1)), head)
   inputs, labels, source = images("mnist", "train", 640)
   bits = (inputs > 0.5).astype(np.float32)
   batches = [image_batch(bits[i : i + 64], labels[i : i + 64]) for i in range(0, 640, 64)]

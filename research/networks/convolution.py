@@ -52,6 +52,22 @@ def conv(
   return _conv(x, kernel, strides, ((int(top), int(bottom)), (int(left), int(right))))
 
 
+def dilated(
+  x: Float[Array, "batch height width in"], kernel: Float[Array, "kh kw in out"], dilation: int
+) -> Float[Array, "batch height_out width_out out"]:
+  """Cross-correlation without padding of filters with places `dilation` pixels apart: a product over shifted copies.
+
+  Raises:
+    UserError: images smaller than a filter.
+  """
+  reach = [dilation * (side - 1) for side in kernel.shape[:2]]
+  check_size(x.shape[1:3], [r + 1 for r in reach])
+  height, width = x.shape[1] - reach[0], x.shape[2] - reach[1]
+  tops, lefts = (range(0, r + 1, dilation) for r in reach)
+  shifted = [x[:, top : top + height, left : left + width] for top in tops for left in lefts]
+  return jnp.concatenate(shifted, -1) @ kernel.reshape(-1, kernel.shape[-1])
+
+
 def check_size(size: Sequence[int], window: Sequence[int]) -> None:
   """Raises UserError where an image of so many rows and columns is smaller than the window of a layer."""
   if size[0] < window[0] or size[1] < window[1]:

@@ -65,8 +65,12 @@ class Conv(nn.Module):
     kernel_size: (height, width) of a filter.
     strides: of both axes.
     padding: 'SAME', 'VALID', or so many zeros on every side.
+    dilation: pixels from one place of a filter to the next; above 1 for stride 1 and 'VALID' alone.
     use_bias: whether a bias is added.
     kernel_init: initializer of the kernel.
+
+  Raises:
+    ValueError: dilated filters with a stride or padding.
     dtype: compute type.
   """
 
@@ -74,6 +78,7 @@ class Conv(nn.Module):
   kernel_size: tuple[int, int] = (3, 3)
   strides: int = 1
   padding: str | int = "SAME"
+  dilation: int = 1
   use_bias: bool = True
   kernel_init: Callable = nn.initializers.lecun_normal()
   dtype: jnp.dtype = jnp.float32
@@ -81,7 +86,13 @@ class Conv(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height_out width_out out"]:
     kernel = self.param("kernel", self.kernel_init, (*self.kernel_size, x.shape[-1], self.features))
-    y = convolution.conv(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding)
+    x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+    if self.dilation == 1:
+      y = convolution.conv(x, kernel, self.strides, self.padding)
+    elif (self.strides, self.padding) == (1, "VALID"):
+      y = convolution.dilated(x, kernel, self.dilation)
+    else:
+      raise ValueError("a dilated convolution has stride 1 and no padding")
     if self.use_bias:
       y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
     return y

@@ -49,6 +49,7 @@ class GatedBlock(nn.Module):
   Attributes:
     features: channels of either stack.
     size: side of the kernel, odd.
+    dilation: pixels from one place of the kernel to the next.
     first: the first layer is wider and has no residuals: what comes in has other channels.
     dropout: rate in front of the gates.
     dtype: compute type.
@@ -56,12 +57,15 @@ class GatedBlock(nn.Module):
 
   features: int
   size: int = 3
+  dilation: int = 1
   first: bool = False
   dropout: float = 0.0
   dtype: jnp.dtype = jnp.float32
 
   def setup(self):
-    conv = lambda features, size: layers.Conv(features, size, padding="VALID", dtype=self.dtype)
+    conv = lambda features, size: layers.Conv(
+      features, size, padding="VALID", dilation=self.dilation if max(size) > 1 else 1, dtype=self.dtype
+    )
     rows = (self.size + 1) // 2
     self.vertical = conv(2 * self.features, (rows, self.size))
     self.horizontal = conv(2 * self.features, (1, rows))
@@ -75,11 +79,11 @@ class GatedBlock(nn.Module):
   @property
   def memory(self) -> int:
     """Rows above, and pixels to the left, that a step needs."""
-    return (self.size + 1) // 2 - 1
+    return self.dilation * ((self.size + 1) // 2 - 1)
 
   def go_down(self, x, condition, train):
     """The vertical stack: from rows [batch, memory + rows, width, in] -> (out, for the horizontal stack)."""
-    side = self.size // 2
+    side = self.dilation * (self.size // 2)
     y = self.vertical(jnp.pad(x, ((0, 0), (0, 0), (side, side), (0, 0))))
     shift = self.condition(condition)[:, None, None, : 2 * self.features]
     out = self.drop(_gate(y + shift), train)
@@ -104,13 +108,13 @@ def _gate(x):
 
 
 class PixelCNN(nn.Module):
-  """The gated PixelCNN (van den Oord et al. 2016b).
+  """The gated PixelCNN (van den Oord et al. 2016b), whose layers may be dilated, to see further in as many.
 
   Attributes:
     features: outputs a pixel.
     levels: that a pixel has.
     width: channels of either stack.
-    blocks: layers behind the first.
+    dilations: of the layers behind the first.
     first_size, size: sides of the kernels of the first layer, and of the others.
     num_classes: the image's label is told, one of so many; 0: it is not.
     dropout: rate in the blocks.
@@ -123,7 +127,7 @@ class PixelCNN(nn.Module):
   features: int
   levels: int
   width: int = 32
-  blocks: int = 4
+  dilations: Sequence[int] = (1, 1, 1, 1)
   first_size: int = 7
   size: int = 3
   num_classes: int = 0
@@ -134,10 +138,10 @@ class PixelCNN(nn.Module):
     for field in ("first_size", "size"):
       if getattr(self, field) % 2 == 0:
         raise UserError(field, getattr(self, field), "the side of a kernel here is odd, so that it has a middle.")
-    sizes = [self.first_size] + [self.size] * self.blocks
-    self.layers = [
-      GatedBlock(self.width, size, first=i == 0, dropout=self.dropout, dtype=self.dtype) for i, size in enumerate(sizes)
-    ]
+    block = lambda size, dilation, first=False: GatedBlock(
+      self.width, size, dilation, first, dropout=self.dropout, dtype=self.dtype
+    )
+    self.layers = [block(self.first_size, 1, True), *(block(self.size, dilation) for dilation in self.dilations)]
     self.hidden = layers.Conv(2 * self.width, (1, 1), dtype=self.dtype)
     self.output = layers.Conv(self.features, (1, 1), dtype=self.dtype)
 
@@ -152,7 +156,7 @@ class PixelCNN(nn.Module):
 
   def init_carry(self, batch: int, shape: Sequence[int], label: Labels = None) -> PixelCarry:
     """Before the first pixel of images of `shape`, (height, width)."""
-    inputs = [2] + [self.width] * self.blocks
+    inputs = [2] + [self.width] * len(self.dilations)
     zeros = lambda *shape: jnp.zeros((batch, *shape), self.dtype)
     return PixelCarry(
       jnp.zeros(batch, jnp.int32),

@@ -27,7 +27,7 @@ def random_variables(network, shape):
 
 def network_of(name, head):
   if name == "pixelcnn":
-    return PixelCNN(head.size, head.levels, width=3, blocks=1, first_size=3), (2, 3)
+    return PixelCNN(head.size, head.levels, width=3, dilations=(1,), first_size=3), (2, 3)
   if name == "transformer":
     return RasterTransformer(head.size, head.levels, (2, 3), width=4, depth=1, heads=2), (2, 3)
   if name == "wavenet":

@@ -13,7 +13,7 @@ from research.networks.wavenet import WaveNet
 
 LEVELS, SIZE = 4, 3
 IMAGE, SOUND = (5, 6), (20,)
-PIXELCNN = PixelCNN(SIZE, LEVELS, width=4, blocks=2, first_size=5, num_classes=3)
+PIXELCNN = PixelCNN(SIZE, LEVELS, width=4, dilations=(1, 2), first_size=5, num_classes=3)
 WAVENET = WaveNet(SIZE, LEVELS, dilations=(1, 2, 4), width=4, skip=16, num_classes=3)
 TRANSFORMER = RasterTransformer(SIZE, LEVELS, IMAGE, width=8, depth=2, heads=2, num_classes=3)
 NETWORKS = {
@@ -114,6 +114,6 @@ def test_made_is_triangular_by_its_jacobian():
 
 @pytest.mark.parametrize("field", ["first_size", "size"])
 def test_a_kernel_without_a_middle_is_refused(field):
-  network = PixelCNN(SIZE, LEVELS, width=4, blocks=1, **{field: 4})
+  network = PixelCNN(SIZE, LEVELS, width=4, dilations=(1,), **{field: 4})
   with pytest.raises(UserError, match=f"{field} = 4"):
     jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, *IMAGE), jnp.int32))

@@ -9,6 +9,7 @@ import pytest
 from flax import linen as nn
 from jax import lax
 
+from research.errors import UserError
 from research.networks import convolution, layers
 
 SHAPES = [
@@ -175,3 +176,26 @@ def test_layer_has_the_parameters_and_values_of_nn_conv(options):
   np.testing.assert_allclose(ours_init["params"]["kernel"], params["params"]["kernel"])
   y, expected = jax.jit(lambda params, x: [module.apply(params, x) for module in (ours, theirs)])(params, x)
   np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_dilated_convolution_and_its_gradients_are_those_of_lax():
+  x, kernel = problem((4, 6), 3, (9, 8))
+  kernel = kernel[:2]
+
+  def both(f):
+    y, back = jax.vjp(f, x, kernel)
+    return y, *back(jnp.cos(y))
+
+  theirs = lambda x, kernel: lax.conv_general_dilated(
+    x, kernel, (1, 1), "VALID", rhs_dilation=(2, 2), dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )
+  pairs = jax.jit(lambda: (both(lambda x, kernel: convolution.dilated(x, kernel, 2)), both(theirs)))()
+  for a, b in zip(*pairs, strict=True):
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-5)
+  layer = layers.Conv(6, (2, 3), padding="VALID", dilation=2)
+  out = jax.jit(lambda: layer.init_with_output(jax.random.key(0), x))()[0]
+  assert out.shape == pairs[0][0].shape
+  with pytest.raises(ValueError, match="dilated"):
+    layers.Conv(6, (2, 3), dilation=2).init(jax.random.key(0), x)
+  with pytest.raises(UserError, match="2x2"):
+    convolution.dilated(jnp.zeros((1, 2, 2, 4)), jnp.asarray(kernel), 2)
