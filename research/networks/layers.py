@@ -65,23 +65,23 @@ class Conv(nn.Module):
     kernel_size: (height, width) of a filter.
     strides: of both axes.
     padding: 'SAME', 'VALID', or so many zeros on every side.
-    dilation: pixels from one place of a filter to the next; above 1 for stride 1 and 'VALID' alone.
     use_bias: whether a bias is added.
     kernel_init: initializer of the kernel.
 
   Raises:
     ValueError: dilated filters with a stride or padding.
     dtype: compute type.
+    dilation: pixels from one place of a filter to the next; above 1 for stride 1 and 'VALID' alone.
   """
 
   features: int
   kernel_size: tuple[int, int] = (3, 3)
   strides: int = 1
   padding: str | int = "SAME"
-  dilation: int = 1
   use_bias: bool = True
   kernel_init: Callable = nn.initializers.lecun_normal()
   dtype: jnp.dtype = jnp.float32
+  dilation: int = 1
 
   @nn.compact
   def __call__(self, x: Float[Array, "batch height width in"]) -> Float[Array, "batch height_out width_out out"]:
