@@ -67,11 +67,11 @@ class Conv(nn.Module):
     padding: 'SAME', 'VALID', or so many zeros on every side.
     use_bias: whether a bias is added.
     kernel_init: initializer of the kernel.
+    dtype: compute type.
+    dilation: pixels from one place of a filter to the next; above 1 for stride 1 and 'VALID' alone.
 
   Raises:
     ValueError: dilated filters with a stride or padding.
-    dtype: compute type.
-    dilation: pixels from one place of a filter to the next; above 1 for stride 1 and 'VALID' alone.
   """
 
   features: int
