@@ -3,9 +3,9 @@
 Paper: Isola et al. 2017, whose U-Net and critic are wider and deeper, on images of 256x256.
 Command: python -m experiments.style --config=configs/style/edges.py --config.data.data_dir=...
 Hardware: 2 CPU cores
-Time: ten minutes, the judging classifier included (estimate)
-Expected: a classifier of digits reads at least 90 % of those that are made of test edges (after 1,500 steps a weaker
-  one, of 97.8 %, read 97.6 %)
+Time: 4.5 minutes on two shared cores, the judging classifier included
+Expected: a classifier of digits reads 99.0 % of those that are made of test edges (99.2 % of the true ones, 27 % of
+  edges); a mean absolute error of 0.014
 """
 
 from configs.style import _base
