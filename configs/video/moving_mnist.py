@@ -4,7 +4,8 @@ Paper: Shi et al. 2015 (ConvLSTM); Srivastava et al. 2015 (the films, there of 6
 Command: python -m experiments.video --config=configs/video/moving_mnist.py
 Hardware: 2 CPU cores
 Time: 14.5 minutes on two shared cores
-Expected: 0.42 of the squared error of copying the last frame (seed 0; the aim is half); blobs that move as the digits do
+Expected: 0.42 of the squared error of copying the last frame (seed 0; the aim is half); digits blur
+  into blobs that move as they do
 """
 
 from configs.video import _base
