@@ -1,9 +1,13 @@
 """Where fields of a config are now that an older revision had elsewhere: its commands and run folders stay valid."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 RENAMED = {"model.network": "model.name"}  # of GANs
+# Fields that others took the place of, with these and what their values are of the old ones.
+REPLACED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+  "model.pixelcnn.blocks": ("model.pixelcnn.dilations", lambda blocks: (1,) * blocks)
+}
 # Fields that configs have been given since, with the values by which they change nothing.
 ADDED: dict[str, Any] = {"init_from": "", "init_paths": ""}
 
@@ -27,6 +31,9 @@ def now(field: str, fields: Collection[str]) -> str:
 def brought_up(old: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
   """An older revision's fields by their paths of now; without those of networks that were not chosen."""
   renamed = {now(name, fields): value for name, value in old.items()}
+  for name, (later, value_of) in REPLACED.items():
+    if name in renamed and later in fields:
+      renamed.setdefault(later, value_of(renamed.pop(name)))
   return {name: value for name, value in renamed.items() if name in fields or not _of_a_network(name)}
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments.command import cli
+from experiments.command import cli, runs
 from research import renamed
 from research.errors import UserError
 from research.training import rundir
@@ -54,3 +54,16 @@ def test_a_folder_of_an_older_revision_is_gone_on_with_unless_a_field_differs(ch
     else:
       with pytest.raises(UserError, match=f"another config.*{field}"):
         directory.claim(cli.load_config(GAN).to_dict())
+
+
+def test_a_pixelcnn_of_so_many_blocks_is_one_of_so_many_layers_without_dilation(tmp_path):
+  spec = "configs/autoregressive/digits.py"
+  old = json.loads(json.dumps(cli.load_config(spec).to_dict()))
+  old["model"]["pixelcnn"]["blocks"] = len(old["model"]["pixelcnn"].pop("dilations")) + 1
+  dilations = runs.restored(old, spec).model.pixelcnn.dilations
+  assert dilations == (1,) * old["model"]["pixelcnn"]["blocks"]
+  (tmp_path / "config.json").write_text(json.dumps(old))
+  with contextlib.closing(rundir.RunDirectory(tmp_path)) as directory:
+    with pytest.raises(UserError, match=r"another config.*model.pixelcnn.dilations"):
+      directory.claim(cli.load_config(spec).to_dict())
+    directory.claim(cli.load_config(spec, {"model.pixelcnn.dilations": str(dilations)}).to_dict())

@@ -120,7 +120,8 @@ class RunDirectory:
     config = json.loads(json.dumps(config, default=str))
     if old is not None:
       after = _flatten(config)
-      before = {**renamed.added(after), **renamed.brought_up(_flatten(old), after)}
+      brought_up = json.loads(json.dumps(renamed.brought_up(_flatten(old), after)))  # tuples are lists, as in `after`
+      before = {**renamed.added(after), **brought_up}
       differs = [k for k in sorted({*before, *after}) if before.get(k) != after.get(k)]
       told = lambda k: f"{k} was {before.get(k)!r}, now {after.get(k)!r}"
       allowed = [k for k in differs if k in free or k.partition(".")[0] in free]
