@@ -80,7 +80,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data = config.data
-  if data.name != raw.OWN and not coco.at(data.path):
+  if data.name != raw.OWN and not coco.at(data.path) and not remembered.holds("boxed"):
     return Data(*placed.scenes(config))
   fields.refuse_unread(data, {"path", "validation"})
   boxed = remembered.data("boxed", lambda: splits.Splits(*coco.load(data.path, config.scene.size, data.validation)))

@@ -75,7 +75,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data = config.data
-  if data.name == raw.OWN or masks.at(data.path):
+  if data.name == raw.OWN or masks.at(data.path) or remembered.holds("tiles"):
     fields.refuse_unread(data, {"path", "validation"})
     tiles = remembered.data("tiles", lambda: splits.Splits(*masks.load(data.path, config.scene.size, data.validation)))
     return Data(splits.datasets(tiles, config, own_pixels), tiles.train.class_names)

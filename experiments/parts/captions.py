@@ -90,7 +90,7 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data, size = config.data, config.scene.size
-  if data.name == raw.OWN or captions.at(data.path):
+  if data.name == raw.OWN or captions.at(data.path) or remembered.holds("captioned"):
     fields.refuse_unread(data, {"path", "validation"})
     parts = remembered.data("captioned", lambda: splits.Splits(*captions.load(data.path, size, data.validation)))
     sets = splits.datasets(parts, config, pipeline.normalised(0.5, 0.5))

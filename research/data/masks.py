@@ -50,7 +50,8 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
     share: of the images that are left, held out to choose by; 0 for none.
 
   Raises:
-    UserError: no such folder, fewer than two images, a mask that is missing, of another size or of several channels.
+    UserError: no such folder, fewer than two images or classes, a mask that is missing, of another size or of several
+      channels.
   """
   root = Path(path).expanduser()
   if not at(path):
@@ -71,6 +72,9 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
   held = validation.count(share, len(pairs) - test)
   known = [mask[mask != UNKNOWN] for _, mask in pairs]
   names = tuple(map(str, range(1 + max((int(mask.max()) for mask in known if mask.size), default=0))))
+  if len(names) < 2:
+    remedy = "give masks of two classes or more, as values 0, 1, ...; 255, as in masks of black and white, is unknown."
+    raise UserError("config.data.path", str(root / "masks"), remedy)
   of = lambda part, name: _tiles([pairs[i] for i in part], size, f"{root.name} {name}", names)
   chosen = order[test : test + held]
   return of(order[test + held :], "train"), of(chosen, "validation") if held else None, of(order[:test], "test")

@@ -74,6 +74,10 @@ class Memory:
     self._keep(name, parts, whole=False)
     return parts
 
+  def holds(self, name: str) -> bool:
+    """See the function of that name."""
+    return name in self._kept
+
   def _numbered(self, name: str) -> str:
     """Unique within a build: `examples`, `examples.1`."""
     count = self._calls[name] = self._calls.get(name, 0) + 1
@@ -127,6 +131,12 @@ def data(name: str, load: Callable[[], T]) -> T:
   """
   memory = _CURRENT.get()
   return load() if memory is None else memory.data(name, load)
+
+
+def holds(name: str) -> bool:
+  """Whether the run that is opened has learned from data of that name, wherever their files are now."""
+  memory = _CURRENT.get()
+  return memory is not None and memory.holds(name)
 
 
 def of_run(folder: str, name: str, field: str) -> Any:

@@ -54,6 +54,12 @@ def _check(path: str, arrays: dict[str, np.ndarray], environment: Environment) -
     remedy = f"{environment.name} has the actions 0 to {environment.num_actions - 1}, as integers."
     raise UserError(f"{path}: action", f"{action.min()} to {action.max()} ({action.dtype})", remedy)
   for name in ("observation", "reward", "next_observation"):
-    finite = np.isfinite(np.asarray(arrays[name], np.float64)).reshape(len(action), -1).all(1)
+    with np.errstate(over="ignore"):  # what float32 does not hold is infinite in it, and refused
+      finite = np.isfinite(arrays[name].astype(np.float32)).reshape(len(action), -1).all(1)
     if not finite.all():
-      raise UserError(f"{path}: {name}", f"not finite in row {int(np.argmin(finite))}", "leave such rows out.")
+      remedy = "leave such rows out, or scale what float32 does not hold."
+      raise UserError(f"{path}: {name}", f"not finite in row {int(np.argmin(finite))}", remedy)
+  ended = np.isin(arrays["terminated"], (0, 1))
+  if not ended.all():
+    row = int(np.argmin(ended))
+    raise UserError(f"{path}: terminated", f"{arrays['terminated'][row]} in row {row}", "give 0 or 1, or booleans.")

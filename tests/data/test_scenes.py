@@ -103,6 +103,17 @@ def test_a_mask_of_another_size_and_a_missing_one_are_refused(tmp_path):
     masks.load(str(tmp_path), 8, 0.0)
 
 
+@pytest.mark.parametrize("value", [0, 255])
+def test_masks_of_one_class_are_refused(tmp_path, value):
+  own_segmentation.write(tmp_path)
+  for file in (tmp_path / "masks").iterdir():
+    mask = np.zeros(np.asarray(Image.open(file)).shape, np.uint8)
+    mask[:3] = value  # black and white, or all black
+    Image.fromarray(mask).save(file)
+  with pytest.raises(UserError, match=r"two classes or more.*255"):
+    masks.load(str(tmp_path), 8, 0.0)
+
+
 @pytest.mark.parametrize(("copy", "named"), [("images/4.jpg", "images"), ("masks/4.bmp", "masks")])
 def test_two_images_never_share_a_mask(tmp_path, copy, named):
   own_segmentation.write(tmp_path)

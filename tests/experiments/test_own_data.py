@@ -1,11 +1,14 @@
 """Every command of docs/data.md, on a small file of its own: the experiment is built, and learns from a batch of it."""
 
 import contextlib
+import shutil
 
 import numpy as np
 import pytest
 
-from research.data import raw, regressions, table
+from experiments import detection, diffusion, segmentation
+from experiments.command import cli
+from research.data import raw, regressions, remembered, table
 from research.errors import UserError
 from tests.fuzz import configs, own_data
 from tests.mock_data import own
@@ -65,3 +68,24 @@ def test_the_column_that_is_named_is_explained_and_rows_are_read_by_name(folder)
     rows.of(("a", "z"), "x")
   with pytest.raises(UserError, match="no such column: choose one of a, b, c"):
     regressions.load("", "measures.csv", "z")
+
+
+@pytest.mark.parametrize(
+  ("experiment", "config", "name"),
+  [
+    (segmentation.experiment, "configs/segmentation/digits.py:smoke", "my_scenes"),
+    (detection.experiment, "configs/detection/digits.py:smoke", "my_boxes"),
+    (diffusion.experiment, "configs/diffusion/captions.py:smoke", "my_captions"),
+  ],
+)
+def test_a_run_on_own_scenes_is_opened_where_they_are_gone(experiment, config, name, tmp_path):
+  own.WRITERS[name](tmp_path / name)
+  config = cli.load_config(config, {"data.path": str(tmp_path / name)})
+  with remembered.Memory() as memory:
+    learned = experiment(config)
+  memory.save(tmp_path)
+  shutil.rmtree(tmp_path / name)
+  with remembered.Memory(tmp_path, stand_in=True) as memory:
+    opened = experiment(config)
+  assert memory.absent
+  assert opened.train_data.num_examples == learned.train_data.num_examples
