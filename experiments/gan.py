@@ -41,20 +41,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     r1=model.r1,
     augment=diffaugment.policy(model.augment),
   )
-  optimizer, schedule = learning.optimizer(config, data.sets.train)
-  critic_optimizer, _ = learning.optimizer(config, data.sets.train, "critic_optimizer")
-  learner = game.game_learner(
-    init=family.init,
-    generate=family.generate,
-    critic_loss=family.critic_loss,
-    generator_loss=family.generator_loss,
-    evaluate=family.evaluate,
-    generator_optimizer=optimizer,
-    critic_optimizer=critic_optimizer,
-    schedule=schedule,
-    critic_steps=train.critic_steps,
-    ema_decay=train.ema_decay,
-  )
+  learner = learning.game_learner(config, family, data.sets.train, critic_steps=train.critic_steps)
   report = gan_report.points if data.mixture else gan_report.images
   return Experiment(
     learner=learner,

@@ -29,23 +29,11 @@ DEFAULT = "configs/style/digits.py"
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
   """Translators and their critics, their optimizers, and images of both domains."""
-  data, train = load(config), config.train
+  data = load(config)
   channels = data.parts.train.a.inputs.shape[-1], data.parts.train.b.inputs.shape[-1]
   family = translation(config, channels[0], data.known)
   check_direction(config.report.direction, family.directions)
-  optimizer, schedule = learning.optimizer(config, data.sets.train)
-  critic_optimizer, _ = learning.optimizer(config, data.sets.train, "critic_optimizer")
-  learner = game.game_learner(
-    init=family.init,
-    generate=family.generate,
-    critic_loss=family.critic_loss,
-    generator_loss=family.generator_loss,
-    evaluate=family.evaluate,
-    generator_optimizer=optimizer,
-    critic_optimizer=critic_optimizer,
-    schedule=schedule,
-    ema_decay=train.ema_decay,
-  )
+  learner = learning.game_learner(config, family, data.sets.train)
   translator = lambda state: style_report.Translator(family, state)
   direction, size = config.report.direction, config.domains.size
   return Experiment(

@@ -1,4 +1,4 @@
-"""From a config to a learner that follows a gradient: durations, optimizer, schedule, average, accumulation."""
+"""From a config to a learner, by one gradient or by the game of two: durations, optimizers, schedule, average."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ import optax
 
 from research.data.dataset import Dataset
 from research.errors import UserError
-from research.training import durations, optimizers, sparse, steps
+from research.training import durations, game, optimizers, sparse, steps
 from research.training.learner import Learner
 
 
@@ -112,4 +112,34 @@ def gradient_learner(
     ema_decay=config.train.ema_decay,
     accumulate=config.train.accumulate,
     init_carry=init_carry,
+  )
+
+
+def game_learner(
+  config: ml_collections.ConfigDict, family: Any, train_data: Dataset, *, critic_steps: int = 1
+) -> Learner:
+  """The game of a family's two players, as `config.optimizer`, `config.critic_optimizer` and `config.train` have it.
+
+  Args:
+    config: with the fields of `configs.common.base`, and `critic_optimizer`.
+    family: `init`, `generate`, `critic_loss`, `generator_loss` and `evaluate` are those of `game.game_learner`.
+    train_data: what durations in epochs and examples refer to.
+    critic_steps: of an update.
+
+  Raises:
+    UserError: a duration, an optimizer or a schedule that there is not.
+  """
+  generator_optimizer, schedule = optimizer(config, train_data)
+  critic_optimizer, _ = optimizer(config, train_data, "critic_optimizer")
+  return game.game_learner(
+    init=family.init,
+    generate=family.generate,
+    critic_loss=family.critic_loss,
+    generator_loss=family.generator_loss,
+    evaluate=family.evaluate,
+    generator_optimizer=generator_optimizer,
+    critic_optimizer=critic_optimizer,
+    schedule=schedule,
+    critic_steps=critic_steps,
+    ema_decay=config.train.ema_decay,
   )

@@ -86,11 +86,10 @@ def load(path: str, size: int, share: float) -> tuple[Boxed, Boxed | None, Boxed
   if len(files) < 2 or not most:
     raise UserError(FIELD, path, "give two images or more, one of which is to be measured on, and at least one box.")
   whole = _boxed(root.name, files, of_image, most, size, tuple(names.values()))
-  order = np.random.Generator(np.random.Philox(key=0)).permutation(len(files))
-  test = max(1, round(len(files) / 5))
-  train, held = validation.apart(_named(whole, order[test:], "train"), share)
+  rest, test = validation.fifth(len(files))
+  train, held = validation.apart(_named(whole, rest, "train"), share)
   held = None if held is None else dataclasses.replace(held, name=f"{root.name} validation")
-  return train, held, _named(whole, order[:test], "test")
+  return train, held, _named(whole, test, "test")
 
 
 def at(path: str) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
+from scipy import ndimage
 
 from research.data import images, masks, pipeline, validation
 from research.data.dataset import Dataset
@@ -43,15 +44,12 @@ class Domains:
 
 def slanted(pictures: Pixels) -> Pixels:
   """Sheared to the right, `SLANT` of a column a row, about the middle; between pixels linearly, black from beyond."""
-  height, width = pictures.shape[1:3]
-  result = np.empty_like(pictures)
+  height, sheared = pictures.shape[1], np.empty_like(pictures)
   for row in range(height):
-    shift = SLANT * ((height - 1) / 2 - row)
-    whole = int(np.floor(shift))
-    right, left = (_moved(pictures[:, row], step).astype(np.float64) for step in (whole + 1, whole))
-    result[:, row] = np.round((shift - whole) * right + (whole + 1 - shift) * left)
-  assert result.shape[2] == width
-  return result
+    columns = SLANT * ((height - 1) / 2 - row)
+    moved = ndimage.shift(pictures[:, row].astype(np.float32), (0, columns, 0), order=1, mode="grid-constant")
+    sheared[:, row] = np.round(moved)
+  return sheared
 
 
 def outlined(pictures: Pixels) -> Pixels:
@@ -79,19 +77,9 @@ LOOKS: dict[str, Callable[[Pixels], Pixels]] = {
 }
 
 
-def _moved(rows: UInt8[np.ndarray, "image width channel"], step: int) -> UInt8[np.ndarray, "image width channel"]:
-  """So many pixels to the right (or left, where negative), black from beyond."""
-  width, result = rows.shape[1], np.zeros_like(rows)
-  if abs(step) < width:
-    result[:, max(step, 0) : width + min(step, 0)] = rows[:, max(-step, 0) : width - max(step, 0)]
-  return result
-
-
 def _largest(pictures: Pixels) -> Pixels:
   """Of the 3x3 pixels around each."""
-  height, width = pictures.shape[1:3]
-  padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  return np.max([padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=0)
+  return ndimage.maximum_filter(pictures, (1, 3, 3, 1), mode="constant")
 
 
 def made(examples: Examples, looks: tuple[str, str], size: int, margin: int, paired: bool) -> Domains:
@@ -178,10 +166,9 @@ def _decoded(files: dict[str, Path], size: int, channels: int) -> Pixels:
 
 def _parts(count: int, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Which of `count` images to learn from, to choose by and to measure on; the same of as many images."""
-  order = np.random.Generator(np.random.Philox(key=0)).permutation(count)
-  test = max(1, round(count / 5))
-  held = validation.count(share, count - test)
-  return order[test + held :], order[test : test + held], order[:test]
+  rest, test = validation.fifth(count)
+  held = validation.count(share, len(rest))
+  return rest[held:], rest[:held], test
 
 
 def _unlabelled(name: str, pictures: Pixels) -> Examples:

@@ -67,17 +67,15 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
       raise UserError(f"the mask of {file}: shape", mask.shape, f"it must be that of the image, {image.shape[:2]}.")
   if len(pairs) < 2:
     raise UserError("config.data.path", path, "give two images or more: one is to be measured on.")
-  order = np.random.Generator(np.random.Philox(key=0)).permutation(len(pairs))
-  test = max(1, round(len(pairs) / 5))
-  held = validation.count(share, len(pairs) - test)
+  rest, test = validation.fifth(len(pairs))
+  held = validation.count(share, len(rest))
   known = [mask[mask != UNKNOWN] for _, mask in pairs]
   names = tuple(map(str, range(1 + max((int(mask.max()) for mask in known if mask.size), default=0))))
   if len(names) < 2:
     remedy = "give masks of two classes or more, as values 0, 1, ...; 255, as in masks of black and white, is unknown."
     raise UserError("config.data.path", str(root / "masks"), remedy)
   of = lambda part, name: _tiles([pairs[i] for i in part], size, f"{root.name} {name}", names)
-  chosen = order[test : test + held]
-  return of(order[test + held :], "train"), of(chosen, "validation") if held else None, of(order[:test], "test")
+  return of(rest[held:], "train"), of(rest[:held], "validation") if held else None, of(test, "test")
 
 
 def at(path: str) -> bool:

@@ -1,8 +1,11 @@
-"""Examples held out of a training set, to choose by: so many, always the same ones."""
+"""Examples held out of a training set, to choose by, and of a user's own, to measure on: always the same ones."""
 
 from collections.abc import Sized
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Int
 
 from research.errors import UserError
 
@@ -16,6 +19,16 @@ class Selectable(Sized, Protocol):
 
 
 Set = TypeVar("Set", bound=Selectable)
+
+
+def fifth(total: int) -> tuple[Int[np.ndarray, " rest"], Int[np.ndarray, " test"]]:
+  """Which of `total` examples, two or more, are to be learnt from, and which fifth of them is to be measured on.
+
+  Both are in the order of one permutation by `Philox(key=0)`.
+  """
+  order = np.random.Generator(np.random.Philox(key=0)).permutation(total)
+  test = max(1, round(total / 5))
+  return order[test:], order[:test]
 
 
 def count(share: float, total: int, field: str = FIELD) -> int:
