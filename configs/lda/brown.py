@@ -3,8 +3,8 @@
 Paper: Blei, Ng & Jordan 2003; held against scikit-learn's LatentDirichletAllocation on the same split.
 Command: python -m experiments.lda --config=configs/lda/brown.py[:online|gibbs] --config.data.path=...
 Hardware: 2 CPU cores
-Time: half a minute, `gibbs` 22 minutes of a shared machine
-Expected: a perplexity of document completion of 3,773, and of 3,455 with `gibbs`; the aim is no higher than 3,785,
+Time: half a minute, `gibbs` 2.5 minutes
+Expected: a perplexity of document completion of 3,773, and of 3,430 with `gibbs`; the aim is no higher than 3,785,
   scikit-learn's after 100 batch iterations (4,128 online, 20 passes; gensim, 20 passes with learned priors: 4,738)
 """
 
