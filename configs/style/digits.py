@@ -5,7 +5,7 @@ Of outlines too, `--config.domains.b=slanted_outlined`, strokes this coarse are 
 Paper: Zhu et al. 2017; the data are Alpaydin & Kaynak's, 1,797 images of 8x8 pixels, brought to 16x16 in 20x20.
 Command: python -m experiments.style
 Hardware: 2 CPU cores
-Time: two minutes while other runs shared the cores, two judging classifiers included
+Time: half a minute on two free cores, two judging classifiers included
 Expected: a classifier of slanted digits reads 96 % of the translated test digits (of true ones 97 %), 83 % of them as
   they were
 """
