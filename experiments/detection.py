@@ -18,7 +18,7 @@ import numpy as np
 from experiments.command import cli
 from experiments.parts import fields, learning, placed, splits
 from experiments.reports import detection as detection_report
-from research.data import coco, pipeline, raw, remembered
+from research.data import coco, pipeline, remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.families import detection as family_lib
@@ -80,8 +80,8 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data = config.data
-  if data.name != raw.OWN and not coco.at(data.path) and not remembered.holds("boxed"):
-    return Data(*placed.scenes(config))
+  if not placed.is_own(data, "boxed", coco.at(data.path)):
+    return Data(*placed.scenes(config, coco.KINDS))
   fields.refuse_unread(data, {"path", "validation"})
   boxed = remembered.data("boxed", lambda: splits.Splits(*coco.load(data.path, config.scene.size, data.validation)))
   return Data(splits.datasets(boxed, config, pipeline.normalised()), boxed.train.class_names)

@@ -19,7 +19,7 @@ import numpy as np
 
 from experiments.command import cli
 from experiments.parts import fields, generative, learning, placed, splits
-from research.data import images, masks, pipeline, raw, remembered
+from research.data import images, masks, pipeline, remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import figures, segments
@@ -32,10 +32,11 @@ DEFAULT = "configs/segmentation/digits.py"
 
 
 class Data(NamedTuple):
-  """Batches, and the names of the classes."""
+  """Batches, the names of the classes, and what is odd about them."""
 
   sets: splits.Splits[Dataset]
   class_names: tuple[str, ...]
+  notes: tuple[str, ...] = ()
 
 
 def experiment(config: ml_collections.ConfigDict) -> Experiment:
@@ -61,6 +62,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     report=lambda state: report(state, logits, data, config.report.samples),
     predict=predict,
     definitions=family_lib.definitions(data.class_names),
+    notes=data.notes,
     program=Program(
       lambda state, inputs, index: {"classes": logits(state, inputs["inputs"]).argmax(-1)},
       {"inputs": np.zeros((1, size, size, 3), np.float32)},
@@ -75,11 +77,11 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data = config.data
-  if data.name == raw.OWN or masks.at(data.path) or remembered.holds("tiles"):
+  if placed.is_own(data, "tiles", masks.at(data.path)):
     fields.refuse_unread(data, {"path", "validation"})
     tiles = remembered.data("tiles", lambda: splits.Splits(*masks.load(data.path, config.scene.size, data.validation)))
-    return Data(splits.datasets(tiles, config, own_pixels), tiles.train.class_names)
-  sets, names = placed.scenes(config)
+    return Data(splits.datasets(tiles, config, own_pixels), tiles.train.class_names, masks.notes(tiles.train))
+  sets, names = placed.scenes(config, masks.KINDS)
   return Data(sets, ("ground", *names))
 
 

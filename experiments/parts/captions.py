@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from experiments.command.opened import Run
 from experiments.parts import as_files, fields, generative, language, learning, placed, splits
 from research import randomness
-from research.data import captions, pipeline, raw, remembered
+from research.data import captions, pipeline, remembered
 from research.data.dataset import Dataset
 from research.errors import UserError
 from research.evaluation import captions as judged
@@ -90,13 +90,13 @@ def load(config: ml_collections.ConfigDict) -> Data:
     UserError: no such set, or no such scenes.
   """
   data, size = config.data, config.scene.size
-  if data.name == raw.OWN or captions.at(data.path) or remembered.holds("captioned"):
+  if placed.is_own(data, "captioned", captions.at(data.path)):
     fields.refuse_unread(data, {"path", "validation"})
     parts = remembered.data("captioned", lambda: splits.Splits(*captions.load(data.path, size, data.validation)))
     sets = splits.datasets(parts, config, pipeline.normalised(0.5, 0.5))
     validation, test = sets.validation and generative.identified(sets.validation), generative.identified(sets.test)
     return Data(splits.Splits(sets.train, validation, test), None, parts.train.tokenizer, parts.train.label.shape[1])
-  style, parts = placed.style(config), splits.in_memory(data)
+  style, parts = placed.style(config), placed.digits(data, captions.KINDS)
   if style.sides[1] > size / 2:
     raise UserError("config.scene.sides", style.sides, f"two objects must fit side by side: at most {size / 2:g}.")
   make = lambda part, size, **options: captions.dataset(part, style, size, **options)

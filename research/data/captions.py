@@ -35,6 +35,7 @@ SCENES = Words(_WORDS, lower=True)
 SMALL = 0.25  # share of the range of sides that small pictures take, at its lower end, and large ones at its upper
 JITTER = 0.06  # of an object's centre, at most, as a share of the canvas
 FIELD, FILE = "config.data.path", "captions.csv"
+KINDS = f"a folder with {FILE}, or such a .csv, of the columns image and caption"
 
 
 class Plot(NamedTuple):
@@ -228,9 +229,7 @@ def load(path: str, size: int, share: float) -> tuple[Captioned, Captioned | Non
   """
   file = _table(path)
   if not at(path):
-    raise UserError(
-      FIELD, path, f"this experiment reads a folder with {FILE}, or such a .csv, of the columns image and caption."
-    )
+    raise UserError(FIELD, path, f"this experiment reads {KINDS}.")
   try:
     with file.open(encoding="utf-8-sig", newline="") as opened:
       rows = list(csv.DictReader(opened))

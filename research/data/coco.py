@@ -22,6 +22,7 @@ from research.data import images, validation
 from research.errors import UserError
 
 FILE, FIELD = "annotations.json", "config.data.path"
+KINDS = f"a folder with {FILE}, as COCO has it, and images/"
 LARGEST = 1e6  # edge of a box, pixels
 
 
@@ -127,9 +128,7 @@ def results(
 
 def _tables(file: Path) -> dict[str, list[dict[str, Any]]]:
   if not file.is_file():
-    raise UserError(
-      FIELD, str(file.parent), f"this experiment reads a folder with {FILE}, as COCO has it, and images/."
-    )
+    raise UserError(FIELD, str(file.parent), f"this experiment reads {KINDS}.")
   try:
     tables = json.loads(file.read_text(encoding="utf-8"))
   except ValueError as error:

@@ -65,7 +65,7 @@ def load(
   tokens = [_WORD.findall(text.lower()) for text in texts]
   tokens = [words for words in tokens if words]
   if len(tokens) < 10:
-    raise UserError("config.data.path", path or name, f"it holds {len(tokens)} documents of words: give ten or more.")
+    raise UserError("config.data.path", path or name, f"documents of words in it: {len(tokens)}; give ten or more.")
   order = np.random.Generator(np.random.Philox(key=0)).permutation(len(tokens))
   size = max(round(TEST_SHARE * len(tokens)), 1)
   train, test = ([tokens[i] for i in index] for index in (order[size:], order[:size]))

@@ -16,6 +16,7 @@ from research.data import images, validation
 from research.errors import UserError
 
 UNKNOWN = 255  # the class of pixels that count for nothing
+KINDS = "a folder with images/ and, of the same names, masks/"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
@@ -55,8 +56,7 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
   """
   root = Path(path).expanduser()
   if not at(path):
-    kinds = "a folder with images/ and, of the same names, masks/"
-    raise UserError("config.data.path", path, f"this experiment reads {kinds}.")
+    raise UserError("config.data.path", path, f"this experiment reads {KINDS}.")
   files, mask_files = (by_stem(root / folder) for folder in ("images", "masks"))
   if absent := [stem for stem in files if stem not in mask_files]:
     remedy = f"{files[absent[0]].name} has no mask there: add {absent[0]}.png."
@@ -76,6 +76,16 @@ def load(path: str, size: int, share: float) -> tuple[Tiles, Tiles | None, Tiles
     raise UserError("config.data.path", str(root / "masks"), remedy)
   of = lambda part, name: _tiles([pairs[i] for i in part], size, f"{root.name} {name}", names)
   return of(rest[held:], "train"), of(rest[:held], "validation") if held else None, of(test, "test")
+
+
+def notes(tiles: Tiles) -> tuple[str, ...]:
+  """Classes that no pixel to learn from is of, a line: masks whose values do not count from 0 have many."""
+  counts = np.bincount(tiles.classes.ravel(), minlength=UNKNOWN + 1)
+  absent = np.flatnonzero(counts[: len(tiles.class_names)] == 0)
+  if not len(absent):
+    return ()
+  listed = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
+  return (f"{len(absent)} of {len(tiles.class_names)} classes have no pixel to learn from ({listed})",)
 
 
 def at(path: str) -> bool:

@@ -1,5 +1,6 @@
 """Examples held out of a training set, to choose by, and of a user's own, to measure on: always the same ones."""
 
+import math
 from collections.abc import Sized
 from fractions import Fraction
 from typing import Any, Protocol, TypeVar
@@ -42,9 +43,10 @@ def count(share: float, total: int, field: str = FIELD) -> int:
   held = round(Fraction(repr(float(share))) * total)  # exact: 0.29 * 100 is 28.999999999999996
   if share and not 0 < held < total:
     side = "no example" if not held else "all examples"
-    raise UserError(
-      field, share, f"of {total} training examples it comes to {side}: give another share, or 0 for none."
+    remedy = (
+      f"give another share, say {math.ceil(100 / total) / 100}, or 0 for none." if total > 1 else "give more of them."
     )
+    raise UserError(field, share, f"of {total} training examples it comes to {side}: {remedy}")
   return held
 
 

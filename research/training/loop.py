@@ -83,7 +83,7 @@ def executor(experiment: Experiment, settings: Settings, plan: Plan) -> Executor
   """
   data = experiment.train_data
   if settings.best_metric and experiment.eval_data is None:
-    remedy = "nothing is evaluated during training: hold out config.data.validation, or name no metric."
+    remedy = 'nothing is evaluated during training: hold out config.data.validation, or name none, best_metric="".'
     raise UserError("config.run.best_metric", settings.best_metric, remedy)
   if experiment.learner.one_pass and settings.total_steps > data.num_batches:
     remedy = f"counting takes one epoch, {data.num_batches} steps; in a second it would count every example twice."

@@ -114,6 +114,17 @@ def test_masks_of_one_class_are_refused(tmp_path, value):
     masks.load(str(tmp_path), 8, 0.0)
 
 
+def test_masks_whose_values_skip_some_are_told_of(tmp_path):
+  own_segmentation.write(tmp_path)
+  assert not masks.notes(masks.load(str(tmp_path), 8, 0.0)[0])
+  for file in (tmp_path / "masks").iterdir():
+    mask = np.asarray(Image.open(file))
+    Image.fromarray(np.choose(np.minimum(mask, 3), [0, 7, 200, 255]).astype(np.uint8)).save(file)
+  (note,) = masks.notes(masks.load(str(tmp_path), 8, 0.0)[0])
+  assert "198 of 201 classes" in note
+  assert "1, 2, 3, 4, 5, ..." in note
+
+
 @pytest.mark.parametrize(("copy", "named"), [("images/4.jpg", "images"), ("masks/4.bmp", "masks")])
 def test_two_images_never_share_a_mask(tmp_path, copy, named):
   own_segmentation.write(tmp_path)

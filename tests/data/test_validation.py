@@ -34,6 +34,14 @@ def test_asked_for_some_there_is_never_none(share, total, message):
   assert error.value.field == "config.data.validation"
 
 
+@pytest.mark.parametrize(("share", "total"), [(0.1, 4), (0.1, 3), (0.004, 100), (0.999, 7), (0.99, 2)])
+def test_the_share_that_the_remedy_names_holds_some_out(share, total):
+  with pytest.raises(UserError) as error:
+    validation.count(share, total)
+  named = float(error.value.remedy.split("say ")[1].split(",")[0])
+  assert 0 < validation.count(named, total) < total
+
+
 def numbers(part) -> list[int]:
   """Of every example of any kind of set below, its number."""
   if isinstance(part, Stream):

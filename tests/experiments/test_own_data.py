@@ -70,15 +70,27 @@ def test_the_column_that_is_named_is_explained_and_rows_are_read_by_name(folder)
     regressions.load("", "measures.csv", "z")
 
 
-@pytest.mark.parametrize(
-  ("experiment", "config", "name"),
+ON_SCENES = pytest.mark.parametrize(
+  ("experiment", "config", "name", "kind"),
   [
-    (segmentation.experiment, "configs/segmentation/digits.py:smoke", "my_scenes"),
-    (detection.experiment, "configs/detection/digits.py:smoke", "my_boxes"),
-    (diffusion.experiment, "configs/diffusion/captions.py:smoke", "my_captions"),
+    (segmentation.experiment, "configs/segmentation/digits.py:smoke", "my_scenes", "masks/"),
+    (detection.experiment, "configs/detection/digits.py:smoke", "my_boxes", "annotations.json"),
+    (diffusion.experiment, "configs/diffusion/captions.py:smoke", "my_captions", "captions.csv"),
   ],
 )
-def test_a_run_on_own_scenes_is_opened_where_they_are_gone(experiment, config, name, tmp_path):
+
+
+@ON_SCENES
+def test_images_without_what_is_learnt_of_them_are_answered_with_what_is_missing(
+  experiment, config, name, kind, tmp_path
+):
+  own.write_one(tmp_path, "pictures")
+  with pytest.raises(UserError, match=kind):
+    experiment(cli.load_config(config, {"data.path": str(tmp_path / "pictures")}))
+
+
+@ON_SCENES
+def test_a_run_on_own_scenes_is_opened_where_they_are_gone(experiment, config, name, kind, tmp_path):
   own.WRITERS[name](tmp_path / name)
   config = cli.load_config(config, {"data.path": str(tmp_path / name)})
   with remembered.Memory() as memory:
