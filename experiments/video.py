@@ -2,6 +2,7 @@
 
   python -m experiments.video                                          films of moving digits, embedded: two minutes
   python -m experiments.video --config=configs/video/moving_mnist.py --config.data.data_dir=...
+  python -m experiments.video --config=configs/video/moving_mnist.py:published      measured on its published films
   python -m experiments.video --config.data.path=my_films              a folder of .gif files, or of folders of frames
   python -m experiments.video --mode=predict --workdir=... --input=my_films      the frames that come next, as GIFs
 
@@ -33,6 +34,8 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
   model, film = config.model, config.film
   check(config)
   sets = moving.load(config, film.known + film.horizon)
+  if config.data.test_films:
+    sets = sets._replace(test=moving.published(config, film.known + film.horizon))
   network = ConvLSTM(tuple(model.widths), model.patch, model.kernel, precision.dtype(config.train.precision))
   family = family_lib.video_predictor(network, film.known, film.horizon)
   predict = jax.jit(lambda state, known: family.predict(steps.variables_of(state), known))
@@ -41,7 +44,7 @@ def experiment(config: ml_collections.ConfigDict) -> Experiment:
     train_data=sets.train,
     eval_data=sets.validation,
     test_data=sets.test,
-    derive=family_lib.derived,
+    derive=lambda means: family_lib.derived(means, film.size**2),
     report=lambda state: report(state, predict, sets.test, film.known, config.report.samples),
     predict=lambda state, path: predictions(state, predict, path, film),
     definitions=family_lib.DEFINITIONS,

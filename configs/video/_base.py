@@ -10,6 +10,7 @@ def base() -> ml_collections.ConfigDict:
   config = common.base()
   config.data.update({**_images.images(), "films": 1000})  # for validation, and for the test
   config.data.path = ""  # one's own films: a folder of .gif files, or of folders of frames
+  config.data.test_films = ""  # moving_mnist: its 10,000 published films are measured on; empty: drawn ones
   config.data.validation = 0.1
   config.film = ml_collections.ConfigDict(
     {
@@ -33,9 +34,9 @@ def base() -> ml_collections.ConfigDict:
   return config
 
 
-def variant(config: ml_collections.ConfigDict, name: str) -> ml_collections.ConfigDict:
+def variant(config: ml_collections.ConfigDict, name: str, also: tuple[str, ...] = ()) -> ml_collections.ConfigDict:
   """`common.variant`; in `smoke`, a small network and short, small films."""
-  config = common.variant(config, name)
+  config = common.variant(config, name, also)
   if name == "smoke":
     config.model.update({"widths": (4,)})
     config.film.update({"size": 16, "side": 8.0, "known": 3, "horizon": 2})

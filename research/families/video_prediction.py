@@ -18,6 +18,7 @@ from research.metrics import Mean
 DEFINITIONS = {
   "loss": "cross-entropy of a pixel, nats, mean over the frames that are predicted, the known ones among them",
   "mse": "squared error of a pixel, values 0 to 1, mean over the frames to come",
+  "frame_mse": "squared error, values 0 to 1, summed over the pixels of a frame; mean over the frames to come",
   "ssim": "structural similarity (Wang et al. 2004), mean over the frames to come",
   "copy_mse": "mse of the last known frame in place of those to come",
   "copy_ssim": "ssim of the last known frame in place of those to come",
@@ -80,6 +81,6 @@ def video_predictor(network: nn.Module, known: int, horizon: int) -> VideoPredic
   return VideoPredictor(init, loss, evaluate, predict)
 
 
-def derived(means: Mapping[str, float]) -> dict[str, float]:
-  """How much of the error of copying the last frame is left."""
-  return {"mse_over_copying": means["mse"] / means["copy_mse"]}
+def derived(means: Mapping[str, float], pixels: int) -> dict[str, float]:
+  """How much of the error of copying the last frame is left; the error of a frame of so many pixels."""
+  return {"mse_over_copying": means["mse"] / means["copy_mse"], "frame_mse": pixels * means["mse"]}
