@@ -9,7 +9,7 @@ REPLACED: dict[str, tuple[str, Callable[[Any], Any]]] = {
   "model.pixelcnn.blocks": ("model.pixelcnn.dilations", lambda blocks: (1,) * blocks)
 }
 # Fields that configs have been given since, with the values by which they change nothing.
-ADDED: dict[str, Any] = {"init_from": "", "init_paths": "", "data.test_films": ""}
+ADDED: dict[str, Any] = {"init_from": "", "init_paths": "", "data.test_films": "", "model.base_components": 3}
 
 
 def now(field: str, fields: Collection[str]) -> str:

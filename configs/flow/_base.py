@@ -55,7 +55,8 @@ def flow(network: str = "coupling") -> ml_collections.ConfigDict:
   config.model = Choice(
     network,
     NETWORKS,
-    base="normal",  # normal, logistic
+    base="normal",  # normal, logistic, mixture (of Gaussians)
+    base_components=3,  # of a mixture
     conditional=False,  # on the label
   )
   config.report.update(

@@ -13,8 +13,8 @@ from research.errors import UserError
 # Interval -> fields, each named by as much of the end of its name as tells it apart.
 _INTERVALS = {
   "[1, inf)": """
-    accumulate agent.rows agent.steps atoms bands bases batches beams bins blocks candidates capacity chains chunk
-    classes code_size codes communities components context critic_steps critic_widths data.edges data.nodes
+    accumulate agent.rows agent.steps atoms bands base_components bases batches beams bins blocks candidates capacity
+    chains chunk classes code_size codes communities components context critic_steps critic_widths data.edges data.nodes
     data.rows data.scale density_side dilations draws epochs eval_batch_size eval_samples eval_strings examples
     exploration.frames factor factors fan_outs features film.frames films filters first_size generator_widths
     gradient_steps graphs groups heads hidden horizon images iterations keep kernel known labels latent_size

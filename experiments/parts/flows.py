@@ -25,9 +25,11 @@ def flow_of(model: ml_collections.ConfigDict, shape: tuple[int, ...], classes: i
     observed: it is told an observation, and is of parameters in a box, 0 to 1.
 
   Raises:
-    UserError: a continuous flow of what it is not for.
+    UserError: a continuous flow, or a mixture as the base, of what it is not for.
   """
-  noise = base.by_name(model.base)
+  if model.base == "mixture" and model.name == "image":
+    raise UserError("config.model.base", model.base, "it has a covariance of all pixels: choose normal or logistic.")
+  noise = base.by_name(model.base, model.base_components)
   if model.name == "continuous":
     if observed:
       raise UserError("config.model.name", model.name, "it is of points and tables: choose coupling.")

@@ -1,5 +1,6 @@
 """What a trained flow is used for: densities beside the truth, tables and their oddities, samples, interpolation."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -216,10 +217,17 @@ def cross_validated(config: ml_collections.ConfigDict, data: Data) -> dict[str, 
   rows = np.concatenate(parts).astype(np.float64)
   rows = (rows - rows.mean(0)) / rows.std(0)  # both are told the same; the scale is no part of the comparison
   part = config.model.coupling
-  options = {"n_layers": part.layers, "width": part.width, "bins": part.bins}
+  make = functools.partial(
+    NormalizingFlow,
+    part.layers,
+    n_components=config.model.base_components if config.model.base == "mixture" else 1,
+    width=part.width,
+    bins=part.bins,
+    random_state=0,
+  )
   flow, mixtures_ = [], []
   for train, held in KFold(config.report.folds, shuffle=True, random_state=0).split(rows):
-    flow.append(NormalizingFlow(**options, random_state=0).fit(rows[train]).score_samples(rows[held]))
+    flow.append(make().fit(rows[train]).score_samples(rows[held]))
     several = [GaussianMixture(k, reg_covar=1e-3, n_init=3, random_state=0).fit(rows[train]) for k in range(1, 6)]
     mixtures_.append(np.stack([mixture.score_samples(rows[held]) for mixture in several]))
   own, best = float(np.concatenate(flow).mean()), float(np.concatenate(mixtures_, 1).mean(1).max())

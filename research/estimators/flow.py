@@ -2,11 +2,13 @@
 
   NormalizingFlow(random_state=0).fit(X).score_samples(X_new)
 
-Rows are whitened by their mean and covariance first, so that what the flow starts from, the identity, is the best
-Gaussian; a part of the rows says when to stop.
+Each column is brought near to a Gaussian by Yeo & Johnson's power (2000), all together are whitened, and a mixture of
+Gaussians is fitted by EM: what the flow starts from, the identity, is that mixture of rows so transformed.  A part of
+the rows says when to stop.
 """
 
 import functools
+import warnings
 from typing import Any
 
 import jax
@@ -15,10 +17,14 @@ import numpy as np
 import optax
 from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import PowerTransformer
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from research.errors import UserError
 from research.estimators import base
+from research.estimators.gaussian_mixture import GaussianMixture
+from research.families.flows import base as base_lib
 from research.families.flows import bijection as b
 from research.families.flows import elementwise
 from research.families.flows import model as family_lib
@@ -29,33 +35,36 @@ INTERVAL = 25  # updates between two looks at the rows that say when to stop
 
 
 @functools.lru_cache(maxsize=64)
-def _program(features: int, layers: int, width: int, bins: int, learning_rate: float, decay: float):
+def _program(features: int, layers: int, width: int, bins: int, components: int, learning_rate: float, decay: float):
   """The flow, and its learner on batches of rows, shared by all estimators of equal hyper-parameters."""
   network, function = functools.partial(ResidualMLP, width=width, blocks=1), elementwise.rational_quadratic(bins)
   parts = []
   for i in range(layers):
     parts += [b.linear(features, seed=i)] if i else []
     parts.append(b.coupling(network, function, b.halves(i % 2 == 1)))
-  flow = family_lib.flow(b.chain(parts), (features,))
+  flow = family_lib.flow(b.chain(parts), (features,), base=base_lib.mixture(components))
+  decayed = {"flow": True, "dequantiser": False, "base": False}
   learner = steps.gradient_learner(
     init=flow.init,
     loss=flow.loss,
     evaluate=flow.evaluate,
-    optimizer=optax.chain(optax.clip_by_global_norm(5.0), optax.adamw(learning_rate, weight_decay=decay)),
+    optimizer=optax.chain(optax.clip_by_global_norm(5.0), optax.adamw(learning_rate, weight_decay=decay, mask=decayed)),
     ema_decay=0.99,
   )
   return flow, learner
 
 
-@functools.partial(jax.jit, static_argnames=("learner", "size", "intervals", "patience"))
-def _fit(learner, key, train, held, noise, size, intervals, patience):
-  """Updates on batches of `size` rows, until the held-out rows have not gained for `patience` intervals.
+@functools.partial(jax.jit, static_argnames=("flow", "learner", "size", "intervals", "patience"))
+def _fit(flow, learner, key, mixture, train, held, noise, size, intervals, patience):
+  """Updates of `size` rows from the base `mixture` on, until held-out rows gain nothing for `patience` intervals.
 
   Returns the best state's variables, its held-out log-likelihood, and the intervals done.
   """
   batch = lambda x: {"inputs": x, "label": jnp.zeros(len(x), jnp.int32), "mask": jnp.ones(len(x))}
   measure = lambda state: -learner.evaluate(state, {**batch(held), "index": jnp.arange(len(held))})["nll"].value()
   start = learner.init(key, batch(train))
+  params = {**start.params, "base": _base_of(flow, start.params, mixture)}
+  start = start.replace(params=params, ema={**start.ema, "params": params})
 
   def update(i, state):
     own = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
@@ -80,11 +89,29 @@ def _fit(learner, key, train, held, noise, size, intervals, patience):
   return best, value, done
 
 
+def _base_of(flow, params, mixture):
+  """Parameters of the base with which the flow that begins, a rotation, has the density of a mixture of its inputs.
+
+  Args:
+    flow: of vectors.
+    params: as they are initialised.
+    mixture: logits [component], means [component, feature] and covariances [component, feature, feature].
+  """
+  logits, means, covariances = mixture
+  taken = lambda x: flow.noise({"params": params}, x, jnp.zeros(len(x), jnp.int32))
+  start = taken(jnp.zeros_like(means[:1]))
+  rotation = taken(jnp.eye(means.shape[1])) - start
+  factors = jnp.linalg.cholesky(jnp.linalg.inv(rotation.T @ covariances @ rotation))
+  return base_lib.mixture_params(logits, means @ rotation + start, factors)
+
+
 class NormalizingFlow(DensityMixin, BaseEstimator):
-  """Rational-quadratic spline couplings (Durkan et al. 2019) on whitened rows.
+  """Rational-quadratic spline couplings (Durkan et al. 2019) on whitened rows, with a mixture as their base.
 
   Args:
     n_layers: couplings.
+    n_components: Gaussians of the base; the rows' own number of groups, `sklearn.model_selection` can choose it.
+    power: whether columns are brought near to Gaussians first.
     width: of the conditioners.
     bins: of the splines.
     learning_rate, weight_decay: of AdamW.
@@ -104,6 +131,8 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     self,
     n_layers: int = 4,
     *,
+    n_components: int = 1,
+    power: bool = True,
     width: int = 64,
     bins: int = 8,
     learning_rate: float = 1e-3,
@@ -116,6 +145,8 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     random_state: Any = None,
   ):
     self.n_layers = n_layers
+    self.n_components = n_components
+    self.power = power
     self.width = width
     self.bins = bins
     self.learning_rate = learning_rate
@@ -128,16 +159,16 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     self.random_state = random_state
 
   def fit(self, X, y=None):
-    """Whitens the rows and trains the flow.
+    """Whitens the rows, fits the mixture and trains the flow.
 
     Raises:
       UserError: a hyper-parameter out of its range, one column, or too few rows to hold any out.
     """
     del y
     X = validate_data(self, X, dtype=np.float64, ensure_min_samples=4)
-    for field, least in (("n_layers", 1), ("batch_size", 1), ("max_iter", 1), ("n_iter_no_change", 1), ("noise", 0)):
-      if getattr(self, field) < least:
-        raise UserError(field, getattr(self, field), f"give {least} or more.")
+    for field in ("n_layers", "n_components", "batch_size", "max_iter", "n_iter_no_change"):
+      base.check_number(field, getattr(self, field), 1, whole=True)
+    base.check_number("noise", self.noise, 0)
     if X.shape[1] < 2:
       raise UserError("X", X.shape, "a coupling divides two columns at least.")
     held = round(self.validation_fraction * len(X))
@@ -146,37 +177,61 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     key = base.key_of(self.random_state)
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 2), len(X)))
     self._whiten(X[order[held:]])
-    train, kept = (jnp.asarray(self._white(X[rows]), jnp.float32) for rows in (order[held:], order[:held]))
+    train, kept = (jnp.asarray(self._white(X[rows])[0], jnp.float32) for rows in (order[held:], order[:held]))
     self._flow, learner = _program(
-      X.shape[1], self.n_layers, self.width, self.bins, self.learning_rate, self.weight_decay
+      X.shape[1], self.n_layers, self.width, self.bins, self.n_components, self.learning_rate, self.weight_decay
     )
     intervals, patience = (-(-count // INTERVAL) for count in (self.max_iter, self.n_iter_no_change))
     size = min(self.batch_size, len(train))
-    best, value, done = _fit(learner, key, train, kept, self.noise, size, intervals, patience)
+    mixture = self._mixture(X[order[held:]], int(jax.random.randint(jax.random.fold_in(key, 3), (), 0, 2**31 - 1)))
+    best, value, done = _fit(self._flow, learner, key, mixture, train, kept, self.noise, size, intervals, patience)
     if not np.isfinite(value):
       raise UserError("X", float(np.abs(X).max()), "training met numbers that are not finite: look for outliers.")
     self._variables = jax.device_get(best)
-    self.n_iter_, self.validation_score_ = INTERVAL * int(done), float(value) + self._log_det
+    self.n_iter_ = INTERVAL * int(done)
+    self.validation_score_ = float(value) + float(self._white(X[order[:held]])[1].mean())
     return self
 
   def _whiten(self, X) -> None:
-    """The transformation to mean 0 and identity covariance; a little of each variance is added to itself."""
-    self.mean_ = X.mean(0)
-    covariance = np.cov(X, rowvar=False) + np.diag(1e-6 * X.var(0) + 1e-12)
-    values, vectors = np.linalg.eigh(covariance)
+    """The transformation to Gaussian columns, mean 0 and identity covariance; to each variance a little is added."""
+    self.mean_, self.scale_ = X.mean(0), X.std(0) + 1e-12
+    self._power = PowerTransformer(standardize=False).fit((X - self.mean_) / self.scale_)
+    # Between 0 and 2 the power takes the line to all of the line: every sample has a row that it is of.
+    self._power.lambdas_ = np.clip(self._power.lambdas_, 0, 2) if self.power else np.ones(X.shape[1])
+    powers = self._powers(X)
+    self._middle = powers.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(powers, rowvar=False) + np.diag(1e-6 * powers.var(0) + 1e-12))
     self._matrix = vectors / np.sqrt(values)
-    self._log_det = -0.5 * float(np.log(values).sum())
+    self._log_det = -0.5 * float(np.log(values).sum()) - float(np.log(self.scale_).sum())
 
-  def _white(self, X):
-    return (X - self.mean_) @ self._matrix
+  def _powers(self, X) -> Float[np.ndarray, "example feature"]:
+    return self._power.transform((X - self.mean_) / self.scale_)
+
+  def _white(self, X) -> tuple[Float[np.ndarray, "example feature"], Float[np.ndarray, " example"]]:
+    """Rows transformed, and the logarithm of the transformation's determinant at each."""
+    standard = (X - self.mean_) / self.scale_
+    exponents = (self._power.lambdas_ - 1) * np.sign(standard)
+    log_det = self._log_det + (exponents * np.log1p(np.abs(standard))).sum(1)
+    return (self._powers(X) - self._middle) @ self._matrix, log_det
+
+  def _mixture(self, X, seed: int) -> tuple[jax.Array, ...]:
+    """Logits, means and covariances of whitened rows, by EM before they are: whitened, groups are hard to tell."""
+    em = GaussianMixture(self.n_components, reg_covar=1e-4, n_init=3, random_state=seed)
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", ConvergenceWarning)  # the flow goes on from here
+      em.fit(self._powers(X))
+    covariances = self._matrix.T @ em.covariances_ @ self._matrix
+    parts = (np.log(em.weights_), (em.means_ - self._middle) @ self._matrix, covariances)
+    return tuple(jnp.asarray(part, jnp.float32) for part in parts)
 
   def score_samples(self, X) -> Float[np.ndarray, " example"]:
     """log p of every row, nats."""
     check_is_fitted(self)
     X = validate_data(self, X, dtype=np.float64, reset=False)
-    white = jnp.asarray(self._white(X), jnp.float32)
-    logs = jax.jit(self._flow.log_prob)(self._variables, white, jnp.zeros(len(X), jnp.int32))
-    return np.asarray(logs, np.float64) + self._log_det
+    white, log_det = self._white(X)
+    inputs = jnp.asarray(white, jnp.float32)
+    logs = jax.jit(self._flow.log_prob)(self._variables, inputs, jnp.zeros(len(X), jnp.int32))
+    return np.asarray(logs, np.float64) + log_det
 
   def score(self, X, y=None) -> float:
     """Mean log-density of rows, nats."""
@@ -190,5 +245,5 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
       raise UserError("n_samples", n_samples, "draw one at least.")
     keys = jax.random.split(base.key_of(self.random_state), n_samples)
     white = jax.jit(self._flow.sample)(self._variables, keys, jnp.zeros(n_samples, jnp.int32))
-    rows = np.asarray(white, np.float64) @ np.linalg.inv(self._matrix) + self.mean_
-    return rows, np.zeros(n_samples, int)
+    powers = np.asarray(white, np.float64) @ np.linalg.inv(self._matrix) + self._middle
+    return self._power.inverse_transform(powers) * self.scale_ + self.mean_, np.zeros(n_samples, int)

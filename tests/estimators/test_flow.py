@@ -43,12 +43,30 @@ def test_it_is_an_estimator(curved):
   assert 0 < flow.n_iter_ <= 800
 
 
+def test_skew_columns_and_groups_are_near_what_they_were_drawn_from():
+  """Columns exp(z) of two groups: a density that the powers and the mixture, before any update, almost have."""
+  centres, root = np.array([[0.0, 0.0], [2.0, -2.0]]), np.array([[0.5, 0.0], [0.3, 0.2]])
+  parts = [stats.multivariate_normal(centre, root @ root.T) for centre in centres]
+  truth = lambda X: np.log(0.5 * sum(part.pdf(np.log(X)) for part in parts)) - np.log(X).sum(1)
+  draw = lambda rng, n: np.exp(centres[rng.integers(0, 2, n)] + rng.normal(size=(n, 2)) @ root.T)
+  train, test = draw(np.random.default_rng(0), 400), draw(np.random.default_rng(1), 1000)
+  options = {"max_iter": 25, "learning_rate": 1e-6, "noise": 0.0, "width": 8, "random_state": 0}
+  gaps = {
+    name: truth(test).mean() - NormalizingFlow(2, **{**options, **given}).fit(train).score(test)
+    for name, given in {"neither": {"power": False}, "powers": {}, "both": {"n_components": 2}}.items()
+  }
+  assert gaps["both"] < 0.3 * gaps["powers"] < 0.3 * gaps["neither"]
+  assert 0 < gaps["both"] < 0.5
+
+
 @pytest.mark.parametrize(
   ("options", "rows", "remedy"),
   [
     ({"n_layers": 0}, (20, 2), "1 or more"),
     ({}, (20, 1), "two columns"),
     ({"validation_fraction": 0.0}, (20, 2), "leaves none"),
+    ({"n_components": 1.5}, (20, 2), "whole number"),
+    ({"n_components": 30}, (20, 2), "one row for each"),
   ],
 )
 def test_refuses_what_it_cannot_fit(options, rows, remedy):

@@ -55,11 +55,15 @@ def continuous(
     velocity = field(variables, label)
     rates = lambda carry, t: likelihood.velocity_and_divergence(lambda x: velocity(x, t), carry[0], vectors)
     y, divergence = integrated(rates, (x, jnp.zeros(len(x))), times)
-    return base.log_prob(y) + divergence
+    return base.log_prob(variables["params"].get("base"), y) + divergence
 
   def init(key, batch):
     x = batch["inputs"]
-    return network.init(key, x, jnp.zeros(len(x)), batch["label"] if classes else None, False)
+    variables = network.init(key, x, jnp.zeros(len(x)), batch["label"] if classes else None, False)
+    if base.init is None:
+      return variables
+    params = {**variables["params"], "base": base.init(randomness.stream_key(key, "base"), shape)}
+    return {**variables, "params": params}
 
   def log_prob(variables, x, label, keys=None):
     del keys  # nothing is random in what is measured
@@ -83,7 +87,7 @@ def continuous(
     return integrated(field(variables, label), y, times[::-1])
 
   def sample(variables, keys, label, temperature=1.0):
-    y = temperature * jax.vmap(lambda key: base.sample(key, shape))(keys)
+    y = temperature * jax.vmap(lambda key: base.sample(variables["params"].get("base"), key, shape))(keys)
     return decode(variables, y, label)
 
   return Flow(init, loss, evaluate, log_prob, noise, decode, sample)

@@ -68,12 +68,13 @@ def flow(
     if dequantiser is not None:
       own = dequantiser.init(randomness.stream_key(key, "dequantiser"), x)
       x, _ = dequantiser.draw(own, randomness.example_keys(key, len(x)), x)
-    flow_key = randomness.stream_key(key, "bijection")
-    return {"params": {"flow": bijection.init(flow_key, x, given(batch["label"])), "dequantiser": own}}
+    stream = lambda name: randomness.stream_key(key, name)
+    params = {"flow": bijection.init(stream("bijection"), x, given(batch["label"])), "dequantiser": own}
+    return {"params": params | ({"base": base.init(stream("base"), shape)} if base.init else {})}
 
   def density(variables, x, label):
     y, log_det = bijection.forward(variables["params"]["flow"], x, given(label))
-    return base.log_prob(y) + log_det
+    return base.log_prob(variables["params"].get("base"), y) + log_det
 
   def log_prob(variables, x, label, keys=None):
     if dequantiser is None:
@@ -100,7 +101,7 @@ def flow(
     return x if dequantiser is None else jnp.clip(jnp.floor(256 * x), 0, 255) / 255
 
   def sample(variables, keys, label, temperature=1.0):
-    y = temperature * jax.vmap(lambda key: base.sample(key, shape))(keys)
+    y = temperature * jax.vmap(lambda key: base.sample(variables["params"].get("base"), key, shape))(keys)
     return decode(variables, y, label)
 
   return Flow(init, loss, evaluate, log_prob, noise, decode, sample)

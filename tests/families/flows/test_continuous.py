@@ -55,7 +55,7 @@ def test_density_is_that_of_the_jacobian_and_hutchinsons_estimate_has_its_mean()
     through = lambda row: exact.noise(variables, row[None], LABEL[:1])[0]
     jacobian = jax.vmap(jax.jacrev(through))(x)
     y = exact.noise(variables, x, LABEL)
-    by_jacobian = base.logistic().log_prob(y) + jnp.linalg.slogdet(jacobian)[1]
+    by_jacobian = base.logistic().log_prob(None, y) + jnp.linalg.slogdet(jacobian)[1]
     draws = jax.vmap(lambda key: estimated.loss(variables, batch, key)[0].value())(
       jax.random.split(jax.random.key(2), 100)
     )

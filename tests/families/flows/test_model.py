@@ -3,11 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import special, stats
 
-from research.families.flows import base, dequantisation, elementwise, model
+from research.families.flows import base, continuous, dequantisation, elementwise, model
 from research.families.flows import bijection as b
 from research.metrics import Mean
+from research.networks.conditioned import ConditionedMLP
 from tests.families.flows.test_bijections import Conditioner
 
 
@@ -106,9 +108,47 @@ def test_noise_of_the_dequantisation_stays_in_its_byte_and_decoding_finds_it():
 def test_bases_are_those_of_scipy():
   y = np.random.default_rng(0).normal(size=(5, 3))
   for own, distribution in ((base.normal(), stats.norm), (base.logistic(), stats.logistic)):
-    np.testing.assert_allclose(own.log_prob(jnp.asarray(y, jnp.float32)), distribution.logpdf(y).sum(1), rtol=1e-5)
-    drawn = np.asarray(jax.vmap(lambda key, own=own: own.sample(key, (2,)))(jax.random.split(jax.random.key(0), 4000)))
+    np.testing.assert_allclose(
+      own.log_prob(None, jnp.asarray(y, jnp.float32)), distribution.logpdf(y).sum(1), rtol=1e-5
+    )
+    drawn = np.asarray(
+      jax.vmap(lambda key, own=own: own.sample(None, key, (2,)))(jax.random.split(jax.random.key(0), 4000))
+    )
     assert stats.kstest(drawn.ravel(), distribution.cdf).pvalue > 1e-3
+
+
+def test_a_mixture_as_base_has_the_density_and_the_moments_of_scipys():
+  rng = np.random.default_rng(0)
+  weights, means, roots = np.array([0.2, 0.5, 0.3]), 3 * rng.normal(size=(3, 2)), rng.normal(size=(3, 2, 2))
+  covariances = roots @ roots.swapaxes(1, 2) + 0.1 * np.eye(2)
+  params = base.mixture_params(jnp.log(weights), jnp.asarray(means), np.linalg.cholesky(np.linalg.inv(covariances)))
+  parts = [stats.multivariate_normal(*part) for part in zip(means, covariances)]
+  y = 2 * rng.normal(size=(6, 2))
+  expected = np.log(sum(weight * part.pdf(y) for weight, part in zip(weights, parts)))
+  own = base.mixture(3)
+  np.testing.assert_allclose(jax.jit(own.log_prob)(params, y), expected, rtol=1e-4)
+  sample = jax.jit(jax.vmap(lambda key: own.sample(params, key, (2,))))(jax.random.split(jax.random.key(0), 20_000))
+  mean = weights @ means
+  apart = means - mean
+  covariance = np.einsum("k,kij->ij", weights, covariances + apart[:, :, None] * apart[:, None])
+  np.testing.assert_allclose(sample.mean(0), mean, atol=0.1)
+  np.testing.assert_allclose(np.cov(sample.T), covariance, atol=0.05 * np.abs(covariance).max())
+
+
+@pytest.mark.parametrize("continuous_time", [False, True])
+def test_a_flow_learns_its_base(continuous_time):
+  make = lambda base: (
+    continuous.continuous(ConditionedMLP(4, 1), (2,), base=base, steps=2)
+    if continuous_time
+    else model.flow(b.actnorm(), (2,), base=base)
+  )
+  flow, x = make(base.mixture(2)), jnp.asarray(np.random.default_rng(0).normal(size=(8, 2)), jnp.float32)
+  batch = {"inputs": x, "label": jnp.zeros(8, jnp.int32), "mask": jnp.ones(8)}
+  variables = jax.jit(flow.init)(jax.random.key(0), batch)
+  gradient = jax.jit(jax.grad(lambda variables: flow.loss(variables, batch, jax.random.key(1))[0].value()))(variables)
+  assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient["params"]["base"]))
+  assert "base" not in jax.eval_shape(make(base.normal()).init, jax.random.key(0), batch)["params"]
+  assert flow.sample(variables, jax.random.split(jax.random.key(2), 3), jnp.zeros(3, jnp.int32)).shape == (3, 2)
 
 
 def test_evaluation_counts_what_the_mask_says():
