@@ -19,7 +19,7 @@ def get_config(variant: str = ""):
   """The config; `smoke` is the same in seconds."""
   config = _base.flow()
   config.data.update({"name": "wine" if variant != "breast_cancer" else variant, "validation": 0.2})
-  config.model.update({"base": "mixture", "base_components": 2})
+  config.model.update({"base": "mixture", "base_components": 3})
   config.model.coupling.update({"layers": 4, "width": 32, "blocks": 1})
   config.train.update({"batch_size": 64, "duration": "1000 steps", "ema_decay": 0.99})
   config.optimizer.update({"name": "adamw", "learning_rate": 1e-3, "weight_decay": 1e-2, "warmup": "50 steps"})

@@ -16,6 +16,10 @@ from research.errors import UserError
 from research.metrics import Mean
 from research.training.learner import Batch, Learner, State
 
+# Rows that go through at once: their temporaries fit into a processor's cache.
+BLOCK = 512
+SMALL = 64  # the least number of rows that data are filled up to
+
 
 def float64() -> contextlib.AbstractContextManager:
   """Within it 64-bit numbers exist, for this thread alone: two wrappers may be fitted by two threads."""
@@ -36,6 +40,16 @@ def unchanged_where_it_fails(estimator):
 def key_of(random_state) -> Key[Array, ""]:
   """The key of a scikit-learn `random_state`: None, an integer, or a NumPy generator, which is drawn from."""
   return jax.random.key(check_random_state(random_state).randint(2**31))
+
+
+def filled_size(rows: int) -> int:
+  """Rows to fill up to, a power of two or a number of blocks: few shapes are few compiled programs."""
+  return max(SMALL, 1 << (rows - 1).bit_length()) if rows <= BLOCK else -(-rows // BLOCK) * BLOCK
+
+
+def filled(X: Float[np.ndarray, "row feature"], rows: int) -> Float[np.ndarray, "rows feature"]:
+  """X, filled up with copies of its first row."""
+  return np.concatenate([X, np.repeat(X[:1], rows - len(X), axis=0)])
 
 
 def fit(

@@ -54,39 +54,55 @@ def _program(features: int, layers: int, width: int, bins: int, components: int,
   return flow, learner
 
 
-@functools.partial(jax.jit, static_argnames=("flow", "learner", "size", "intervals", "patience"))
-def _fit(flow, learner, key, mixture, train, held, noise, size, intervals, patience):
-  """Updates of `size` rows from the base `mixture` on, until held-out rows gain nothing for `patience` intervals.
+def _batch(inputs, mask=None):
+  count = len(inputs)
+  mask = jnp.ones(count) if mask is None else mask
+  return {"inputs": inputs, "label": jnp.zeros(count, jnp.int32), "mask": mask, "index": jnp.arange(count)}
 
-  Returns the best state's variables, its held-out log-likelihood, and the intervals done.
+
+def _filled(white, size: int) -> dict[str, jax.Array]:
+  """Whitened rows as a batch, filled up."""
+  return _batch(jnp.asarray(base.filled(white, size), jnp.float32), (jnp.arange(size) < len(white)).astype(jnp.float32))
+
+
+def _started(flow, learner, key, mixture, rows):
+  """The state whose density is that of `mixture`, logits, means and covariances of such rows."""
+  state = learner.init(key, rows)
+  params = {**state.params, "base": _base_of(flow, state.params, mixture)}
+  return state.replace(params=params, ema={**state.ema, "params": params})
+
+
+@functools.partial(jax.jit, static_argnames=("flow", "learner", "size"))
+def _fit(flow, learner, key, mixture, rows, *, held, noise, size, intervals, patience):
+  """Intervals of updates by `size` rows each, with noise, until held-out rows gain nothing by `patience` of them.
+
+  Returns the variables at the end; those by which the held-out rows are likeliest, their mean log-likelihood then, and
+  the intervals until there.
   """
-  batch = lambda x: {"inputs": x, "label": jnp.zeros(len(x), jnp.int32), "mask": jnp.ones(len(x))}
-  measure = lambda state: -learner.evaluate(state, {**batch(held), "index": jnp.arange(len(held))})["nll"].value()
-  start = learner.init(key, batch(train))
-  params = {**start.params, "base": _base_of(flow, start.params, mixture)}
-  start = start.replace(params=params, ema={**start.ema, "params": params})
+  measure = lambda state: -learner.evaluate(state, held)["nll"].value()
 
-  def update(i, state):
+  def update(_, state):
     own = jax.random.fold_in(jax.random.fold_in(key, 1), state.step)
-    rows = train[jax.random.randint(own, (size,), 0, len(train))]
-    rows += noise * jax.random.normal(jax.random.fold_in(own, 1), rows.shape)
-    return learner.update(state, batch(rows))[0]
+    inputs = rows["inputs"][jax.random.randint(own, (size,), 0, rows["mask"].sum().astype(int))]
+    inputs += noise * jax.random.normal(jax.random.fold_in(own, 1), inputs.shape)
+    return learner.update(state, _batch(inputs))[0]
 
   def going(carry):
-    _, _, _, done, waited = carry
-    return (done < intervals) & (waited < patience)
+    _, _, _, chosen, done = carry
+    return (done < intervals) & (done - chosen < patience)
 
   def advance(carry):
-    state, best, value, done, waited = carry
+    state, best, value, chosen, done = carry
     state = jax.lax.fori_loop(0, INTERVAL, update, state)
     measured = measure(state)
     better = measured > value
     best = jax.tree.map(lambda new, old: jnp.where(better, new, old), steps.variables_of(state), best)
-    return state, best, jnp.where(better, measured, value), done + 1, jnp.where(better, 0, waited + 1)
+    return state, best, jnp.where(better, measured, value), jnp.where(better, done + 1, chosen), done + 1
 
-  carry = (start, steps.variables_of(start), measure(start), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
-  _, best, value, done, _ = jax.lax.while_loop(going, advance, carry)
-  return best, value, done
+  start, zero = _started(flow, learner, key, mixture, rows), jnp.zeros((), jnp.int32)
+  carry = (start, steps.variables_of(start), measure(start), zero, zero)
+  state, best, value, chosen, _ = jax.lax.while_loop(going, advance, carry)
+  return steps.variables_of(state), best, value, chosen
 
 
 def _base_of(flow, params, mixture):
@@ -105,12 +121,64 @@ def _base_of(flow, params, mixture):
   return base_lib.mixture_params(logits, means @ rotation + start, factors)
 
 
+class _Whitening:
+  """The transformation of rows to near-Gaussian columns, mean 0 and identity covariance.
+
+  Args:
+    X: the rows that it is fitted to.
+    power: whether columns are brought near to Gaussians by a power, before all are rotated and scaled.
+  """
+
+  def __init__(self, X: Float[np.ndarray, "example feature"], power: bool):
+    self._mean, self._scale = X.mean(0), X.std(0) + 1e-12
+    self._power = PowerTransformer(standardize=False).fit((X - self._mean) / self._scale)
+    # Between 0 and 2 the power takes the line to all of the line: every sample has a row that it is of.
+    self._power.lambdas_ = np.clip(self._power.lambdas_, 0, 2) if power else np.ones(X.shape[1])
+    powers = self._powers(X)
+    self._middle, self._deviation = powers.mean(0), powers.std(0) + 1e-12
+    # To each variance a little is added.
+    values, vectors = np.linalg.eigh(np.cov(powers, rowvar=False) + np.diag(1e-6 * powers.var(0) + 1e-12))
+    self._matrix = vectors / np.sqrt(values)
+    self._log_det = -0.5 * float(np.log(values).sum()) - float(np.log(self._scale).sum())
+
+  def forward(self, X) -> tuple[Float[np.ndarray, "example feature"], Float[np.ndarray, " example"]]:
+    """Rows transformed, and the logarithm of the transformation's determinant at each."""
+    standard = (X - self._mean) / self._scale
+    exponents = (self._power.lambdas_ - 1) * np.sign(standard)
+    log_det = self._log_det + (exponents * np.log1p(np.abs(standard))).sum(1)
+    return (self._powers(X) - self._middle) @ self._matrix, log_det
+
+  def inverse(self, white) -> Float[np.ndarray, "example feature"]:
+    """Rows as they were."""
+    powers = np.asarray(white, np.float64) @ np.linalg.inv(self._matrix) + self._middle
+    return self._power.inverse_transform(powers) * self._scale + self._mean
+
+  def mixture(self, X, components: int, shrinkage: float, seed: int) -> tuple[jax.Array, ...]:
+    """Logits, means and covariances of whitened rows, by EM before they are: whitened, groups are hard to tell.
+
+    Covariances are shrunk towards that of all rows, which for whitened ones is the identity (Friedman 1989, section 3).
+    """
+    em = GaussianMixture(components, reg_covar=1e-4, n_init=3, random_state=seed)
+    with warnings.catch_warnings():
+      warnings.simplefilter("ignore", ConvergenceWarning)  # the flow goes on from here
+      em.fit((self._powers(X) - self._middle) / self._deviation)
+    matrix = self._deviation[:, None] * self._matrix
+    covariances = (1 - shrinkage) * matrix.T @ em.covariances_ @ matrix
+    covariances += shrinkage * np.eye(len(self._matrix))
+    parts = (np.log(em.weights_), em.means_ @ matrix, covariances)
+    return tuple(jnp.asarray(part, jnp.float32) for part in parts)
+
+  def _powers(self, X) -> Float[np.ndarray, "example feature"]:
+    return self._power.transform((X - self._mean) / self._scale)
+
+
 class NormalizingFlow(DensityMixin, BaseEstimator):
   """Rational-quadratic spline couplings (Durkan et al. 2019) on whitened rows, with a mixture as their base.
 
   Args:
     n_layers: couplings.
-    n_components: Gaussians of the base; the rows' own number of groups, `sklearn.model_selection` can choose it.
+    n_components: Gaussians of the base.
+    shrinkage: share that the covariance of all rows has in each of theirs, 0 to 1.
     power: whether columns are brought near to Gaussians first.
     width: of the conditioners.
     bins: of the splines.
@@ -119,12 +187,13 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     max_iter: updates at most.
     noise: standard deviation of what is added to the rows of an update, in units of the whitened rows.
     validation_fraction: share of the rows that say when to stop.
+    refit: whether all is learnt anew from all rows then, by as many updates.
     n_iter_no_change: updates without a gain on these, after which training stops.
     random_state: of the rows held out, the initialisation, the batches and `sample`.
 
   Attributes (after `fit`):
-    n_iter_: updates done.
-    validation_score_: mean log-density of the held-out rows under what was kept.
+    n_iter_: updates of what is kept; 0 is the mixture of rows brought near to Gaussians.
+    validation_score_: mean log-density of the held-out rows after as many, learnt from the others.
   """
 
   def __init__(
@@ -132,6 +201,7 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     n_layers: int = 4,
     *,
     n_components: int = 1,
+    shrinkage: float = 0.1,
     power: bool = True,
     width: int = 64,
     bins: int = 8,
@@ -141,11 +211,13 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     max_iter: int = 3000,
     noise: float = 0.1,
     validation_fraction: float = 0.1,
+    refit: bool = True,
     n_iter_no_change: int = 200,
     random_state: Any = None,
   ):
     self.n_layers = n_layers
     self.n_components = n_components
+    self.shrinkage = shrinkage
     self.power = power
     self.width = width
     self.bins = bins
@@ -155,6 +227,7 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     self.max_iter = max_iter
     self.noise = noise
     self.validation_fraction = validation_fraction
+    self.refit = refit
     self.n_iter_no_change = n_iter_no_change
     self.random_state = random_state
 
@@ -169,6 +242,9 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     for field in ("n_layers", "n_components", "batch_size", "max_iter", "n_iter_no_change"):
       base.check_number(field, getattr(self, field), 1, whole=True)
     base.check_number("noise", self.noise, 0)
+    base.check_number("shrinkage", self.shrinkage, 0)
+    if self.shrinkage > 1:
+      raise UserError("shrinkage", self.shrinkage, "it is a share: give 0 to 1.")
     if X.shape[1] < 2:
       raise UserError("X", X.shape, "a coupling divides two columns at least.")
     held = round(self.validation_fraction * len(X))
@@ -176,59 +252,35 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
       raise UserError("validation_fraction", self.validation_fraction, f"of {len(X)} rows it leaves none: change it.")
     key = base.key_of(self.random_state)
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 2), len(X)))
-    self._whiten(X[order[held:]])
-    train, kept = (jnp.asarray(self._white(X[rows])[0], jnp.float32) for rows in (order[held:], order[:held]))
-    self._flow, learner = _program(
-      X.shape[1], self.n_layers, self.width, self.bins, self.n_components, self.learning_rate, self.weight_decay
-    )
-    intervals, patience = (-(-count // INTERVAL) for count in (self.max_iter, self.n_iter_no_change))
-    size = min(self.batch_size, len(train))
-    mixture = self._mixture(X[order[held:]], int(jax.random.randint(jax.random.fold_in(key, 3), (), 0, 2**31 - 1)))
-    best, value, done = _fit(self._flow, learner, key, mixture, train, kept, self.noise, size, intervals, patience)
-    if not np.isfinite(value):
+    parts = (X.shape[1], self.n_layers, self.width, self.bins, self.n_components)
+    self._flow, learner = _program(*parts, self.learning_rate, self.weight_decay)
+    intervals, patience = (np.int32(-(-count // INTERVAL)) for count in (self.max_iter, self.n_iter_no_change))
+    size = base.filled_size(len(X))  # of both fits, which are one program then
+    whitening, mixture, rows = self._begin(X[order[held:]], key, size)
+    kept, log_det = whitening.forward(X[order[:held]])
+    options = {"held": _filled(kept, base.filled_size(held)), "noise": self.noise, "size": self.batch_size}
+    learn = functools.partial(_fit, self._flow, learner, key, **options)
+    _, best, value, chosen = learn(mixture, rows, intervals=intervals, patience=patience)
+    self.n_iter_, self.validation_score_ = INTERVAL * int(chosen), float(value) + float(log_det.mean())
+    if self.refit:
+      whitening, mixture, rows = self._begin(X, key, size)
+      best, *_ = learn(mixture, rows, intervals=chosen, patience=intervals + 1)
+    self._whitening, self._variables = whitening, jax.device_get(best)
+    if not np.isfinite([value, self.score(X)]).all():
       raise UserError("X", float(np.abs(X).max()), "training met numbers that are not finite: look for outliers.")
-    self._variables = jax.device_get(best)
-    self.n_iter_ = INTERVAL * int(done)
-    self.validation_score_ = float(value) + float(self._white(X[order[:held]])[1].mean())
     return self
 
-  def _whiten(self, X) -> None:
-    """The transformation to Gaussian columns, mean 0 and identity covariance; to each variance a little is added."""
-    self.mean_, self.scale_ = X.mean(0), X.std(0) + 1e-12
-    self._power = PowerTransformer(standardize=False).fit((X - self.mean_) / self.scale_)
-    # Between 0 and 2 the power takes the line to all of the line: every sample has a row that it is of.
-    self._power.lambdas_ = np.clip(self._power.lambdas_, 0, 2) if self.power else np.ones(X.shape[1])
-    powers = self._powers(X)
-    self._middle = powers.mean(0)
-    values, vectors = np.linalg.eigh(np.cov(powers, rowvar=False) + np.diag(1e-6 * powers.var(0) + 1e-12))
-    self._matrix = vectors / np.sqrt(values)
-    self._log_det = -0.5 * float(np.log(values).sum()) - float(np.log(self.scale_).sum())
-
-  def _powers(self, X) -> Float[np.ndarray, "example feature"]:
-    return self._power.transform((X - self.mean_) / self.scale_)
-
-  def _white(self, X) -> tuple[Float[np.ndarray, "example feature"], Float[np.ndarray, " example"]]:
-    """Rows transformed, and the logarithm of the transformation's determinant at each."""
-    standard = (X - self.mean_) / self.scale_
-    exponents = (self._power.lambdas_ - 1) * np.sign(standard)
-    log_det = self._log_det + (exponents * np.log1p(np.abs(standard))).sum(1)
-    return (self._powers(X) - self._middle) @ self._matrix, log_det
-
-  def _mixture(self, X, seed: int) -> tuple[jax.Array, ...]:
-    """Logits, means and covariances of whitened rows, by EM before they are: whitened, groups are hard to tell."""
-    em = GaussianMixture(self.n_components, reg_covar=1e-4, n_init=3, random_state=seed)
-    with warnings.catch_warnings():
-      warnings.simplefilter("ignore", ConvergenceWarning)  # the flow goes on from here
-      em.fit(self._powers(X))
-    covariances = self._matrix.T @ em.covariances_ @ self._matrix
-    parts = (np.log(em.weights_), (em.means_ - self._middle) @ self._matrix, covariances)
-    return tuple(jnp.asarray(part, jnp.float32) for part in parts)
+  def _begin(self, X, key, size: int) -> tuple[_Whitening, tuple[jax.Array, ...], dict[str, jax.Array]]:
+    """The whitening of these rows, the mixture that the flow begins from, and the rows whitened, as a batch."""
+    whitening, seed = _Whitening(X, self.power), jax.random.randint(jax.random.fold_in(key, 3), (), 0, 2**31 - 1)
+    mixture = whitening.mixture(X, self.n_components, self.shrinkage, int(seed))
+    return whitening, mixture, _filled(whitening.forward(X)[0], size)
 
   def score_samples(self, X) -> Float[np.ndarray, " example"]:
     """log p of every row, nats."""
     check_is_fitted(self)
     X = validate_data(self, X, dtype=np.float64, reset=False)
-    white, log_det = self._white(X)
+    white, log_det = self._whitening.forward(X)
     inputs = jnp.asarray(white, jnp.float32)
     logs = jax.jit(self._flow.log_prob)(self._variables, inputs, jnp.zeros(len(X), jnp.int32))
     return np.asarray(logs, np.float64) + log_det
@@ -245,5 +297,4 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
       raise UserError("n_samples", n_samples, "draw one at least.")
     keys = jax.random.split(base.key_of(self.random_state), n_samples)
     white = jax.jit(self._flow.sample)(self._variables, keys, jnp.zeros(n_samples, jnp.int32))
-    powers = np.asarray(white, np.float64) @ np.linalg.inv(self._matrix) + self._middle
-    return self._power.inverse_transform(powers) * self.scale_ + self.mean_, np.zeros(n_samples, int)
+    return self._whitening.inverse(white), np.zeros(n_samples, int)

@@ -32,9 +32,6 @@ from research.families import variational_mixture as variational_lib
 from research.training import statistics
 from research.training.learner import Learner
 
-# Rows of an E-step, or of a prediction, that go through at once: their temporaries fit into a processor's cache.
-BLOCK = 512
-SMALL = 64  # the least number of rows that data are filled up to
 PARAMETERS = ("weights", "means", "precision_cholesky")  # of a mixture, each of which a fit may be told to start from
 PRIOR_TYPES = ("dirichlet_process", "dirichlet_distribution")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
@@ -149,7 +146,7 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
 
   def _batch(self, X, goes_on: bool) -> dict[str, Any]:
     """All rows, and where each start begins: [start, row, component]."""
-    rows = _size(len(X))
+    rows = base.filled_size(len(X))
     if goes_on:
       params = self._state.params
       names = [field.name for field in dataclasses.fields(params) if field.metadata.get("pytree_node", True)]
@@ -160,12 +157,12 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
       for each in shares if set(PARAMETERS) - set(start) else ():  # else nothing is left to draw
         each[: len(X)] = _responsibilities(X, self.n_components, self.init_params, random)
     mask = (np.arange(rows) < len(X)).astype(np.float64)
-    return {"inputs": _padded(X, rows), "mask": mask, "start": start, "responsibilities": shares}
+    return {"inputs": base.filled(X, rows), "mask": mask, "start": start, "responsibilities": shares}
 
   def _fitted(self, batch, key):
     """The state of the best start, and its trace."""
     program, shares = self._program(), batch["responsibilities"]
-    learner = _learner(program, -(-len(batch["mask"]) // BLOCK))
+    learner = _learner(program, -(-len(batch["mask"]) // base.BLOCK))
     if not self.max_iter:
       return jax.device_get(jax.jit(learner.init)(key, {**batch, "responsibilities": shares[0]})), np.empty(0)
     options: dict[str, Any] = {
@@ -273,9 +270,9 @@ class _Mixture(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
   def _log_joint(self, X) -> Float[np.ndarray, "example component"]:
     check_is_fitted(self, "_state")
     X = validate_data(self, X, dtype=np.float64, reset=False)
-    size, log_joint = min(_size(len(X)), BLOCK), self._program().log_joint
+    size, log_joint = min(base.filled_size(len(X)), base.BLOCK), self._program().log_joint
     with base.float64():
-      parts = [log_joint(self._state.params, _padded(X[i : i + size], size)) for i in range(0, len(X), size)]
+      parts = [log_joint(self._state.params, base.filled(X[i : i + size], size)) for i in range(0, len(X), size)]
       return np.concatenate(jax.device_get(parts))[: len(X)]
 
 
@@ -294,16 +291,6 @@ def _responsibilities(X, components: int, start: str, random) -> Float[np.ndarra
     rows = random.choice(len(X), size=components, replace=False)
   shares[rows, np.arange(components)] = 1
   return shares
-
-
-def _size(rows: int) -> int:
-  """Rows to fill up to: a power of two, or a number of blocks."""
-  return max(SMALL, 1 << (rows - 1).bit_length()) if rows <= BLOCK else -(-rows // BLOCK) * BLOCK
-
-
-def _padded(X, rows: int):
-  """X, filled up with copies of its first row."""
-  return np.concatenate([X, np.repeat(X[:1], rows - len(X), axis=0)])
 
 
 class GaussianMixture(_Mixture):
