@@ -6,8 +6,10 @@ Paper: Durkan et al. 2019; the tables are scikit-learn's (UCI)
 Command: python -m experiments.flow --config=configs/flow/table.py
   [--config.data.path=my.csv]; then --mode=predict --workdir=... --input=rows.csv
 Hardware: 2 CPU cores
-Time: two minutes
-Expected: not yet measured anew
+Time: 2.5 minutes on two shared cores
+Expected: a held-out log-likelihood, over 5 folds, of -14.1 (wine) and 3.9 (breast cancer) nats a row; the best mixture
+  of full covariances has -15.0 and -7.6.  What gains are the powers and the shrunken mixture that the flow begins
+  from: on so few rows, its updates are worse on held-out ones almost always, and none are kept
 """
 
 from configs.flow import _base
