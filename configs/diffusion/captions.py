@@ -9,8 +9,8 @@ Paper: Rombach et al. 2022 (cross-attention to a text); Peebles & Xie 2023 (DiT)
 Command: python -m experiments.diffusion --config=configs/diffusion/captions.py
 Hardware: 2 CPU cores
 Time: 50 minutes on two cores shared with another training; 7,000 steps took 10 of two shared with less
-Expected: 91 % of captions of seen pairs right in all, and 91 % of unseen ones, by a judge that reads 92 % of true scenes
-  so (seed 0; the aims are 70 and 50 %)
+Expected: 91 % of captions of seen pairs right in all, and 91 % of unseen ones, by a judge that reads 92 % of true
+  scenes so (seed 0; the aims are 70 and 50 %)
 """
 
 from configs.diffusion import _base
