@@ -235,10 +235,17 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     """Whitens the rows, fits the mixture and trains the flow.
 
     Raises:
-      UserError: a hyper-parameter out of its range, one column, or too few rows to hold any out.
+      UserError: a hyper-parameter out of its range, one column, or too few rows to hold any out.  The model is then as
+        it was before.
     """
     del y
-    X = validate_data(self, X, dtype=np.float64, ensure_min_samples=4)
+    with base.unchanged_where_it_fails(self):
+      X = validate_data(self, X, dtype=np.float64, ensure_min_samples=4)
+      self._fit(X, self._check(X))
+    return self
+
+  def _check(self, X) -> int:
+    """The number of rows to hold out; UserError as of `fit`."""
     for field in ("n_layers", "n_components", "batch_size", "max_iter", "n_iter_no_change"):
       base.check_number(field, getattr(self, field), 1, whole=True)
     base.check_number("noise", self.noise, 0)
@@ -250,6 +257,9 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     held = round(self.validation_fraction * len(X))
     if not 0 < held < len(X) - 1:
       raise UserError("validation_fraction", self.validation_fraction, f"of {len(X)} rows it leaves none: change it.")
+    return held
+
+  def _fit(self, X, held: int) -> None:
     key = base.key_of(self.random_state)
     order = np.asarray(jax.random.permutation(jax.random.fold_in(key, 2), len(X)))
     parts = (X.shape[1], self.n_layers, self.width, self.bins, self.n_components)
@@ -268,7 +278,6 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     self._whitening, self._variables = whitening, jax.device_get(best)
     if not np.isfinite([value, self.score(X)]).all():
       raise UserError("X", float(np.abs(X).max()), "training met numbers that are not finite: look for outliers.")
-    return self
 
   def _begin(self, X, key, size: int) -> tuple[_Whitening, tuple[jax.Array, ...], dict[str, jax.Array]]:
     """The whitening of these rows, the mixture that the flow begins from, and the rows whitened, as a batch."""
