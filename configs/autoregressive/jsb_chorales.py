@@ -3,8 +3,9 @@
 Paper: Parmar et al. 2018 (the network); Boulanger-Lewandowski et al. 2012 (the set; RNN-NADE has 5.56 nats, recalled)
 Command: python -m experiments.autoregressive --config=configs/autoregressive/jsb_chorales.py --config.data.path=...
 Hardware: 2 CPU cores
-Time: not yet measured
-Expected: not yet measured; nats a quarter note, test steps pooled
+Time: 11 minutes of two cores shared with another training
+Expected: 7.12 nats a quarter note, test steps pooled (seed 0; validation still falls at the end); lstm/jsb_chorales,
+  chord by chord, has 5.28
 """
 
 from configs.autoregressive import _base
