@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from research import randomness
 from research.errors import UserError
 from research.families.flows.bijection import Event, PerExample, sum_of
 
@@ -75,6 +76,11 @@ def mixture_params(
   """The parameters of `mixture`; `factors` are the lower-triangular ones of the precisions (Cholesky)."""
   log_diagonals = jnp.log(jnp.diagonal(factors, axis1=1, axis2=2))
   return {"logits": logits, "means": means, "factors": jnp.tril(factors, -1), "log_diagonals": log_diagonals}
+
+
+def with_base(base: Base, params: dict[str, Any], key: Key[Array, ""], shape: tuple[int, ...]) -> dict[str, Any]:
+  """A flow's parameters and, by the name `base`, those of what data are taken to, where it has any."""
+  return params if base.init is None else {**params, "base": base.init(randomness.stream_key(key, "base"), shape)}
 
 
 def by_name(name: str, components: int = 1) -> Base:

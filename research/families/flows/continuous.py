@@ -60,10 +60,7 @@ def continuous(
   def init(key, batch):
     x = batch["inputs"]
     variables = network.init(key, x, jnp.zeros(len(x)), batch["label"] if classes else None, False)
-    if base.init is None:
-      return variables
-    params = {**variables["params"], "base": base.init(randomness.stream_key(key, "base"), shape)}
-    return {**variables, "params": params}
+    return {**variables, "params": base_lib.with_base(base, variables["params"], key, shape)}
 
   def log_prob(variables, x, label, keys=None):
     del keys  # nothing is random in what is measured

@@ -70,7 +70,7 @@ def flow(
       x, _ = dequantiser.draw(own, randomness.example_keys(key, len(x)), x)
     stream = lambda name: randomness.stream_key(key, name)
     params = {"flow": bijection.init(stream("bijection"), x, given(batch["label"])), "dequantiser": own}
-    return {"params": params | ({"base": base.init(stream("base"), shape)} if base.init else {})}
+    return {"params": base_lib.with_base(base, params, key, shape)}
 
   def density(variables, x, label):
     y, log_det = bijection.forward(variables["params"]["flow"], x, given(label))
