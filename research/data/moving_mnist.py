@@ -46,13 +46,19 @@ class Authors:
     return {"frames": np.asarray(self._films[:, index, :, :, None])}
 
 
-class Prepared:
-  """TFDS's set.  Its records are read as they lie: TFDS's own feature of films cannot be had without TensorFlow."""
+class Records:
+  """TFDS's set, as its records lie: TFDS's own feature of films cannot be had without TensorFlow.
+
+  Raises:
+    UserError: it is not prepared, or has no such films.
+  """
 
   def __init__(self, data_dir: str | None):
     self._folder, info = prepared.described(NAME, data_dir)
-    (split,) = (split for split in info["splits"] if split["name"] == "test")
-    self._starts = [0, *itertools.accumulate(map(int, split["shardLengths"]))]
+    lengths = [split["shardLengths"] for split in info["splits"] if split["name"] == "test"]
+    if not lengths:
+      raise UserError(f"{self._folder}: splits", info["splits"], f"there is no test: prepare {NAME} again.")
+    self._starts = [0, *itertools.accumulate(map(int, lengths[0]))]
 
   def __len__(self) -> int:
     return self._starts[-1]
@@ -89,7 +95,7 @@ def source(data_dir: str | None = None) -> Source:
     if error.field == FILE:  # it is there, and damaged
       raise
     try:
-      return Prepared(data_dir)
+      return Records(data_dir)
     except UserError as absent:
       remedy = f"{absent.remedy} Or put the authors' file there: {error.remedy}"
       raise UserError(absent.field, absent.value, remedy) from absent

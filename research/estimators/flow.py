@@ -290,9 +290,9 @@ class NormalizingFlow(DensityMixin, BaseEstimator):
     check_is_fitted(self)
     X = validate_data(self, X, dtype=np.float64, reset=False)
     white, log_det = self._whitening.forward(X)
-    inputs = jnp.asarray(white, jnp.float32)
-    logs = jax.jit(self._flow.log_prob)(self._variables, inputs, jnp.zeros(len(X), jnp.int32))
-    return np.asarray(logs, np.float64) + log_det
+    rows = _filled(white, base.filled_size(len(X)))
+    logs = jax.jit(self._flow.log_prob)(self._variables, rows["inputs"], rows["label"])
+    return np.asarray(logs, np.float64)[: len(X)] + log_det
 
   def score(self, X, y=None) -> float:
     """Mean log-density of rows, nats."""

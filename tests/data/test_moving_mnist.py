@@ -12,7 +12,7 @@ from experiments import video
 from experiments.command import cli
 from research.data import moving_mnist
 from research.errors import UserError
-from tests.mock_data import prepared, raw
+from tests.mock_data import own, prepared, raw
 from tests.mock_data.raw.moving_mnist import FILMS
 
 
@@ -80,15 +80,25 @@ def test_a_predictor_is_measured_on_them(authors):
   small = {"data.name": "digits", "data.test_films": "moving_mnist", "film.size": "64", "data.validation": "0.1"}
   built = video.experiment(cli.load_config("configs/video/digits.py:smoke", small))
   assert built.test_data is not None
-  assert built.test_data.num_examples == FILMS
-  assert built.train_data.name != built.test_data.name
+  batch = jax.jit(built.test_data.assemble)({}, built.test_data.feed(0))
+  np.testing.assert_allclose(np.asarray(batch["frames"])[:FILMS], authors / 255, atol=1e-6)
+  assert built.eval_data is not None
+  assert built.eval_data.num_examples != FILMS
 
 
 @pytest.mark.parametrize(
-  ("field", "value"),
-  [("film.size", "32"), ("film.horizon", "18"), ("data.test_films", "mnist"), ("data.path", "films")],
+  ("field", "value", "remedy"),
+  [
+    ("film.size", "32", "has films of 64"),
+    ("film.horizon", "18", "have 20 frames"),
+    ("data.test_films", "mnist", "choose moving_mnist"),
+    ("data.path", "my_films", "your own films"),
+  ],
 )
-def test_films_that_these_are_not_are_refused(authors, field, value):
-  config = {"film.size": "64", "data.test_films": "moving_mnist", field: value}
-  with pytest.raises(UserError, match=r"config\.(film|data)\."):
-    video.experiment(cli.load_config("configs/video/digits.py:smoke", config))
+def test_films_that_these_are_not_are_refused(authors, tmp_path, field, value, remedy):
+  own.write_one(tmp_path, "my_films")
+  value = str(tmp_path / value) if field == "data.path" else value
+  changes = {"film.size": "64", "data.test_films": "moving_mnist", field: value}
+  config = cli.load_config("configs/video/digits.py:smoke", changes)
+  with pytest.raises(UserError, match=remedy):
+    video.experiment(config)
